@@ -1,0 +1,3 @@
+//! libvirt's ESX driver, anew: esx://, vpx:// and gsx:// behind the traits of virt-api.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The name escaping schemes of VMware hosts, datastore paths and /folder URLs.
+
+#![forbid(unsafe_code)]

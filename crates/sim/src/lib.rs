@@ -1,0 +1,3 @@
+//! A simulated VMware ESX host or vCenter, for tests and demonstrations.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! An asynchronous client of the VMware VI API over HTTP and TLS.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! libvirt's driver model as object-safe Rust traits.
+
+#![forbid(unsafe_code)]

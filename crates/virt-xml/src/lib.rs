@@ -1,0 +1,3 @@
+//! libvirt's XML documents as plain types.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! VMX documents to and from libvirt domain XML.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Read, edit and write VMX files without losing a byte.
+
+#![forbid(unsafe_code)]

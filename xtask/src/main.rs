@@ -1,0 +1,5 @@
+//! What maintainers run: code generation and checks.
+
+#![forbid(unsafe_code)]
+
+fn main() {}
