@@ -1,0 +1,3 @@
+module virtesx.invalid/peers/simproxy
+
+go 1.21
