@@ -1,0 +1,31 @@
+//! Scheme I: the VMX key `annotation`, `|` and `"` as `|7c` and `|22`.
+//!
+//! A value in a VMX file stands between quotes and cannot hold one.
+
+use std::borrow::Cow;
+
+use crate::{error::UnescapeError, hex};
+
+/// Escapes `|` and `"`, with lower-case digits.
+pub fn escape(raw: &str) -> Cow<'_, str> {
+    hex::escape(b'|', b"|\"", raw)
+}
+
+/// Undoes [`escape`].
+///
+/// Any escaped byte is decoded (VMware's products write more of them, line ends for example), with digits of either
+/// case; a decoded NUL ends the text (libvirt's rule).
+///
+/// # Errors
+/// `|` without two hexadecimal digits behind it, or a result that is not UTF-8.
+pub fn unescape(escaped: &str) -> Result<Cow<'_, str>, UnescapeError> {
+    hex::unescape(b'|', escaped)
+}
+
+/// As [`unescape`], for bytes, which need not be UTF-8.
+///
+/// # Errors
+/// `|` without two hexadecimal digits behind it.
+pub fn unescape_bytes(escaped: &[u8]) -> Result<Cow<'_, [u8]>, UnescapeError> {
+    hex::unescape_bytes(b'|', escaped)
+}
