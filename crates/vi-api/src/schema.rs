@@ -258,6 +258,22 @@ pub fn properties(name: &str) -> impl Iterator<Item = &'static Member> {
     chain.into_iter().rev().flatten()
 }
 
+/// The API version since which the property path `path` of the class `class` exists: the newest of
+/// its parts. `None` if the tables do not know the path; a part of a data type may be any subtype's.
+pub fn property_path_since(class: &str, path: &str) -> Option<ApiVersion> {
+    let mut parts = path.split('.').map(|part| part.split('[').next().unwrap_or(part));
+    let first = parts.next()?;
+    let property = properties(class).find(|p| p.name == first)?;
+    let (mut since, mut wire) = (property.since, property.wire_type);
+    for part in parts {
+        let WireType::Data(owner) = wire else { return None };
+        let found = member(owner, part)?;
+        since = since.max(found.since);
+        wire = found.wire_type;
+    }
+    Some(since)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,6 +299,16 @@ mod tests {
                 assert!(method(m.name).is_some(), "{}", m.name);
             }
         }
+    }
+
+    #[test]
+    fn paths_know_their_age() {
+        let since = |path| property_path_since("VirtualMachine", path);
+        assert!(since("name").unwrap() <= ApiVersion::V2_5);
+        assert_eq!(since("config.instanceUuid"), Some(ApiVersion::V4_0));
+        assert!(since("runtime.powerState").unwrap() <= ApiVersion::V2_5);
+        assert_eq!(since("config.nope"), None);
+        assert_eq!(since("name.x"), None);
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! Why a call of the VI API failed.
+
+use esx_vi_api::{ApiVersion, DecodeError, MoRef, Object};
+
+use crate::TransportError;
+
+/// Result of a call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a method call on a managed object failed. The variant says who is at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host answered with a SOAP fault; `fault.name` is its type in the schema.
+    #[error("{method} on {target} was refused: {} ({})", fault.message, fault.name)]
+    Fault {
+        /// The method.
+        method: &'static str,
+        /// The managed object it was called on.
+        target: MoRef,
+        /// What the host said.
+        fault: Box<Fault>,
+    },
+    /// The reply does not fit the schema.
+    #[error("cannot decode the reply of {endpoint} to {method}")]
+    Decode {
+        /// `host:port`.
+        endpoint: String,
+        /// The method.
+        method: &'static str,
+        /// Where and why.
+        source: DecodeError,
+    },
+    /// Something answers that is no VMware host: a web page, for example.
+    #[error("{endpoint} is no VMware host or vCenter: it answers {method} with {found}")]
+    NotVi {
+        /// `host:port`.
+        endpoint: String,
+        /// The method.
+        method: &'static str,
+        /// What came instead of SOAP.
+        found: String,
+    },
+    /// No usable HTTP exchange took place.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The host's API is too old for the method; nothing was sent.
+    #[error("{method} needs VI API {since}, but the host speaks {version}")]
+    TooOld {
+        /// The method.
+        method: &'static str,
+        /// The version that introduced it.
+        since: ApiVersion,
+        /// The version of the connection.
+        version: ApiVersion,
+    },
+    /// The host does not offer a service that the call needs; nothing was sent.
+    #[error("the host offers no {0}")]
+    NoService(&'static str),
+}
+
+/// What a host said when it refused a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// The fault's type in the schema, for example `InvalidLogin`; may be newer than our schema.
+    pub name: String,
+    /// Localised text for people. Never decide anything by it.
+    pub message: String,
+    /// The fault's members, if there was a detail.
+    pub detail: Option<Object>,
+}
+
+impl Error {
+    /// The fault, if the host refused the call.
+    pub fn fault(&self) -> Option<&Fault> {
+        if let Self::Fault { fault, .. } = self { Some(fault) } else { None }
+    }
+
+    /// Whether the host refused the call with a fault of the type `name`, or of one derived from it.
+    pub fn is_fault(&self, name: &str) -> bool {
+        self.fault().is_some_and(|fault| {
+            fault.name == name || esx_vi_api::schema::is_subtype(&fault.name, name)
+        })
+    }
+}

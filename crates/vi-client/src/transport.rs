@@ -1,0 +1,470 @@
+//! HTTP with one server: SOAP posts, `/folder` downloads, the session cookie, and honest errors.
+//!
+//! HTTP/1.1 only, no redirect is followed, no proxy is taken from the environment, no wait is without a bound unless
+//! the caller asks for it (connection.md 4; users-and-servers.md, facts 5, 24, 27, 31, 32). Nothing is retried here:
+//! what may be repeated is known one level up.
+
+mod body;
+mod classify;
+mod error;
+mod redact;
+mod resolver;
+mod stats;
+
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Method, Request, Response, Url};
+
+pub use self::body::Body;
+pub use self::error::{CloseStage, TransportError, Waiting};
+pub use self::redact::redact;
+pub use self::stats::Stats;
+use crate::cookie::{Jar, SessionCookie};
+use crate::endpoint::{Endpoint, Scheme};
+use crate::tls;
+
+/// What we call ourselves to servers.
+const USER_AGENT: &str = concat!("virtesx/", env!("CARGO_PKG_VERSION"));
+/// What every SOAP post carries.
+const SOAP_CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/xml; charset=UTF-8");
+/// Connections kept open between calls; more callers at once open more.
+const MAX_IDLE_CONNECTIONS: usize = 8;
+/// How long an unused connection is kept. Hosts close theirs after about a minute or more; being first avoids
+/// sending a call into a connection that is just being closed.
+const KEEP_IDLE: Duration = Duration::from_secs(50);
+/// Longest redirect target shown in a message, in characters.
+const MAX_TARGET_SHOWN: usize = 300;
+/// Longest body shown at trace level, in bytes.
+const MAX_BODY_SHOWN: usize = 64 * 1024;
+
+/// Bounds of one call. [`Transport::options`] gives the endpoint's defaults to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Longest silence of the server; `None` waits for ever (`WaitForUpdatesEx` without a limit).
+    pub idle: Option<Duration>,
+    /// Most bytes of reply after decompression.
+    pub max_reply_bytes: u64,
+}
+
+/// The reply to a post: status 200 or 500 (a SOAP fault travels with 500).
+#[derive(Debug, Clone)]
+pub struct HttpReply {
+    /// 200 or 500.
+    pub status: u16,
+    /// `Content-Type`, as sent. HTML from something that is no VI server arrives here as it is.
+    pub content_type: Option<String>,
+    /// The body, decompressed.
+    pub body: Bytes,
+}
+
+/// A part of a file, for [`Transport::get`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteRange {
+    /// First byte wanted.
+    pub start: u64,
+    /// How many bytes; `None` to the end.
+    pub length: Option<NonZeroU64>,
+}
+
+impl ByteRange {
+    /// The `Range` header: `bytes=0-99`, `bytes=100-` (connection.md 13).
+    fn header(self) -> String {
+        match self.length {
+            Some(length) => {
+                let last = self.start.saturating_add(length.get() - 1);
+                format!("bytes={}-{last}", self.start)
+            }
+            None => format!("bytes={}-", self.start),
+        }
+    }
+}
+
+/// What a 206 reply says it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentRange {
+    /// First byte.
+    pub first: u64,
+    /// Last byte, included.
+    pub last: u64,
+    /// Length of the whole file, if the server knows it.
+    pub total: Option<u64>,
+}
+
+impl ContentRange {
+    fn parse(header: &str) -> Option<Self> {
+        let rest = header.trim().strip_prefix("bytes")?.trim_start();
+        let (range, total) = rest.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        let total = match total.trim() {
+            "*" => None,
+            digits => Some(digits.parse().ok()?),
+        };
+        (first <= last).then_some(Self { first, last, total })
+    }
+}
+
+/// The reply to a download: status 200, or 206 if a range was asked for and granted.
+#[derive(Debug)]
+pub struct GetReply {
+    /// 200 or 206. A server may ignore a range and answer 200 with the whole file.
+    pub status: u16,
+    /// Bytes to come, if the server said so.
+    pub content_length: Option<u64>,
+    /// `Content-Type`, as sent.
+    pub content_type: Option<String>,
+    /// Which part a 206 holds; `None` if absent or unreadable.
+    pub content_range: Option<ContentRange>,
+    /// The content, piece by piece.
+    pub body: Body,
+}
+
+/// HTTP with one [`Endpoint`]. Cheap to clone; clones share connections, session and counters.
+#[derive(Clone)]
+pub struct Transport {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    endpoint: Endpoint,
+    base: Url,
+    client: reqwest::Client,
+    jar: Mutex<Jar>,
+    stats: stats::Counters,
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("endpoint", &self.inner.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    /// Prepares to talk to `endpoint`; nothing is sent yet. Must run inside a tokio runtime when first used.
+    ///
+    /// # Errors
+    /// [`TransportError::Setup`] if the host name, the CA certificates or the proxy cannot be used at all.
+    pub fn new(endpoint: Endpoint) -> Result<Self, TransportError> {
+        let setup =
+            |problem: String| TransportError::Setup { endpoint: endpoint.to_string(), problem };
+        let base =
+            base_url(&endpoint).ok_or_else(|| setup("it is not a valid host name".into()))?;
+        if endpoint.proxy.is_some()
+            && endpoint.scheme == Scheme::Https
+            && endpoint.is_ipv6_literal()
+        {
+            // reqwest hands the bracketed literal to TLS as a server name, which fails later and obscurely.
+            return Err(setup(
+                "HTTPS to an IPv6 address through a proxy is not supported, use a host name".into(),
+            ));
+        }
+        let policy = match endpoint.scheme {
+            Scheme::Https => &endpoint.tls,
+            // No TLS will happen; spare the reading of the system store.
+            Scheme::Http => &tls::TlsPolicy::NoVerify,
+        };
+        let config = tls::client_config(policy).map_err(|error| setup(error::phrase(&error)))?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
+            .http1_only()
+            // As Go's clients write them, which every host has met.
+            .http1_title_case_headers()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(USER_AGENT)
+            .connect_timeout(endpoint.timeouts.connect)
+            .pool_idle_timeout(KEEP_IDLE)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+            .dns_resolver(Arc::new(resolver::SystemResolver));
+        if let Some(proxy) = &endpoint.proxy {
+            let bad = |error: &dyn std::error::Error| {
+                setup(format!("proxy {proxy}: {}", error::phrase(error)))
+            };
+            let url = Url::parse(&proxy.url()).map_err(|error| bad(&error))?;
+            let proxy = reqwest::Proxy::all(url).map_err(|error| bad(&error))?;
+            builder = builder.proxy(proxy);
+        }
+        let client = builder.build().map_err(|error| setup(error::phrase(&error)))?;
+        let (jar, stats) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { endpoint, base, client, jar, stats }) })
+    }
+
+    /// The server this talks to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.inner.endpoint
+    }
+
+    /// The bounds a call has unless it brings its own.
+    pub fn options(&self) -> CallOptions {
+        let endpoint = &self.inner.endpoint;
+        CallOptions { idle: endpoint.timeouts.idle, max_reply_bytes: endpoint.max_reply_bytes }
+    }
+
+    /// Requests and bytes so far.
+    pub fn stats(&self) -> Stats {
+        self.inner.stats.read()
+    }
+
+    /// The session to send with every request, `None` before `Login` set one.
+    pub fn session_cookie(&self) -> Option<SessionCookie> {
+        self.jar().header()
+    }
+
+    /// Takes up a session that was established elsewhere.
+    pub fn set_session(&self, cookie: &SessionCookie) {
+        *self.jar() = Jar::parse(cookie.expose()).unwrap_or_default();
+    }
+
+    /// Forgets the session, as before a new `Login`.
+    pub fn clear_session(&self) {
+        *self.jar() = Jar::default();
+    }
+
+    /// Posts a SOAP envelope to `path` (such as `/sdk`) and reads the whole reply.
+    ///
+    /// # Errors
+    /// Every kind of [`TransportError`]; any status but 200 and 500 is [`TransportError::Status`] or
+    /// [`TransportError::Redirect`].
+    pub async fn post(
+        &self,
+        path: &str,
+        soap_action: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<HttpReply, TransportError> {
+        self.post_with(path, soap_action, body, self.options()).await
+    }
+
+    /// [`post`](Self::post) with bounds of its own.
+    ///
+    /// # Errors
+    /// As for [`post`](Self::post).
+    pub async fn post_with(
+        &self,
+        path: &str,
+        soap_action: &str,
+        body: impl Into<Bytes>,
+        options: CallOptions,
+    ) -> Result<HttpReply, TransportError> {
+        let body = body.into();
+        let mut request = self.request(Method::POST, path)?;
+        let soap_action = HeaderValue::from_str(soap_action)
+            .map_err(|_| self.setup("the SOAP action is not a valid header"))?;
+        request.headers_mut().insert(header::CONTENT_TYPE, SOAP_CONTENT_TYPE);
+        request.headers_mut().insert("SOAPAction", soap_action);
+        trace_body("request", &body);
+        self.inner.stats.sent(body.len());
+        *request.body_mut() = Some(body.into());
+
+        let started = Instant::now();
+        let response = self.send(request, options.idle).await?;
+        let status = response.status().as_u16();
+        if !matches!(status, 200 | 500) {
+            return Err(self.refused("POST", path, &response));
+        }
+        let content_type = text_of(response.headers(), header::CONTENT_TYPE);
+        let body = Body::new(self.clone(), response, options.idle);
+        let body = body.collect(options.max_reply_bytes).await?;
+        trace_body("reply", &body);
+        tracing::debug!(
+            method = "POST",
+            path = %shown_path(path),
+            status,
+            bytes = body.len(),
+            elapsed = ?started.elapsed(),
+            "http"
+        );
+        Ok(HttpReply { status, content_type, body })
+    }
+
+    /// Starts the download of `path_and_query` (percent-encoded already, as `esx-escape` writes `/folder` URLs).
+    ///
+    /// The server is asked not to compress, so that lengths and ranges mean the file's bytes.
+    ///
+    /// # Errors
+    /// Every kind of [`TransportError`]; any status but 200 and 206 is [`TransportError::Status`] or
+    /// [`TransportError::Redirect`]. Errors in the middle of the content come from [`Body::chunk`].
+    pub async fn get(
+        &self,
+        path_and_query: &str,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply, TransportError> {
+        let mut request = self.request(Method::GET, path_and_query)?;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(range) = range {
+            let range = HeaderValue::try_from(range.header()).expect("digits and ASCII signs only");
+            headers.insert(header::RANGE, range);
+        }
+        let idle = self.options().idle;
+        let started = Instant::now();
+        let response = self.send(request, idle).await?;
+        let status = response.status().as_u16();
+        if status != 200 && !(status == 206 && range.is_some()) {
+            return Err(self.refused("GET", path_and_query, &response));
+        }
+        tracing::debug!(
+            method = "GET",
+            path = %shown_path(path_and_query),
+            status,
+            elapsed = ?started.elapsed(),
+            "http"
+        );
+        let headers = response.headers();
+        Ok(GetReply {
+            status,
+            content_length: response.content_length(),
+            content_type: text_of(headers, header::CONTENT_TYPE),
+            content_range: text_of(headers, header::CONTENT_RANGE)
+                .and_then(|text| ContentRange::parse(&text)),
+            body: Body::new(self.clone(), response, idle),
+        })
+    }
+
+    /// Downloads a small file (a VMX, say) whole; more than `limit` bytes are [`TransportError::TooLarge`].
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub async fn get_bytes(
+        &self,
+        path_and_query: &str,
+        limit: u64,
+    ) -> Result<Bytes, TransportError> {
+        self.get(path_and_query, None).await?.body.collect(limit).await
+    }
+
+    fn jar(&self) -> std::sync::MutexGuard<'_, Jar> {
+        // Nothing panics while holding the lock; if it did, the jar would still be whole.
+        self.inner.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn setup(&self, problem: &str) -> TransportError {
+        TransportError::Setup {
+            endpoint: self.inner.endpoint.to_string(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    fn request(&self, method: Method, path_and_query: &str) -> Result<Request, TransportError> {
+        // A full join would let a path such as `//elsewhere/` change the host.
+        let url = (path_and_query.starts_with('/') && !path_and_query.starts_with("//"))
+            .then(|| self.inner.base.join(path_and_query).ok())
+            .flatten()
+            .filter(|url| url.authority() == self.inner.base.authority())
+            .ok_or_else(|| self.setup("the path is not a valid URL path"))?;
+        let mut request = Request::new(method, url);
+        if let Some(cookie) = self.session_cookie() {
+            let mut value = HeaderValue::from_str(cookie.expose())
+                .map_err(|_| self.setup("the session cookie is not a valid header"))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::COOKIE, value);
+        }
+        Ok(request)
+    }
+
+    /// Sends and waits for the head of the reply; takes its cookies.
+    async fn send(
+        &self,
+        request: Request,
+        idle: Option<Duration>,
+    ) -> Result<Response, TransportError> {
+        self.inner.stats.request();
+        let method = request.method().clone();
+        let path = request.url().path().to_owned();
+        let sending = self.inner.client.execute(request);
+        let result = match idle {
+            Some(idle) => match tokio::time::timeout(idle, sending).await {
+                Ok(result) => result.map_err(|error| self.classify(error, CloseStage::BeforeReply)),
+                Err(_) => Err(self.timed_out(Waiting::Reply, idle)),
+            },
+            None => sending.await.map_err(|error| self.classify(error, CloseStage::BeforeReply)),
+        };
+        match result {
+            Ok(response) => {
+                let mut jar = self.jar();
+                for cookie in response.headers().get_all(header::SET_COOKIE) {
+                    if let Ok(cookie) = cookie.to_str() {
+                        jar.set_cookie(cookie);
+                    }
+                }
+                drop(jar);
+                Ok(response)
+            }
+            Err(error) => {
+                tracing::debug!(%method, path = %shown_path(&path), %error, "http");
+                Err(error)
+            }
+        }
+    }
+
+    fn classify(&self, error: reqwest::Error, stage: CloseStage) -> TransportError {
+        classify::classify(&self.inner.endpoint, error, stage)
+    }
+
+    fn timed_out(&self, waiting: Waiting, after: Duration) -> TransportError {
+        TransportError::Timeout { endpoint: self.inner.endpoint.to_string(), waiting, after }
+    }
+
+    /// The error for a status that carries no reply we can use.
+    fn refused(&self, method: &'static str, path: &str, response: &Response) -> TransportError {
+        let endpoint = self.inner.endpoint.to_string();
+        let path = shown_path(path).into_owned();
+        let status = response.status().as_u16();
+        let headers = response.headers();
+        tracing::debug!(method, path, status, "http");
+        if response.status().is_redirection()
+            && let Some(target) = text_of(headers, header::LOCATION)
+        {
+            let target = target.chars().take(MAX_TARGET_SHOWN).collect();
+            return TransportError::Redirect { endpoint, path, status, target };
+        }
+        let retry_after = text_of(headers, header::RETRY_AFTER)
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_secs);
+        TransportError::Status { endpoint, method, path, status, retry_after }
+    }
+}
+
+/// The URL all paths are joined to, if the host is one: `evil@host` or `host/path` are not.
+fn base_url(endpoint: &Endpoint) -> Option<Url> {
+    let url = Url::parse(&endpoint.base_url()).ok()?;
+    let clean = url.username().is_empty()
+        && url.password().is_none()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.port_or_known_default() == Some(endpoint.port)
+        && !endpoint.host.contains(['@', '/', '\\', '?', '#', '[', ']', '\t', '\r', '\n']);
+    clean.then_some(url)
+}
+
+/// A header as text; `None` if absent or not printable ASCII.
+fn text_of(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The path for logs and messages: without the query, and without the ticket in the URL of an NFC lease, which
+/// gives access without a session.
+fn shown_path(path_and_query: &str) -> std::borrow::Cow<'_, str> {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    match path.strip_prefix("/nfc/").and_then(|rest| rest.split_once('/')) {
+        Some((_, file)) => format!("/nfc/hidden/{file}").into(),
+        None => path.into(),
+    }
+}
+
+fn trace_body(what: &str, body: &Bytes) {
+    if tracing::enabled!(tracing::Level::TRACE) {
+        // Cut first: `redact` hides a secret that has lost its end.
+        let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY_SHOWN)]);
+        tracing::trace!(bytes = body.len(), body = &*redact(&text), "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests;
