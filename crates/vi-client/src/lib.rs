@@ -1,15 +1,38 @@
 //! An asynchronous client of the VMware VI API over HTTP and TLS.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), esx_vi_client::Error> {
+//! use esx_vi_client::{Client, Endpoint, Scheme};
+//!
+//! let client = Client::connect(Endpoint::new(Scheme::Https, "esx1.example.org", 443)).await?;
+//! client.login("root", "secret").await?;
+//! println!("{}", client.content().about.full_name);
+//! client.logout().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client::call`] calls any method of [`esx_vi_api::methods`]; [`Client::retrieve`] reads properties
+//! of many objects in one request and one per further page. Each call is sent once. Proxies and
+//! certificates come from the [`Endpoint`], never from the environment.
 
 #![forbid(unsafe_code)]
 
+mod client;
+mod collector;
 mod cookie;
 mod endpoint;
+mod error;
+mod folder;
 mod proxy;
 mod tls;
 mod transport;
 
+pub use client::Client;
+pub use collector::{Retrieval, Retrieved, named, traversal};
 pub use cookie::SessionCookie;
 pub use endpoint::{Endpoint, Scheme, Timeouts};
+pub use error::{Error, Fault, Result};
 pub use proxy::{Proxy, ProxyKind};
 pub use tls::{
     CertificateProblem, Thumbprint, ThumbprintAlgorithm, ThumbprintError, TlsFailure, TlsPolicy,
