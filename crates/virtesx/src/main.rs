@@ -1,5 +1,32 @@
-//! A virsh-like program for VMware ESX hosts and vCenter.
+//! virtesx: a virsh for VMware ESX hosts and vCenter.
+//!
+//! From the command line to the screen, one module each: [`cli`] reads the options, [`line`] splits command strings,
+//! [`command`] holds the table of commands and turns words into typed requests (one file per group in `commands`),
+//! [`session`] opens the connection when the first request needs it, [`run`] runs the requests, and [`render`] turns
+//! their results into text, JSON or YAML. [`backend`] is the only module that names a driver, the simulator or the
+//! VMX converter.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod auth;
+mod backend;
+mod cli;
+mod command;
+mod commands;
+mod failure;
+mod line;
+mod render;
+mod run;
+mod session;
+mod trace;
+
+#[cfg(test)]
+mod mock;
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::program(std::env::args_os())
+}

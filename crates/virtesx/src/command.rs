@@ -1,0 +1,294 @@
+//! The table of commands. It feeds the parser, the help and the completion scripts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use async_trait::async_trait;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgMatches};
+use virt_api::Error;
+
+use crate::cli::output_argument;
+use crate::commands::{domain, dumpxml, host, itself, list, native};
+use crate::failure::usage;
+use crate::render::{Format, Render, Text};
+use crate::session::Session;
+
+/// Where a command stands in the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    /// Virtual machines.
+    Domain,
+    /// The host and its hypervisor.
+    Host,
+    /// The program itself.
+    Program,
+}
+
+impl Group {
+    /// The keyword of `help KEYWORD`.
+    pub(crate) const fn keyword(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Host => "host",
+            Self::Program => "virtesx",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Domain => "Domains (virtual machines)",
+            Self::Host => "Host and hypervisor",
+            Self::Program => "virtesx itself",
+        }
+    }
+}
+
+/// One command: its words and how they become a request.
+pub(crate) trait Command: Sync {
+    /// The word a user types.
+    fn name(&self) -> &'static str;
+    /// Where it stands in the help.
+    fn group(&self) -> Group;
+    /// What it does, in one line.
+    fn summary(&self) -> &'static str;
+    /// More about it, for its own help.
+    fn details(&self) -> &'static str {
+        ""
+    }
+    /// Its arguments as the help's usage line shows them.
+    fn usage(&self) -> &'static str {
+        ""
+    }
+    /// Adds its arguments.
+    fn arguments(&self, command: clap::Command) -> clap::Command {
+        command
+    }
+    /// The typed request.
+    ///
+    /// # Errors
+    /// A usage error that the parser cannot see.
+    fn request(&self, matches: &ArgMatches) -> Result<Box<dyn Request>, Error>;
+    /// Whether it ends the program.
+    fn quits(&self) -> bool {
+        false
+    }
+}
+
+/// What a user asked for, ready to run.
+#[async_trait(?Send)]
+pub(crate) trait Request {
+    /// Does it.
+    async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error>;
+}
+
+/// Every command, in the order of the help.
+pub(crate) static COMMANDS: &[&dyn Command] = &[
+    &domain::DomId,
+    &domain::DomInfo,
+    &domain::DomName,
+    &domain::DomState,
+    &domain::DomUuid,
+    &native::FromNative,
+    &native::ToNative,
+    &dumpxml::DumpXml,
+    &list::List,
+    &host::Capabilities,
+    &host::Hostname,
+    &host::NodeInfo,
+    &host::Uri,
+    &host::Version,
+    &itself::Completion,
+    &itself::Help,
+    &itself::Quit { name: "exit" },
+    &itself::Quit { name: "quit" },
+];
+
+/// A command with its arguments understood.
+pub(crate) struct Invocation {
+    /// What to run.
+    pub(crate) request: Box<dyn Request>,
+    /// The command's own `-o`.
+    pub(crate) output: Option<Format>,
+    /// Whether the program ends here.
+    pub(crate) quits: bool,
+}
+
+/// Understands one command.
+///
+/// # Errors
+/// A usage error in one line, with the nearest names for an unknown command.
+pub(crate) fn parse(words: &[String]) -> Result<Invocation, Error> {
+    let (name, _) = words.split_first().ok_or_else(|| usage("no command"))?;
+    let command = find(name).ok_or_else(|| unknown_command(name))?;
+    let matches = match parser(command).try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            let text = Text::document("help", error.render().to_string());
+            return Ok(Invocation {
+                request: Box::new(itself::Show(text)),
+                output: None,
+                quits: false,
+            });
+        }
+        Err(error) => return Err(usage_error(Some(command.name()), &error)),
+    };
+    Ok(Invocation {
+        request: command.request(&matches)?,
+        output: matches.get_one("output").copied(),
+        quits: command.quits(),
+    })
+}
+
+/// The command of this name.
+pub(crate) fn find(name: &str) -> Option<&'static dyn Command> {
+    COMMANDS.iter().find(|command| command.name() == name).copied()
+}
+
+/// The parser of one command.
+pub(crate) fn parser(command: &dyn Command) -> clap::Command {
+    let parser =
+        clap::Command::new(command.name()).about(command.summary()).after_help(command.details());
+    command.arguments(parser).arg(output_argument())
+}
+
+/// The commands with their summaries, group by group.
+pub(crate) fn overview() -> String {
+    let mut groups: BTreeMap<Group, Vec<&dyn Command>> = BTreeMap::new();
+    for &command in COMMANDS {
+        groups.entry(command.group()).or_default().push(command);
+    }
+    groups.into_iter().map(|(group, commands)| section(group, &commands)).collect()
+}
+
+/// The commands of the group with this keyword.
+pub(crate) fn group_overview(keyword: &str) -> Option<String> {
+    let commands: Vec<_> =
+        COMMANDS.iter().copied().filter(|command| command.group().keyword() == keyword).collect();
+    let group = commands.first()?.group();
+    Some(section(group, &commands).trim_end_matches('\n').to_owned())
+}
+
+fn section(group: Group, commands: &[&dyn Command]) -> String {
+    let mut text = format!("{} (help {}):\n", group.title(), group.keyword());
+    for command in commands {
+        let _infallible = writeln!(text, "  {:<20} {}", command.name(), command.summary());
+    }
+    text.push('\n');
+    text
+}
+
+/// A positional argument that may also be written as an option, as virsh allows: `dominfo web01`, `dominfo --domain web01`.
+pub(crate) fn positional(
+    command: clap::Command,
+    name: &'static str,
+    help: &'static str,
+    required: bool,
+) -> clap::Command {
+    let (option, value) = option_names(name);
+    let mut argument = Arg::new(name).value_name(value).help(help).conflicts_with(option);
+    if required {
+        argument = argument.required_unless_present(option);
+    }
+    command.arg(argument).arg(Arg::new(option).long(name).value_name(value).hide(true))
+}
+
+/// What was given for a [`positional`] argument, in either spelling.
+pub(crate) fn value(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.get_one(name).or_else(|| matches.get_one::<String>(option_names(name).0)).cloned()
+}
+
+/// As [`value`], for an argument that must be there and hold something.
+///
+/// # Errors
+/// A usage error if it is empty.
+pub(crate) fn required_value(matches: &ArgMatches, name: &str) -> Result<String, Error> {
+    value(matches, name)
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| usage(format!("argument <{}> is empty", option_names(name).1)))
+}
+
+/// The identifier of the option spelling and the word in the help.
+fn option_names(name: &str) -> (&'static str, &'static str) {
+    match name {
+        "domain" => ("domain-option", "DOMAIN"),
+        "format" => ("format-option", "FORMAT"),
+        "config" => ("config-option", "FILE"),
+        "xml" => ("xml-option", "FILE"),
+        _ => ("command-option", "COMMAND"),
+    }
+}
+
+/// An unknown command, with the nearest ones.
+pub(crate) fn unknown_command(name: &str) -> Error {
+    let hint = did_you_mean(name, COMMANDS.iter().map(|command| command.name()));
+    usage(format!("unknown command: '{name}'{hint}; see 'virtesx help'"))
+}
+
+/// `; did you mean 'a' or 'b'?`, or nothing if no candidate is near.
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    let mut near: Vec<(f64, &str)> = candidates
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.truncate(3);
+    if near.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = near.iter().map(|(_, name)| format!("'{name}'")).collect();
+    format!("; did you mean {}?", names.join(" or "))
+}
+
+/// A parser's complaint in our words, on one line.
+pub(crate) fn usage_error(command: Option<&str>, error: &clap::Error) -> Error {
+    let text = |kind| error.get(kind).map(context_text).unwrap_or_default();
+    let argument = text(ContextKind::InvalidArg);
+    let suggestion = match text(ContextKind::SuggestedArg) {
+        near if near.is_empty() => String::new(),
+        near => format!("; did you mean '{near}'?"),
+    };
+    let message = match (error.kind(), command) {
+        (ErrorKind::UnknownArgument, Some(command)) if argument.starts_with('-') => {
+            let hint = match argument.as_str() {
+                "-c" | "--connect" | "-r" | "--readonly" | "-q" | "--quiet" | "--trace" => {
+                    "; it goes before the command: virtesx [OPTIONS] COMMAND".to_owned()
+                }
+                _ => suggestion,
+            };
+            format!("command '{command}' doesn't support option {argument}{hint}")
+        }
+        (ErrorKind::UnknownArgument, Some(_)) => format!("unexpected data '{argument}'"),
+        (ErrorKind::UnknownArgument, None) => {
+            format!("unsupported option '{argument}'{suggestion}; see --help")
+        }
+        (ErrorKind::MissingRequiredArgument, Some(command)) => {
+            format!("command '{command}' requires {argument}; see 'virtesx help {command}'")
+        }
+        (ErrorKind::ArgumentConflict, _) => match text(ContextKind::PriorArg) {
+            prior if prior == argument => format!("option {argument} already seen"),
+            prior => format!("options {prior} and {argument} are mutually exclusive"),
+        },
+        (ErrorKind::InvalidValue, _) => match text(ContextKind::InvalidValue) {
+            value if value.is_empty() => format!("option {argument} requires a value"),
+            value => {
+                let valid = text(ContextKind::ValidValue);
+                format!("invalid value '{value}' for {argument}: possible are {valid}")
+            }
+        },
+        (ErrorKind::InvalidUtf8, _) => return crate::cli::not_text(),
+        _ => {
+            let full = error.render().to_string();
+            full.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+        }
+    };
+    usage(message)
+}
+
+fn context_text(value: &ContextValue) -> String {
+    match value {
+        ContextValue::String(text) => text.clone(),
+        ContextValue::Strings(texts) => texts.join(", "),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,221 @@
+//! `domxml-from-native` and `domxml-to-native`: VMX files to domain XML and back, with or without a host.
+
+use std::io::Read;
+
+use async_trait::async_trait;
+use clap::{Arg, ArgAction, ArgMatches};
+use virt_api::{DomainXmlFlags, Error, ErrorDomain, NativeConversionFlags};
+
+use crate::backend::{self, Converted};
+use crate::cli::Target;
+use crate::command::{Command, Group, Request, positional, required_value, value};
+use crate::commands::domain::lookup;
+use crate::failure::{system, usage};
+use crate::render::{Render, Text};
+use crate::session::Session;
+
+/// The only native format.
+const VMX: &str = "vmware-vmx";
+
+/// Larger files are not VMX files and not domain XML.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+fn format_argument(command: clap::Command) -> clap::Command {
+    positional(command, "format", "Native format: vmware-vmx", true)
+}
+
+fn exact_argument() -> Arg {
+    Arg::new("exact")
+        .long("exact")
+        .action(ArgAction::SetTrue)
+        .help("Byte for byte what libvirt gives, its mistakes included")
+}
+
+/// Checks the format here when no driver will.
+fn check_format(format: &str) -> Result<(), Error> {
+    if format == VMX {
+        return Ok(());
+    }
+    Err(Error::invalid_arg(
+        ErrorDomain::Esx,
+        format!("unsupported config format '{format}'; possible is {VMX}"),
+    ))
+}
+
+/// Whether the user named a connection for the conversion; one from the environment does not count.
+fn wants_connection(session: &Session) -> bool {
+    matches!(session.options.target, Target::Argument(_))
+}
+
+/// The bytes of a file, or of standard input for `-`.
+fn read(file: &str) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let mut read = |source: &mut dyn Read| source.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
+    let result = if file == "-" {
+        read(&mut std::io::stdin().lock())
+    } else {
+        std::fs::File::open(file).and_then(|mut source| read(&mut source))
+    };
+    result.map_err(|error| system(format!("cannot read file '{file}'"), error))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(usage(format!("file '{file}' is larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn text(file: &str, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes)
+        .map_err(|error| usage(format!("file '{file}' is not UTF-8")).with_source(error))
+}
+
+fn native_flags(exact: bool) -> NativeConversionFlags {
+    if exact { NativeConversionFlags::EXACT } else { NativeConversionFlags::empty() }
+}
+
+fn document(key: &'static str, converted: Converted) -> Box<dyn Render> {
+    Box::new(Text::document(key, converted.text).with_warnings(converted.warnings))
+}
+
+/// `domxml-from-native`: a VMX file as domain XML.
+pub(crate) struct FromNative;
+
+impl Command for FromNative {
+    fn name(&self) -> &'static str {
+        "domxml-from-native"
+    }
+    fn group(&self) -> Group {
+        Group::Domain
+    }
+    fn summary(&self) -> &'static str {
+        "Convert a VMX file to domain XML"
+    }
+    fn details(&self) -> &'static str {
+        "With -c the host's datastores are known; without it no connection is opened and file names are shown as\n\
+         '[?] ?/NAME'. FILE may be - for standard input."
+    }
+    fn usage(&self) -> &'static str {
+        "FORMAT FILE"
+    }
+    fn arguments(&self, command: clap::Command) -> clap::Command {
+        positional(format_argument(command), "config", "VMX file, or - for standard input", true)
+            .arg(exact_argument())
+    }
+    fn request(&self, matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
+        Ok(Box::new(ConvertFrom {
+            format: required_value(matches, "format")?,
+            file: required_value(matches, "config")?,
+            exact: matches.get_flag("exact"),
+        }))
+    }
+}
+
+struct ConvertFrom {
+    format: String,
+    file: String,
+    exact: bool,
+}
+
+#[async_trait(?Send)]
+impl Request for ConvertFrom {
+    async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error> {
+        if wants_connection(session) {
+            let config = text(&self.file, read(&self.file)?)?;
+            let hypervisor = session.hypervisor().await?;
+            let flags = native_flags(self.exact);
+            let xml =
+                hypervisor.connect_domain_xml_from_native(&self.format, &config, flags).await?;
+            return Ok(Box::new(Text::document("xml", xml)));
+        }
+        check_format(&self.format)?;
+        Ok(document("xml", backend::vmx_to_xml(&read(&self.file)?, self.exact)?))
+    }
+}
+
+/// `domxml-to-native`: domain XML as a VMX file.
+pub(crate) struct ToNative;
+
+impl Command for ToNative {
+    fn name(&self) -> &'static str {
+        "domxml-to-native"
+    }
+    fn group(&self) -> Group {
+        Group::Domain
+    }
+    fn summary(&self) -> &'static str {
+        "Convert domain XML to a VMX file"
+    }
+    fn details(&self) -> &'static str {
+        "With -c the host's datastores and version are known; without it no connection is opened.\n\
+         FILE may be - for standard input; --domain takes the XML of a domain of the host instead."
+    }
+    fn usage(&self) -> &'static str {
+        "FORMAT (FILE | --domain DOMAIN)"
+    }
+    fn arguments(&self, command: clap::Command) -> clap::Command {
+        positional(
+            format_argument(command),
+            "xml",
+            "File with domain XML, or - for standard input",
+            false,
+        )
+        .arg(
+            Arg::new("source-domain")
+                .long("domain")
+                .value_name("DOMAIN")
+                .conflicts_with_all(["xml", "xml-option"])
+                .help("Take the XML of this domain"),
+        )
+        .arg(exact_argument())
+    }
+    fn request(&self, matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
+        let source = match (value(matches, "xml"), matches.get_one::<String>("source-domain")) {
+            (Some(file), _) if !file.is_empty() => Source::File(file),
+            (_, Some(domain)) if !domain.is_empty() => Source::Domain(domain.clone()),
+            _ => return Err(usage("command 'domxml-to-native' requires a file or --domain")),
+        };
+        Ok(Box::new(ConvertTo {
+            format: required_value(matches, "format")?,
+            source,
+            exact: matches.get_flag("exact"),
+        }))
+    }
+}
+
+enum Source {
+    File(String),
+    Domain(String),
+}
+
+struct ConvertTo {
+    format: String,
+    source: Source,
+    exact: bool,
+}
+
+#[async_trait(?Send)]
+impl Request for ConvertTo {
+    async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error> {
+        let xml = match &self.source {
+            Source::File(file) => text(file, read(file)?)?,
+            Source::Domain(name) => {
+                let hypervisor = session.hypervisor().await?;
+                let domain = lookup(hypervisor, name).await?;
+                let flags = if session.options.read_only {
+                    DomainXmlFlags::INACTIVE
+                } else {
+                    // Without the passwords the file would lose them.
+                    DomainXmlFlags::INACTIVE | DomainXmlFlags::SECURE
+                };
+                hypervisor.domain_get_xml_desc(&domain, flags).await?
+            }
+        };
+        if wants_connection(session) || matches!(self.source, Source::Domain(_)) {
+            let hypervisor = session.hypervisor().await?;
+            let flags = native_flags(self.exact);
+            let config = hypervisor.connect_domain_xml_to_native(&self.format, &xml, flags).await?;
+            return Ok(Box::new(Text::document("config", config)));
+        }
+        check_format(&self.format)?;
+        Ok(document("config", backend::xml_to_vmx(&xml, self.exact)?))
+    }
+}

@@ -1,0 +1,139 @@
+//! The connection of a run: opened when the first request needs it, used by all of them, closed at the end.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use virt_api::{AuthCallback, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Secret};
+
+use crate::auth::{Known, Prompt};
+use crate::backend;
+use crate::cli::{Options, Target};
+use crate::failure::Context;
+
+/// The URI of the built-in simulated host.
+const SIMULATED: &str = "sim:///";
+
+/// How long closing may take: the host may be gone.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// One run of the program.
+pub(crate) struct Session {
+    /// What holds for the whole run.
+    pub(crate) options: Options,
+    connection: OnceCell<Connection>,
+    failed: Cell<bool>,
+}
+
+struct Connection {
+    driver: Arc<dyn Driver>,
+    /// The URI to tell, if it is not the driver's.
+    uri: Option<&'static str>,
+    /// Keeps the built-in simulated host alive.
+    _simulator: Option<backend::Simulator>,
+}
+
+impl Session {
+    /// A session that has not connected yet.
+    pub(crate) fn new(options: Options) -> Self {
+        Self { options, connection: OnceCell::new(), failed: Cell::new(false) }
+    }
+
+    /// A session on an open connection.
+    #[cfg(test)]
+    pub(crate) fn connected(options: Options, driver: Arc<dyn Driver>) -> Self {
+        let connection = Connection { driver, uri: None, _simulator: None };
+        Self { options, connection: OnceCell::new_with(Some(connection)), failed: Cell::new(false) }
+    }
+
+    /// The hypervisor driver of the connection, which is opened now if it is not open yet.
+    ///
+    /// # Errors
+    /// What keeps it from being opened. The run ends then: asking again would only fail again.
+    pub(crate) async fn hypervisor(&self) -> Result<&dyn Hypervisor, Error> {
+        Ok(self.connection().await?.driver.hypervisor())
+    }
+
+    /// The URI of the connection.
+    ///
+    /// # Errors
+    /// As [`hypervisor`](Self::hypervisor), and what the driver says.
+    pub(crate) async fn connection_uri(&self) -> Result<String, Error> {
+        let connection = self.connection().await?;
+        match connection.uri {
+            Some(uri) => Ok(uri.to_owned()),
+            None => connection.driver.hypervisor().connect_get_uri().await,
+        }
+    }
+
+    /// Whether the connection could not be opened.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// Closes the connection, if there is one, within a few seconds. A host that does not answer is no error: the
+    /// results are there already.
+    pub(crate) async fn close(&self) {
+        let Some(connection) = self.connection.get() else { return };
+        match tokio::time::timeout(CLOSE_TIMEOUT, connection.driver.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot log out"),
+            Err(_) => tracing::warn!("the host did not answer the logout in time"),
+        }
+    }
+
+    async fn connection(&self) -> Result<&Connection, Error> {
+        let result = self.connection.get_or_try_init(|| self.open()).await;
+        if result.is_err() {
+            self.failed.set(true);
+        }
+        result.context(|| "failed to connect to the hypervisor".to_owned())
+    }
+
+    async fn open(&self) -> Result<Connection, Error> {
+        let uri = match &self.options.target {
+            Target::Argument(uri) | Target::Environment(uri) => uri.as_str(),
+            Target::Nothing => SIMULATED,
+        };
+        if uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sim")) {
+            return self.open_simulated(uri).await;
+        }
+        let driver = backend::open(uri, self.options.read_only, Arc::new(Prompt)).await?;
+        Ok(Connection { driver, uri: None, _simulator: None })
+    }
+
+    async fn open_simulated(&self, uri: &str) -> Result<Connection, Error> {
+        if !matches!(uri.get(4..), Some("" | "/" | "//" | "///")) {
+            return Err(Error::new(
+                ErrorCode::InvalidArg,
+                ErrorDomain::Uri,
+                format!(
+                    "'{uri}' is not {SIMULATED}: the built-in simulated host has no name and no parameters"
+                ),
+            ));
+        }
+        if self.options.target == Target::Nothing {
+            self.note(
+                "no URI given (-c, VIRTESX_DEFAULT_URI): using the built-in simulated host sim:///",
+            );
+        } else {
+            self.note("using the built-in simulated host sim:///");
+        }
+        let simulator = backend::start_simulator().await?;
+        let auth: Arc<dyn AuthCallback> = Arc::new(Known {
+            username: simulator.username().to_owned(),
+            password: Secret::new(simulator.password()),
+        });
+        let driver = backend::open(&simulator.uri(), self.options.read_only, auth).await?;
+        Ok(Connection { driver, uri: Some(SIMULATED), _simulator: Some(simulator) })
+    }
+
+    /// A line on stderr that is neither a result nor an error. A closed stderr is nobody's concern.
+    fn note(&self, text: &str) {
+        if !self.options.quiet {
+            let _unheard = writeln!(std::io::stderr(), "note: {text}");
+        }
+    }
+}
