@@ -147,8 +147,11 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Command> {
 
 /// The parser of one command.
 pub(crate) fn parser(command: &dyn Command) -> clap::Command {
-    let parser =
-        clap::Command::new(command.name()).about(command.summary()).after_help(command.details());
+    let space = if command.usage().is_empty() { "" } else { " " };
+    let parser = clap::Command::new(command.name())
+        .about(command.summary())
+        .after_help(command.details())
+        .override_usage(format!("virtesx {}{space}{} [OPTIONS]", command.name(), command.usage()));
     command.arguments(parser).arg(output_argument())
 }
 
