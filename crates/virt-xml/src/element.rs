@@ -1,0 +1,280 @@
+//! XML as it stands: what the typed documents do not model, and what they are read from.
+
+use crate::error::{Error, ErrorKind};
+
+/// Elements nested deeper than this are refused; libvirt's own documents stay below ten.
+const MAX_DEPTH: usize = 200;
+
+/// An element that is kept as it was read, comments and processing instructions aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Element {
+    /// Namespace prefix, if the name has one.
+    pub prefix: Option<String>,
+    /// Namespace name, if the element is in one.
+    pub namespace: Option<String>,
+    /// Name without prefix.
+    pub name: String,
+    /// Attributes in order; a name may have a prefix.
+    pub attributes: Vec<(String, String)>,
+    /// Content in order.
+    pub children: Vec<Node>,
+}
+
+/// A piece of an element's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A child element.
+    Element(Element),
+    /// Text, unescaped.
+    Text(String),
+}
+
+impl Element {
+    /// An element without namespace, attributes and content.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// The element with one more attribute.
+    #[must_use]
+    pub fn with_attribute(mut self, name: &str, value: &str) -> Self {
+        self.attributes.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The element with one more child.
+    #[must_use]
+    pub fn with_child(mut self, child: Self) -> Self {
+        self.children.push(Node::Element(child));
+        self
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// The text is not well-formed, has a document type declaration, or is nested too deeply.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let not_well_formed =
+            |reason: String| Error { kind: ErrorKind::NotWellFormed, path: "/".to_owned(), reason };
+        if nesting(text) > MAX_DEPTH {
+            return Err(not_well_formed("elements are nested too deeply".to_owned()));
+        }
+        let document =
+            roxmltree::Document::parse(text).map_err(|e| not_well_formed(e.to_string()))?;
+        Ok(Self::from_node(document.root_element()))
+    }
+
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The child elements of that name that are in no namespace.
+    pub fn children_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter_map(move |child| match child {
+            Node::Element(e) if e.is(name) => Some(e),
+            _ => None,
+        })
+    }
+
+    /// The text of the element and everything in it.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        self.collect_text(&mut out);
+        out
+    }
+
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name && self.namespace.is_none()
+    }
+
+    fn collect_text(&self, out: &mut String) {
+        for child in &self.children {
+            match child {
+                Node::Text(text) => out.push_str(text),
+                Node::Element(element) => element.collect_text(out),
+            }
+        }
+    }
+
+    fn from_node(node: roxmltree::Node<'_, '_>) -> Self {
+        let qualified = |name: &str, prefix: Option<&str>| match prefix {
+            Some(prefix) if !prefix.is_empty() => format!("{prefix}:{name}"),
+            _ => name.to_owned(),
+        };
+        let namespace = node.tag_name().namespace();
+        let attributes = node.attributes().map(|a| {
+            let prefix = a.namespace().and_then(|uri| node.lookup_prefix(uri));
+            (qualified(a.name(), prefix), a.value().to_owned())
+        });
+        let children = node.children().filter_map(|child| {
+            if child.is_element() {
+                Some(Node::Element(Self::from_node(child)))
+            } else if child.is_text() {
+                child.text().map(|text| Node::Text(text.to_owned()))
+            } else {
+                None
+            }
+        });
+        Self {
+            prefix: namespace
+                .and_then(|uri| node.lookup_prefix(uri))
+                .filter(|p| !p.is_empty())
+                .map(str::to_owned),
+            namespace: namespace.map(str::to_owned),
+            name: node.tag_name().name().to_owned(),
+            attributes: attributes.collect(),
+            children: children.collect(),
+        }
+    }
+}
+
+/// An upper bound of how deeply elements are nested, found without recursion.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(open) = bytes[at..].iter().position(|&b| b == b'<').map(|i| at + i) {
+        at = open + 1;
+        match bytes.get(at) {
+            Some(b'/') => depth = depth.saturating_sub(1),
+            Some(b'!') => {
+                let rest = &text.as_bytes()[at..];
+                let end: &[u8] = match () {
+                    () if rest.starts_with(b"!--") => b"-->",
+                    () if rest.starts_with(b"![CDATA[") => b"]]>",
+                    () => b">",
+                };
+                at += rest.windows(end.len()).position(|w| w == end).unwrap_or(rest.len());
+            }
+            Some(b'?') | None => {}
+            Some(_) => {
+                // The end of the tag, past quoted attribute values.
+                let mut quote = None;
+                while let Some(&byte) = bytes.get(at) {
+                    match (quote, byte) {
+                        (None, b'"' | b'\'') => quote = Some(byte),
+                        (Some(open), byte) if open == byte => quote = None,
+                        (None, b'>') => break,
+                        _ => {}
+                    }
+                    at += 1;
+                }
+                if at > 0 && bytes.get(at - 1) != Some(&b'/') {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+            }
+        }
+    }
+    deepest
+}
+
+/// An element being read: what has been taken out of it is known, the rest is kept.
+pub(crate) struct Reader {
+    element: Element,
+    path: String,
+}
+
+impl Reader {
+    pub(crate) fn root(element: Element) -> Self {
+        let path = format!("/{}", element.name);
+        Self { element, path }
+    }
+
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.element.is(name)
+    }
+
+    /// The value of an attribute; an empty one counts as absent.
+    pub(crate) fn attr(&self, name: &str) -> Option<&str> {
+        self.element.attribute(name).filter(|v| !v.is_empty())
+    }
+
+    pub(crate) fn attr_string(&self, name: &str) -> Option<String> {
+        self.attr(name).map(str::to_owned)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.element.text()
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.element.children_named(name).next().is_some()
+    }
+
+    /// Takes out the first child of that name; later ones are dropped, as libvirt ignores them.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Self> {
+        self.take_all(name).into_iter().next()
+    }
+
+    /// Takes out the text of the first child of that name; an empty one counts as absent.
+    pub(crate) fn take_text(&mut self, name: &str) -> Option<String> {
+        self.take(name).map(|r| r.text()).filter(|t| !t.is_empty())
+    }
+
+    /// Takes out every child of that name.
+    pub(crate) fn take_all(&mut self, name: &str) -> Vec<Self> {
+        let mut taken = Vec::new();
+        let children = std::mem::take(&mut self.element.children);
+        for child in children {
+            match child {
+                Node::Element(element) if element.is(name) => {
+                    let path = match taken.len() {
+                        0 => format!("{}/{name}", self.path),
+                        n => format!("{}/{name}[{}]", self.path, n + 1),
+                    };
+                    taken.push(Self { element, path });
+                }
+                other => self.element.children.push(other),
+            }
+        }
+        taken
+    }
+
+    /// The children nobody took.
+    pub(crate) fn rest(self) -> Vec<Element> {
+        let elements = self.element.children.into_iter().filter_map(|child| match child {
+            Node::Element(element) => Some(element),
+            Node::Text(_) => None,
+        });
+        elements.collect()
+    }
+
+    pub(crate) fn whole(self) -> Element {
+        self.element
+    }
+
+    pub(crate) fn error(&self, kind: ErrorKind, reason: impl Into<String>) -> Error {
+        Error { kind, path: self.path.clone(), reason: reason.into() }
+    }
+
+    pub(crate) fn attr_error(&self, name: &str, reason: impl Into<String>) -> Error {
+        Error {
+            kind: ErrorKind::Attribute,
+            path: format!("{}/@{name}", self.path),
+            reason: reason.into(),
+        }
+    }
+
+    /// An attribute that must be a number.
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
+        match self.attr(name) {
+            None => Ok(None),
+            Some(text) => match text.trim_start_matches([' ', '\t', '\n', '\r']).parse() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(self.attr_error(name, format!("'{text}' is not a valid number"))),
+            },
+        }
+    }
+
+    /// An attribute that must be `yes` or `no`.
+    pub(crate) fn yes_no(&self, name: &str) -> Result<Option<bool>, Error> {
+        match self.attr(name) {
+            None => Ok(None),
+            Some("yes") => Ok(Some(true)),
+            Some("no") => Ok(Some(false)),
+            Some(text) => Err(self.attr_error(name, format!("'{text}' is neither yes nor no"))),
+        }
+    }
+}

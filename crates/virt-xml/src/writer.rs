@@ -1,0 +1,192 @@
+//! The layout libvirt writes: two spaces per depth, attributes in single quotes, one element a line.
+
+use std::fmt::{self, Display, Write as _};
+
+use crate::element::{Element, Node};
+use crate::escape::push_escaped;
+
+/// Text under construction.
+pub(crate) struct Writer {
+    out: String,
+    depth: usize,
+    /// Namespace declarations in scope, innermost last: prefix and name.
+    scope: Vec<(String, String)>,
+}
+
+/// An open tag under construction; one of its finishing methods must be called.
+pub(crate) struct Tag<'w> {
+    writer: &'w mut Writer,
+    name: &'w str,
+}
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        Self { out: String::with_capacity(2048), depth: 0, scope: Vec::new() }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.out
+    }
+
+    pub(crate) fn blank_line(&mut self) {
+        self.out.push('\n');
+    }
+
+    fn indent(&mut self) {
+        for _ in 0..self.depth {
+            self.out.push_str("  ");
+        }
+    }
+
+    /// Opens a tag; attributes follow.
+    pub(crate) fn tag<'w>(&'w mut self, name: &'w str) -> Tag<'w> {
+        self.indent();
+        self.out.push('<');
+        self.out.push_str(name);
+        Tag { writer: self, name }
+    }
+
+    pub(crate) fn close(&mut self, name: &str) {
+        self.depth -= 1;
+        self.indent();
+        self.out.push_str("</");
+        self.out.push_str(name);
+        self.out.push_str(">\n");
+    }
+
+    /// `<name>value</name>`.
+    pub(crate) fn text(&mut self, name: &str, value: impl Display) {
+        self.tag(name).text(value);
+    }
+
+    /// `<name>value</name>` if there is a value.
+    pub(crate) fn text_opt(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// Notes that a prefix is declared from here on.
+    pub(crate) fn declare(&mut self, prefix: &str, namespace: &str) {
+        self.scope.push((prefix.to_owned(), namespace.to_owned()));
+    }
+
+    pub(crate) fn elements(&mut self, elements: &[Element]) {
+        for element in elements {
+            self.element(element);
+        }
+    }
+
+    /// An element that was kept as it was read.
+    pub(crate) fn element(&mut self, element: &Element) {
+        self.indent();
+        self.inline_element(element, true);
+        self.out.push('\n');
+    }
+
+    fn inline_element(&mut self, element: &Element, pretty: bool) {
+        let scope = self.scope.len();
+        let prefix = element.prefix.as_deref().unwrap_or_default();
+        let namespace = element.namespace.as_deref().unwrap_or_default();
+        let name = match &element.prefix {
+            Some(prefix) => [prefix, ":", &element.name].concat(),
+            None => element.name.clone(),
+        };
+        self.out.push('<');
+        self.out.push_str(&name);
+        let declared = self.scope.iter().rev().find(|(p, _)| p == prefix);
+        if declared.map_or("", |(_, n)| n) != namespace {
+            let attribute = if prefix.is_empty() { "xmlns" } else { "xmlns:" };
+            self.attribute(&[attribute, prefix].concat(), namespace);
+            self.declare(prefix, namespace);
+        }
+        for (name, value) in &element.attributes {
+            self.attribute(name, value);
+        }
+        let children = &element.children;
+        let mixed = children.iter().any(|c| matches!(c, Node::Text(t) if !t.trim().is_empty()));
+        if children.is_empty() {
+            self.out.push_str("/>");
+        } else if mixed || !pretty {
+            self.out.push('>');
+            for child in children {
+                match child {
+                    Node::Text(text) => push_escaped(&mut self.out, text),
+                    Node::Element(element) => self.inline_element(element, false),
+                }
+            }
+            self.end_tag(&name);
+        } else {
+            self.out.push_str(">\n");
+            self.depth += 1;
+            for child in children {
+                if let Node::Element(element) = child {
+                    self.element(element);
+                }
+            }
+            self.depth -= 1;
+            self.indent();
+            self.end_tag(&name);
+        }
+        self.scope.truncate(scope);
+    }
+
+    fn end_tag(&mut self, name: &str) {
+        self.out.push_str("</");
+        self.out.push_str(name);
+        self.out.push('>');
+    }
+
+    fn escaped(&mut self, value: impl Display) {
+        struct Escaping<'a>(&'a mut String);
+        impl fmt::Write for Escaping<'_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                push_escaped(self.0, text);
+                Ok(())
+            }
+        }
+        // Writing to a string does not fail.
+        let _ = write!(Escaping(&mut self.out), "{value}");
+    }
+
+    fn attribute(&mut self, name: &str, value: impl Display) {
+        self.out.push(' ');
+        self.out.push_str(name);
+        self.out.push_str("='");
+        self.escaped(value);
+        self.out.push('\'');
+    }
+}
+
+impl Tag<'_> {
+    pub(crate) fn attr(self, name: &str, value: impl Display) -> Self {
+        self.writer.attribute(name, value);
+        self
+    }
+
+    pub(crate) fn attr_opt(self, name: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.attr(name, value),
+            None => self,
+        }
+    }
+
+    /// `<name …/>`.
+    pub(crate) fn empty(self) {
+        self.writer.out.push_str("/>\n");
+    }
+
+    /// `<name …>`; children follow, then [`Writer::close`].
+    pub(crate) fn open(self) {
+        self.writer.out.push_str(">\n");
+        self.writer.depth += 1;
+    }
+
+    /// `<name …>value</name>`.
+    pub(crate) fn text(self, value: impl Display) {
+        self.writer.out.push('>');
+        self.writer.escaped(value);
+        self.writer.end_tag(self.name);
+        self.writer.out.push('\n');
+    }
+}

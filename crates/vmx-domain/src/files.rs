@@ -1,0 +1,136 @@
+//! File names: VMX file to domain document and back (`spec/libvirt-12-deltas.md` 6, `spec/domain.md` 3.14).
+
+use crate::context::{Context, Datastore};
+use crate::error::{Code, Error, ErrorDomain, Warning};
+
+/// Where libvirt says free-standing text is.
+const UNKNOWN_DIRECTORY: &str = "[?] ?";
+const VOLUMES: &str = "/vmfs/volumes/";
+
+/// What to do about a file that lies nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Fail,
+    /// CD-ROM images: the drive shows empty.
+    Omit,
+}
+
+/// The source path of the file that `key` names, or `None` if it is missing and may be.
+pub(crate) fn to_source(
+    context: &Context,
+    warnings: &mut Vec<Warning>,
+    key: &str,
+    name: &str,
+    missing: Missing,
+) -> Result<Option<String>, Error> {
+    let exact = context.exact();
+    let mut warn = |reason: String| warnings.push(Warning { key: key.to_owned(), reason });
+    if !name.starts_with('/') && !name.contains('\\') {
+        if !exact && is_datastore_path(name) {
+            warn("kept as a datastore path; libvirt puts it below the machine's directory".into());
+            return Ok(Some(name.to_owned()));
+        }
+        let directory = match &context.vmx_path {
+            Some(path) => vm_directory(path, exact, &mut warn),
+            None => UNKNOWN_DIRECTORY.to_owned(),
+        };
+        let separator = if directory.ends_with(' ') { "" } else { "/" };
+        return Ok(Some([&directory, separator, name].concat()));
+    }
+    let mounted = context.datastores.iter().filter_map(|datastore| {
+        Some((datastore, name.strip_prefix(datastore.mount_path.as_str())?))
+    });
+    let found = if exact {
+        mounted.into_iter().next()
+    } else {
+        mounted.into_iter().find(|(datastore, rest)| {
+            rest.is_empty()
+                || rest.starts_with(['/', '\\'])
+                || datastore.mount_path.ends_with(['/', '\\'])
+        })
+    };
+    if let Some((datastore, rest)) = found {
+        let rest = rest.trim_start_matches(['/', '\\']).replace('\\', "/");
+        return Ok(Some(format!("[{}] {rest}", datastore.name)));
+    }
+    let reason = match name.strip_prefix(VOLUMES) {
+        Some(rest) => match rest.split_once('/') {
+            Some((volume, path)) if !volume.is_empty() && !path.is_empty() => {
+                if context.datastores.iter().any(|d| d.name == volume) {
+                    return Ok(Some(format!("[{volume}] {path}")));
+                }
+                if exact && missing == Missing::Omit {
+                    return Ok(None);
+                }
+                format!("'{name}' lies on unknown datastore '{volume}'")
+            }
+            _ => format!("'{name}' names no file of a datastore"),
+        },
+        None if name.starts_with('/') => return Ok(Some(name.to_owned())),
+        None => format!("'{name}' lies on no datastore of the host"),
+    };
+    if exact {
+        return Err(Error::internal(key, reason).in_domain(ErrorDomain::Esx));
+    }
+    warn(format!("{reason}; the name is kept as it is"));
+    Ok(Some(name.to_owned()))
+}
+
+/// `[name] …`, with a name.
+fn is_datastore_path(name: &str) -> bool {
+    split_datastore_path(name).is_some()
+}
+
+/// The datastore and the path in it.
+pub(crate) fn split_datastore_path(path: &str) -> Option<(&str, &str)> {
+    let (name, path) = path.strip_prefix('[')?.split_once(']')?;
+    (!name.is_empty()).then(|| (name, path.trim_start_matches(' ')))
+}
+
+/// The directory a VMX file is in. libvirt takes a file in the root of a datastore for a directory.
+fn vm_directory(vmx_path: &str, exact: bool, warn: &mut impl FnMut(String)) -> String {
+    let Some((datastore, path)) = split_datastore_path(vmx_path) else {
+        return vmx_path.to_owned();
+    };
+    match path.rsplit_once('/') {
+        Some((directory, _)) => format!("[{datastore}] {directory}"),
+        None if exact => format!("[{datastore}] {path}"),
+        None => {
+            warn("the machine is in the datastore's root, which libvirt gets wrong".into());
+            format!("[{datastore}] ")
+        }
+    }
+}
+
+/// The name a VMX file has for the file at a source path.
+pub(crate) fn to_file_name(
+    context: &Context,
+    location: &str,
+    source: &str,
+) -> Result<String, Error> {
+    if source.starts_with('[') {
+        let Some((name, path)) = split_datastore_path(source) else {
+            let reason = format!("'{source}' is not a datastore path");
+            return Err(Error::new(Code::InvalidArg, location, reason).in_domain(ErrorDomain::Esx));
+        };
+        let Some(datastore) = context.datastores.iter().find(|d| d.name == name) else {
+            let reason = format!("the host has no datastore '{name}'");
+            return Err(Error::internal(location, reason).in_domain(ErrorDomain::Esx));
+        };
+        return Ok(mounted_name(datastore, path));
+    }
+    if source.starts_with('/') {
+        return Ok(source.to_owned());
+    }
+    let reason = format!("'{source}' is neither a datastore path nor absolute");
+    Err(Error::internal(location, reason).in_domain(ErrorDomain::Esx))
+}
+
+fn mounted_name(datastore: &Datastore, path: &str) -> String {
+    let mount = datastore.mount_path.trim_end_matches(['/', '\\']);
+    if datastore.mount_path.contains('\\') {
+        format!("{mount}\\{}", path.replace('/', "\\"))
+    } else {
+        format!("{mount}/{path}")
+    }
+}

@@ -1,0 +1,198 @@
+//! Serial and parallel ports (`spec/vmx.md` 6.3, 6.4).
+
+use virt_xml::domain::{CharDevice, CharSource};
+
+use super::reader::Reader;
+use crate::error::Error;
+use crate::files::Missing;
+
+/// The ports libvirt looks at.
+const SERIAL_PORTS: u32 = 4;
+/// The ports newer hosts have.
+const SERIAL_PORTS_MAX: u32 = 32;
+
+pub(super) fn serials(r: &mut Reader<'_>) -> Result<Vec<CharDevice>, Error> {
+    let mut ports = Vec::new();
+    let count = if r.exact() { SERIAL_PORTS } else { SERIAL_PORTS_MAX };
+    for number in 0..count {
+        if let Some(port) = serial(r, number)? {
+            if number >= SERIAL_PORTS {
+                r.warn(format!("serial{number}.present"), "libvirt does not look at this port");
+            }
+            ports.push(port);
+        }
+    }
+    Ok(ports)
+}
+
+pub(super) fn parallels(r: &mut Reader<'_>) -> Result<Vec<CharDevice>, Error> {
+    let mut ports = Vec::new();
+    for number in 0..3 {
+        ports.extend(parallel(r, number)?);
+    }
+    Ok(ports)
+}
+
+fn present(r: &mut Reader<'_>, prefix: &str) -> Result<bool, Error> {
+    let present = r.boolean(&[prefix, "present"].concat(), false)?;
+    r.boolean(&[prefix, "startConnected"].concat(), true)?;
+    Ok(present)
+}
+
+fn device(kind: &str, path: Option<String>, port: u32) -> CharDevice {
+    CharDevice {
+        kind: kind.to_owned(),
+        source: path.map(|path| CharSource { path: Some(path), ..CharSource::default() }),
+        target_port: Some(port),
+        ..CharDevice::default()
+    }
+}
+
+fn serial(r: &mut Reader<'_>, port: u32) -> Result<Option<CharDevice>, Error> {
+    let prefix = format!("serial{port}.");
+    let key = |name: &str| [prefix.as_str(), name].concat();
+    if !present(r, &prefix)? {
+        return Ok(None);
+    }
+    let name_key = key("fileName");
+    let name = r.get(&name_key);
+    let owned = || name.map(str::to_owned);
+    let file_type = r.get(&key("fileType")).unwrap_or("device");
+    Ok(Some(match file_type.to_ascii_lowercase().as_str() {
+        "device" => device("dev", owned(), port),
+        "file" => match name {
+            Some(name) => device("file", r.source(&name_key, name, Missing::Fail)?, port),
+            None => {
+                let error = Error::internal(&name_key, "required key is absent");
+                r.bend(error, "shown without a source")?;
+                device("null", None, port)
+            }
+        },
+        "pipe" => device("pipe", owned(), port),
+        "network" => network(r, &prefix, port)?,
+        _ => {
+            let reason = format!("serial port type '{file_type}' is not known");
+            r.bend(Error::internal(key("fileType"), reason), "shown without a source")?;
+            device("null", None, port)
+        }
+    }))
+}
+
+fn network(r: &mut Reader<'_>, prefix: &str, port: u32) -> Result<CharDevice, Error> {
+    let key = |name: &str| [prefix, name].concat();
+    let name = r.get(&key("fileName")).unwrap_or_default();
+    let client = r.get(&key("network.endPoint")).is_some_and(|e| e.eq_ignore_ascii_case("client"));
+    let mut uri = Uri::parse(name);
+    if uri.as_ref().is_none_or(|u| u.host.is_empty()) && !r.exact() {
+        // libvirt shows a port without a source, and says nothing.
+        let everywhere = Some("0.0.0.0".to_owned()).filter(|_| !client);
+        uri = uri.and_then(|uri| Some(Uri { host: everywhere?, ..uri }));
+        match &uri {
+            Some(_) => {
+                r.warn(key("fileName"), "libvirt loses a URI without host; shown as 0.0.0.0")
+            }
+            None if name.is_empty() => {}
+            None => r.warn(key("fileName"), format!("'{name}' has no host and port; not shown")),
+        }
+    }
+    let Some(uri) = uri.filter(|u| !u.host.is_empty()) else {
+        return Ok(device("null", None, port));
+    };
+    let protocol = match uri.scheme.as_str() {
+        "" | "tcp" | "tcp4" | "tcp6" => "raw",
+        "telnet" => "telnet",
+        "telnets" => "telnets",
+        "ssl" | "tcp+ssl" | "tcp4+ssl" | "tcp6+ssl" => "tls",
+        scheme => {
+            let reason = format!("scheme '{scheme}' is not known");
+            r.bend(Error::internal(key("fileName"), reason), "shown without a source")?;
+            return Ok(device("null", None, port));
+        }
+    };
+    let mode = match r.get(&key("network.endPoint")) {
+        None => "bind",
+        Some(word) if word.eq_ignore_ascii_case("server") => "bind",
+        Some(word) if word.eq_ignore_ascii_case("client") => "connect",
+        Some(word) => {
+            let error = Error::internal(key("network.endPoint"), format!("'{word}' is not known"));
+            r.bend(error, "taken for server")?;
+            "bind"
+        }
+    };
+    Ok(CharDevice {
+        kind: "tcp".to_owned(),
+        source: Some(CharSource {
+            mode: Some(mode.to_owned()),
+            host: Some(uri.host),
+            service: Some(uri.port.to_string()),
+            path: None,
+        }),
+        protocol: Some(protocol.to_owned()),
+        target_port: Some(port),
+        ..CharDevice::default()
+    })
+}
+
+fn parallel(r: &mut Reader<'_>, port: u32) -> Result<Option<CharDevice>, Error> {
+    let prefix = format!("parallel{port}.");
+    let key = |name: &str| [prefix.as_str(), name].concat();
+    if !present(r, &prefix)? {
+        return Ok(None);
+    }
+    let Some(file_type) = r.essential(&key("fileType"))? else { return Ok(None) };
+    let Some(name) = r.essential(&key("fileName"))? else { return Ok(None) };
+    if file_type.eq_ignore_ascii_case("device") {
+        return Ok(Some(device("dev", Some(name), port)));
+    }
+    if file_type.eq_ignore_ascii_case("file") {
+        let path = r.source(&key("fileName"), &name, Missing::Fail)?;
+        return Ok(Some(device("file", path, port)));
+    }
+    let reason = format!("parallel port type '{file_type}' is not known");
+    r.bend(Error::internal(key("fileType"), reason), "left out")?;
+    Ok(None)
+}
+
+/// The parts of a serial port's URI that count.
+struct Uri {
+    /// In lower case; empty if there is none.
+    scheme: String,
+    /// Percent-decoded, without brackets; may be empty.
+    host: String,
+    port: u64,
+}
+
+impl Uri {
+    /// `None` if it is no URI with an authority and a port other than 0 (RFC 3986).
+    fn parse(text: &str) -> Option<Self> {
+        let legal = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
+        if !text.bytes().all(legal) {
+            return None;
+        }
+        let (scheme, rest) = match text.split_once("//") {
+            Some(("", rest)) => ("", rest),
+            Some((scheme, rest)) => (scheme.strip_suffix(':')?, rest),
+            None => return None,
+        };
+        let scheme_byte = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        let lettered = scheme.is_empty() || scheme.as_bytes()[0].is_ascii_alphabetic();
+        if !lettered || !scheme.bytes().all(scheme_byte) {
+            return None;
+        }
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
+        let (host, port) = match host_and_port.strip_prefix('[') {
+            Some(rest) => {
+                let (host, rest) = rest.split_once(']')?;
+                (host, rest.strip_prefix(':')?)
+            }
+            None => host_and_port.split_once(':')?,
+        };
+        if !port.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let port = port.parse().ok().filter(|&p| p != 0)?;
+        let host = esx_vmx::unescape_percents(host)?;
+        Some(Self { scheme: scheme.to_ascii_lowercase(), host, port })
+    }
+}

@@ -1,0 +1,446 @@
+//! Disks and their controllers (`spec/vmx.md` 5, `spec/libvirt-12-deltas.md` 3 to 5).
+
+use virt_xml::domain::{Address, Controller, Devices, Disk, DiskSource, Driver, PciAddress};
+
+use super::reader::Reader;
+use crate::context::ScsiModel;
+use crate::error::Error;
+use crate::files::Missing;
+use crate::target;
+
+/// Below it a SCSI controller has 15 disks, from it on 64.
+const WIDE_SCSI_HARDWARE: i64 = 13;
+const EMPTY: &str = "emptyBackingString";
+const HOST_CDROM: &str = "/vmfs/devices/cdrom/";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bus {
+    Scsi,
+    Sata,
+    Ide,
+    Fdc,
+    Nvme,
+}
+
+impl Bus {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Scsi => "scsi",
+            Self::Sata => "sata",
+            Self::Ide => "ide",
+            Self::Fdc => "fdc",
+            Self::Nvme => "nvme",
+        }
+    }
+}
+
+/// One place where a disk can be: its keys, and what it is called in the domain.
+struct Position {
+    bus: Bus,
+    /// `scsi0:1.`
+    prefix: String,
+    target: String,
+    address: Address,
+    /// Where it is in the VMX file, if libvirt's address says something else.
+    corrected: Option<Address>,
+}
+
+pub(super) fn read(r: &mut Reader<'_>, hardware: i64, devices: &mut Devices) -> Result<(), Error> {
+    let wide = hardware >= WIDE_SCSI_HARDWARE;
+    let (last_unit, letters) = if wide { (64, 64) } else { (15, 15) };
+    for controller in 0..4 {
+        let prefix = format!("scsi{controller}.");
+        if !r.boolean(&[&prefix, "present"].concat(), false)? {
+            continue;
+        }
+        let model = scsi_model(r, &prefix)?;
+        push_controller(r, devices, Bus::Scsi, controller, model)?;
+        for unit in (0..=last_unit).filter(|&unit| unit != 7) {
+            let place = if unit < 7 { unit } else { unit - 1 };
+            let target = target::name("sd", controller * letters + place);
+            disk(r, devices, &position(Bus::Scsi, controller, unit, target))?;
+        }
+    }
+    for controller in 0..4 {
+        if !r.boolean(&format!("sata{controller}.present"), false)? {
+            continue;
+        }
+        push_controller(r, devices, Bus::Sata, controller, None)?;
+        for unit in 0..30 {
+            let index = controller * 30 + unit;
+            let mut at = position(Bus::Sata, controller, unit, target::name("sd", index));
+            // libvirt goes by the letter, and for it a controller has six of them.
+            let by_letter = drive(index / 6, 0, index % 6);
+            if by_letter != at.address {
+                at.corrected = Some(std::mem::replace(&mut at.address, by_letter));
+            }
+            disk(r, devices, &at)?;
+        }
+    }
+    for (bus, unit) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let target = target::name("hd", bus * 2 + unit);
+        let mut at = position(Bus::Ide, bus, unit, target);
+        at.address = drive(0, bus, unit);
+        disk(r, devices, &at)?;
+    }
+    for number in 0..2 {
+        floppy(r, devices, number)?;
+    }
+    for controller in 0..4 {
+        if !r.boolean(&format!("nvme{controller}.present"), false)? {
+            continue;
+        }
+        push_controller(r, devices, Bus::Nvme, controller, None)?;
+        for unit in 0..15 {
+            let target = format!("nvme{controller}n{}", unit + 1);
+            disk(r, devices, &position(Bus::Nvme, controller, unit, target))?;
+        }
+    }
+    complete_controllers(devices);
+    Ok(())
+}
+
+fn drive(controller: u32, bus: u32, unit: u32) -> Address {
+    Address::Drive { controller, bus, target: 0, unit }
+}
+
+fn position(bus: Bus, controller: u32, unit: u32, target: String) -> Position {
+    let prefix = format!("{}{controller}:{unit}.", bus.word());
+    Position { bus, prefix, target, address: drive(controller, 0, unit), corrected: None }
+}
+
+fn scsi_model(r: &mut Reader<'_>, prefix: &str) -> Result<Option<String>, Error> {
+    let key = [prefix, "virtualDev"].concat();
+    let Some(word) = r.get(&key) else { return Ok(None) };
+    let mut models = ScsiModel::ALL.into_iter();
+    if let Some(model) = models.find(|m| m.vmx_word().eq_ignore_ascii_case(word)) {
+        return Ok(Some(model.word().to_owned()));
+    }
+    let error = Error::internal(&key, format!("SCSI controller model '{word}' is not known"));
+    r.bend(error, "shown without model")?;
+    Ok(None)
+}
+
+fn push_controller(
+    r: &mut Reader<'_>,
+    devices: &mut Devices,
+    bus: Bus,
+    index: u32,
+    model: Option<String>,
+) -> Result<(), Error> {
+    let key = format!("{}{index}.pciSlotNumber", bus.word());
+    devices.controllers.push(Controller {
+        kind: bus.word().to_owned(),
+        index: Some(index),
+        model,
+        address: pci_address(r, &key)?,
+        other: Vec::new(),
+    });
+    Ok(())
+}
+
+/// The PCI address that a slot number stands for: five bits of slot, five of bus, three of function.
+pub(super) fn pci_address(r: &mut Reader<'_>, key: &str) -> Result<Option<Address>, Error> {
+    let bits = match r.integer_opt(key)? {
+        None | Some(-1) => return Ok(None),
+        Some(number) => number as u64,
+    };
+    let five = |shift: u32| ((bits >> shift) & 31) as u32;
+    let (slot, bus, function) = (five(0), five(5), five(10) & 7);
+    let known = (slot, bus) != (0, 0);
+    Ok(Some(Address::Pci(known.then_some(PciAddress { domain: 0, bus, slot, function }))))
+}
+
+/// Adds the controllers below the highest one in use, per type, and sorts (`spec/libvirt-12-deltas.md` 4).
+fn complete_controllers(devices: &mut Devices) {
+    let buses = [Bus::Scsi, Bus::Sata, Bus::Nvme, Bus::Fdc, Bus::Ide].map(Bus::word);
+    for bus in buses {
+        let used = devices.disks.iter().filter(|d| d.bus.as_deref() == Some(bus));
+        let highest = used
+            .filter_map(|d| match d.address {
+                Some(Address::Drive { controller, .. }) => Some(controller),
+                _ => None,
+            })
+            .max();
+        for index in 0..highest.map_or(0, |h| h + 1) {
+            let known = |c: &Controller| c.kind == bus && c.index == Some(index);
+            if !devices.controllers.iter().any(known) {
+                devices.controllers.push(Controller {
+                    kind: bus.to_owned(),
+                    index: Some(index),
+                    ..Controller::default()
+                });
+            }
+        }
+    }
+    devices.controllers.sort_by_key(|c| (buses.iter().position(|b| *b == c.kind), c.index));
+}
+
+/// What a position's keys say.
+struct Backing<'a> {
+    device_type: Option<&'a str>,
+    file_name: Option<&'a str>,
+    write_through: bool,
+    transient: bool,
+}
+
+impl Backing<'_> {
+    fn type_is(&self, words: &[&str]) -> bool {
+        self.device_type.is_some_and(|t| words.iter().any(|w| w.eq_ignore_ascii_case(t)))
+    }
+
+    fn type_is_other_than(&self, words: &[&str]) -> bool {
+        self.device_type.is_some() && !self.type_is(words)
+    }
+
+    fn ends_with(&self, suffix: &str) -> bool {
+        self.file_name.is_some_and(|name| {
+            name.len()
+                .checked_sub(suffix.len())
+                .and_then(|cut| name.get(cut..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        })
+    }
+}
+
+fn disk(r: &mut Reader<'_>, devices: &mut Devices, at: &Position) -> Result<(), Error> {
+    let key = |name: &str| [at.prefix.as_str(), name].concat();
+    let present = r.boolean(&key("present"), false)?;
+    // Checked, though it has no place in the document.
+    r.boolean(&key("startConnected"), true)?;
+    if !present {
+        return Ok(());
+    }
+    let device_type = r.get(&key("deviceType"));
+    let client = r.boolean(&key("clientDevice"), false)?;
+    if client {
+        if !r.exact() {
+            r.warn(key("clientDevice"), "a client's drive, which libvirt leaves out; shown empty");
+            let drive = Disk { kind: "file".to_owned(), ..cdrom(at, "cdrom") };
+            place(r, devices, at, drive);
+        }
+        return Ok(());
+    }
+    let backing = Backing {
+        device_type,
+        file_name: r.get(&key("fileName")),
+        write_through: r.boolean(&key("writeThrough"), false)?,
+        transient: r
+            .get(&key("mode"))
+            .is_some_and(|mode| mode.eq_ignore_ascii_case("independent-nonpersistent")),
+    };
+    let mut found = hard_disk(r, at, &backing)?;
+    if found.is_none() && at.bus != Bus::Nvme {
+        found = cdrom_drive(r, at, &backing)?;
+    }
+    if let Some(disk) = found {
+        place(r, devices, at, disk);
+    } else if !r.exact() && at.bus == Bus::Nvme {
+        r.warn(key("fileName"), "not an NVMe disk; left out");
+    }
+    Ok(())
+}
+
+/// Puts a disk into the document, at the address that the mode asks for.
+fn place(r: &mut Reader<'_>, devices: &mut Devices, at: &Position, mut disk: Disk) {
+    if let Some(corrected) = at.corrected.clone().filter(|_| !r.exact()) {
+        let reason = "libvirt gives it the address of another controller or unit; corrected";
+        r.warn(at.prefix.trim_end_matches('.'), reason);
+        disk.address = Some(corrected);
+    }
+    devices.disks.push(disk);
+}
+
+fn base(at: &Position, kind: &str, device: &str) -> Disk {
+    Disk {
+        kind: kind.to_owned(),
+        device: device.to_owned(),
+        target: at.target.clone(),
+        bus: Some(at.bus.word().to_owned()),
+        address: Some(at.address.clone()),
+        ..Disk::default()
+    }
+}
+
+fn cdrom(at: &Position, device: &str) -> Disk {
+    Disk { readonly: true, ..base(at, "block", device) }
+}
+
+fn file_source(path: Option<String>) -> Option<DiskSource> {
+    path.map(|file| DiskSource { file: Some(file), ..DiskSource::default() })
+}
+
+fn hard_disk(
+    r: &mut Reader<'_>,
+    at: &Position,
+    backing: &Backing<'_>,
+) -> Result<Option<Disk>, Error> {
+    let key = [at.prefix.as_str(), "fileName"].concat();
+    let Some(name) = backing.file_name else { return Ok(None) };
+    if backing.ends_with(".iso")
+        || name == EMPTY
+        || backing.type_is(&["atapi-cdrom", "cdrom-raw", "cdrom-image"])
+        || (backing.type_is(&["scsi-passthru"]) && name.starts_with(HOST_CDROM))
+    {
+        return Ok(None);
+    }
+    if backing.ends_with(".vmdk") {
+        let expected: &[&str] = match at.bus {
+            Bus::Scsi => &["scsi-hardDisk", "disk"],
+            Bus::Ide => &["ata-hardDisk", "disk"],
+            _ => &[],
+        };
+        if !expected.is_empty() && backing.type_is_other_than(expected) {
+            let type_key = [at.prefix.as_str(), "deviceType"].concat();
+            let word = backing.device_type.unwrap_or_default();
+            let error = Error::internal(type_key, format!("no disk image has type '{word}'"));
+            r.bend(error, "shown as a hard disk")?;
+        }
+    } else {
+        let kind = backing.device_type.unwrap_or("unknown");
+        let error = Error::internal(&key, format!("'{name}' (type {kind}) is no disk image"));
+        if r.exact() {
+            return Err(error);
+        }
+        if name.is_empty() || !at.bus_takes_files() {
+            r.bend(error, "left out")?;
+            return Ok(None);
+        }
+        if backing.type_is(&["scsi-passthru"]) {
+            r.bend(error, "shown as a block device")?;
+            let source = DiskSource { dev: Some(name.to_owned()), ..DiskSource::default() };
+            return Ok(Some(Disk { source: Some(source), ..base(at, "block", "lun") }));
+        }
+        r.bend(error, "shown as a hard disk")?;
+    }
+    let path = r.source(&key, name, Missing::Fail)?;
+    let driver = Driver { cache: Some("writethrough".to_owned()), ..Driver::default() };
+    Ok(Some(Disk {
+        driver: backing.write_through.then_some(driver),
+        source: file_source(path),
+        transient: backing.transient,
+        ..base(at, "file", "disk")
+    }))
+}
+
+impl Position {
+    fn bus_takes_files(&self) -> bool {
+        self.bus != Bus::Fdc
+    }
+}
+
+fn cdrom_drive(
+    r: &mut Reader<'_>,
+    at: &Position,
+    backing: &Backing<'_>,
+) -> Result<Option<Disk>, Error> {
+    let key = [at.prefix.as_str(), "fileName"].concat();
+    let image =
+        |path| Disk { kind: "file".to_owned(), source: file_source(path), ..cdrom(at, "cdrom") };
+    let type_key = [at.prefix.as_str(), "deviceType"].concat();
+    let word = backing.device_type.unwrap_or_default();
+    let odd_type = || Error::internal(type_key, format!("no CD-ROM image has type '{word}'"));
+    if backing.ends_with(".vmdk") {
+        let name = backing.file_name.unwrap_or_default();
+        if r.exact() {
+            return Ok(None);
+        }
+        r.warn(&key, "a disk image in a CD-ROM drive, which libvirt leaves out");
+        return Ok(Some(image(r.source(&key, name, Missing::Omit)?)));
+    }
+    if backing.ends_with(".iso") {
+        if backing.type_is_other_than(&["cdrom-image"]) {
+            r.bend(odd_type(), "shown as an image")?;
+        }
+        let name = backing.file_name.unwrap_or_default();
+        return Ok(Some(image(r.source(&key, name, Missing::Omit)?)));
+    }
+    for (word, device) in [("atapi-cdrom", "cdrom"), ("cdrom-raw", "lun")] {
+        if backing.type_is(&[word]) {
+            let source = backing.file_name.map(|name| {
+                if name.eq_ignore_ascii_case("auto detect") {
+                    let startup_policy = Some("optional".to_owned());
+                    DiskSource { startup_policy, ..DiskSource::default() }
+                } else {
+                    DiskSource { dev: Some(name.to_owned()), ..DiskSource::default() }
+                }
+            });
+            return Ok(Some(Disk { source, ..cdrom(at, device) }));
+        }
+    }
+    if at.bus == Bus::Scsi && backing.type_is(&["scsi-passthru"]) {
+        let name = backing.file_name.filter(|name| name.starts_with(HOST_CDROM));
+        return Ok(name.map(|name| {
+            let source = DiskSource { dev: Some(name.to_owned()), ..DiskSource::default() };
+            Disk { source: Some(source), ..cdrom(at, "lun") }
+        }));
+    }
+    if matches!(backing.file_name, Some("" | EMPTY)) {
+        if backing.type_is_other_than(&["cdrom-image"]) {
+            r.bend(odd_type(), "shown as an empty drive")?;
+        }
+        return Ok(Some(image(None)));
+    }
+    let name = backing.file_name.unwrap_or_default();
+    let kind = backing.device_type.unwrap_or("unknown");
+    let error = Error::internal(&key, format!("'{name}' (type {kind}) is no CD-ROM image"));
+    if backing.type_is(&["cdrom-image"]) {
+        r.bend(error, "shown as an image")?;
+        let path = match backing.file_name {
+            Some(name) => r.source(&key, name, Missing::Omit)?,
+            None => None,
+        };
+        return Ok(Some(image(path)));
+    }
+    if !r.exact() && backing.file_name.is_some() {
+        // The attempt as a hard disk has said so already.
+        return Ok(None);
+    }
+    r.bend(error, "left out")?;
+    Ok(None)
+}
+
+fn floppy(r: &mut Reader<'_>, devices: &mut Devices, number: u32) -> Result<(), Error> {
+    let at = Position {
+        bus: Bus::Fdc,
+        prefix: format!("floppy{number}."),
+        target: target::name("fd", number),
+        address: drive(number / 2, 0, number % 2),
+        corrected: None,
+    };
+    let key = |name: &str| [at.prefix.as_str(), name].concat();
+    let present = r.boolean(&key("present"), false)?;
+    r.boolean(&key("startConnected"), true)?;
+    if !present {
+        return Ok(());
+    }
+    if r.boolean(&key("clientDevice"), false)? {
+        if !r.exact() {
+            r.warn(key("clientDevice"), "a client's drive, which libvirt leaves out; shown empty");
+            devices.disks.push(base(&at, "file", "floppy"));
+        }
+        return Ok(());
+    }
+    let name = r.get(&key("fileName"));
+    // Checked like that of any disk; floppies do not show it.
+    r.boolean(&key("writeThrough"), false)?;
+    let file_type = r.get(&key("fileType"));
+    let is = |word: &str| file_type.is_some_and(|t| t.eq_ignore_ascii_case(word));
+    if is("device") {
+        let source =
+            name.map(|dev| DiskSource { dev: Some(dev.to_owned()), ..DiskSource::default() });
+        devices.disks.push(Disk { source, ..base(&at, "block", "floppy") });
+        return Ok(());
+    }
+    if !is("file") {
+        let word = file_type.unwrap_or_default();
+        let error = Error::internal(key("fileType"), format!("no floppy has type '{word}'"));
+        r.bend(error, "shown as an image")?;
+    }
+    let path = match name {
+        Some(name) => r.source(&key("fileName"), name, Missing::Fail)?,
+        None => None,
+    };
+    devices.disks.push(Disk { source: file_source(path), ..base(&at, "file", "floppy") });
+    Ok(())
+}

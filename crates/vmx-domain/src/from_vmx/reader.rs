@@ -1,0 +1,100 @@
+//! Reading keys: typed, with libvirt's errors, or with warnings where default mode goes on.
+
+use std::collections::BTreeSet;
+
+use esx_vmx::Document;
+
+use crate::context::Context;
+use crate::error::{Error, Warning};
+use crate::files::{self, Missing};
+
+pub(crate) struct Reader<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) context: &'a Context,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(document: &'a Document, context: &'a Context) -> Self {
+        Self { document, context, warnings: Vec::new() }
+    }
+
+    pub(crate) fn exact(&self) -> bool {
+        self.context.exact()
+    }
+
+    /// Raises an error of libvirt's in exact mode; notes it and what is done instead in default mode.
+    pub(crate) fn bend(&mut self, error: Error, instead: &str) -> Result<(), Error> {
+        if self.exact() {
+            return Err(error);
+        }
+        self.warn(error.location, format!("{}; {instead}", error.reason));
+        Ok(())
+    }
+
+    pub(crate) fn warn(&mut self, key: impl Into<String>, reason: impl Into<String>) {
+        self.warnings.push(Warning { key: key.into(), reason: reason.into() });
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
+        self.document.get(key)
+    }
+
+    /// A value that must be there; `None` only in default mode.
+    pub(crate) fn essential(&mut self, key: &str) -> Result<Option<String>, Error> {
+        match self.get(key) {
+            Some(value) => Ok(Some(value.to_owned())),
+            None => {
+                self.bend(Error::internal(key, "required key is absent"), "device left out")?;
+                Ok(None)
+            }
+        }
+    }
+
+    pub(crate) fn boolean(&mut self, key: &str, default: bool) -> Result<bool, Error> {
+        match self.document.get_bool(key) {
+            Ok(value) => Ok(value.unwrap_or(default)),
+            Err(error) => {
+                let instead = if default { "taken for true" } else { "taken for false" };
+                self.bend(error.into(), instead)?;
+                Ok(default)
+            }
+        }
+    }
+
+    pub(crate) fn integer(&mut self, key: &str, default: i64) -> Result<i64, Error> {
+        Ok(self.integer_opt(key)?.unwrap_or(default))
+    }
+
+    pub(crate) fn integer_opt(&mut self, key: &str) -> Result<Option<i64>, Error> {
+        match self.document.get_integer(key) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                self.bend(error.into(), "ignored")?;
+                Ok(None)
+            }
+        }
+    }
+
+    pub(crate) fn source(
+        &mut self,
+        key: &str,
+        name: &str,
+        missing: Missing,
+    ) -> Result<Option<String>, Error> {
+        files::to_source(self.context, &mut self.warnings, key, name, missing)
+    }
+
+    /// The numbers N of keys `<stem>N…`, with an end after the number.
+    pub(crate) fn numbers(&self, stem: &str) -> BTreeSet<i64> {
+        let number = |key: &str| {
+            let (head, rest) = key.split_at_checked(stem.len())?;
+            let digits = rest.split(['.', ':']).next()?;
+            let plain = head.eq_ignore_ascii_case(stem)
+                && digits.bytes().all(|b| b.is_ascii_digit())
+                && (digits == "0" || !digits.starts_with('0'));
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        self.document.entries().filter_map(|e| number(e.key)).collect()
+    }
+}

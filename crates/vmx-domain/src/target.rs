@@ -1,0 +1,47 @@
+//! Disk target names: a prefix and the letters of an index (`spec/vmx.md` 5.3).
+
+/// `sda`, `sdz`, `sdaa`, …
+pub(crate) fn name(prefix: &str, index: u32) -> String {
+    let mut letters = Vec::new();
+    let mut rest = Some(index);
+    while let Some(n) = rest {
+        letters.push(char::from(b'a' + (n % 26) as u8));
+        rest = (n / 26).checked_sub(1);
+    }
+    prefix.chars().chain(letters.into_iter().rev()).collect()
+}
+
+/// The prefix and the index of a name; the number of a partition after the letters is ignored.
+pub(crate) fn index(name: &str) -> Option<(&'static str, u32)> {
+    // Longer prefixes first: `xvda` is no `vd`.
+    let prefixes = ["xvd", "ubd", "hd", "sd", "vd", "fd"];
+    let (prefix, rest) = prefixes.iter().find_map(|p| Some((*p, name.strip_prefix(p)?)))?;
+    let letters = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+    if letters.is_empty() || !letters.bytes().all(|b| b.is_ascii_lowercase()) {
+        return None;
+    }
+    let index = letters.bytes().try_fold(0_u32, |index, letter| {
+        index.checked_mul(26)?.checked_add(u32::from(letter - b'a') + 1)
+    });
+    Some((prefix, index? - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_indices() {
+        for (number, letters) in
+            [(0, "a"), (25, "z"), (26, "aa"), (51, "az"), (52, "ba"), (702, "aaa")]
+        {
+            let target = name("sd", number);
+            assert_eq!(target, format!("sd{letters}"));
+            assert_eq!(index(&target), Some(("sd", number)));
+        }
+        assert_eq!(index("sdb12"), Some(("sd", 1)));
+        for bad in ["sd", "sd1", "nvme0n1", "sdA", "sdzzzzzzzzzzzz"] {
+            assert_eq!(index(bad), None, "{bad}");
+        }
+    }
+}
