@@ -1,0 +1,46 @@
+//! What was checked and how it ended, a line each.
+
+/// Counts and remembers.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// How many checks passed.
+    pub(super) passed: usize,
+    /// The names of those that failed.
+    pub(super) failed: Vec<String>,
+}
+
+impl Report {
+    /// Runs one check. Returns its value if it passed.
+    pub(super) fn check<T>(
+        &mut self,
+        name: impl Into<String>,
+        what: impl FnOnce() -> anyhow::Result<T>,
+    ) -> Option<T> {
+        let name = name.into();
+        match what() {
+            Ok(value) => {
+                println!("ok    {name}");
+                self.passed += 1;
+                Some(value)
+            }
+            Err(error) => {
+                println!("FAIL  {name}: {error:#}");
+                self.failed.push(name);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_and_named() {
+        let mut report = Report::default();
+        assert_eq!(report.check("one", || Ok(1)), Some(1));
+        assert_eq!(report.check::<()>("two", || anyhow::bail!("no")), None);
+        assert_eq!((report.passed, report.failed), (1, vec!["two".to_owned()]));
+    }
+}
