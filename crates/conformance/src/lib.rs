@@ -1,3 +1,96 @@
 //! One test suite over the traits of virt-api, run against every backend.
+//!
+//! ```no_run
+//! # async fn example(driver: &dyn virt_api::Driver) {
+//! let report = esx_conformance::run(driver, &esx_conformance::Expectations::default()).await;
+//! report.assert();
+//! # }
+//! ```
+//!
+//! A check asks the driver the same thing in several ways and compares the answers, so it needs to know nothing of
+//! the host: the suite fits the simulator, vcsim, a real ESX host and libvirt's own driver behind `virt-rpc`. The
+//! suite only reads. A function that the driver lacks (`VIR_ERR_NO_SUPPORT`) is skipped and named in the [`Report`];
+//! whether a skip is acceptable is up to the caller.
+//!
+//! The checks are [`CHECKS`]; each of their functions can be run alone.
 
 #![forbid(unsafe_code)]
+
+mod documents;
+mod domains;
+mod host;
+mod report;
+
+use std::pin::Pin;
+
+use virt_api::Driver;
+
+pub use documents::{documents_agree_with_handles, unknown_xml_flags_are_refused};
+pub use domains::{
+    classic_lists_agree_with_each_other, details_agree_with_single_questions,
+    filters_partition_the_list, list_agrees_with_lookups, states_agree,
+    unknown_domains_are_no_domain, unknown_list_flags_are_refused,
+};
+pub use host::{capabilities_describe_a_host, host_facts_make_sense};
+pub use report::{Finding, Findings, Report};
+
+/// What is known of the host beforehand.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    /// At most so many domains are looked at one by one; lists are always compared as a whole.
+    pub max_domains: usize,
+    /// Whether each domain that is listed without a problem has a document. Otherwise one that cannot be had is a
+    /// skip: vcsim, for one, has machines without a VMX file.
+    pub every_domain_has_a_document: bool,
+}
+
+impl Default for Expectations {
+    fn default() -> Self {
+        Self { max_domains: 50, every_domain_has_a_document: true }
+    }
+}
+
+/// What a check gives back while it runs.
+pub type CheckFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// One check.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// Name of its function.
+    pub name: &'static str,
+    /// Runs it; what it finds goes into the last argument.
+    pub run: for<'a> fn(&'a dyn Driver, &'a Expectations, &'a mut Findings) -> CheckFuture<'a>,
+}
+
+/// Lists checks by the names of their functions.
+macro_rules! checks {
+    ($($name:ident,)*) => {
+        &[$(Check { name: stringify!($name), run: |driver, expect, found| Box::pin($name(driver, expect, found)) },)*]
+    };
+}
+
+/// Every check.
+pub const CHECKS: &[Check] = checks![
+    host_facts_make_sense,
+    capabilities_describe_a_host,
+    list_agrees_with_lookups,
+    states_agree,
+    details_agree_with_single_questions,
+    filters_partition_the_list,
+    unknown_list_flags_are_refused,
+    classic_lists_agree_with_each_other,
+    unknown_domains_are_no_domain,
+    documents_agree_with_handles,
+    unknown_xml_flags_are_refused,
+];
+
+/// Runs every check.
+pub async fn run(driver: &dyn Driver, expect: &Expectations) -> Report {
+    let mut report = Report::default();
+    for check in CHECKS {
+        let mut found = Findings::default();
+        (check.run)(driver, expect, &mut found).await;
+        report.add(check.name, found);
+    }
+    report
+}
