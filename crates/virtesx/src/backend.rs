@@ -1,4 +1,4 @@
-//! The only place that names a driver, the simulator and the VMX converter.
+//! The only place that names a driver and the simulator.
 
 use std::sync::Arc;
 
@@ -43,30 +43,4 @@ impl Simulator {
 /// If it cannot listen on loopback.
 pub(crate) async fn start_simulator() -> Result<Simulator, Error> {
     Err(Error::no_support("sim:///"))
-}
-
-/// A converted text and what got lost on the way.
-pub(crate) struct Converted {
-    /// The text.
-    pub(crate) text: String,
-    /// What could not be converted, one line each.
-    pub(crate) warnings: Vec<String>,
-}
-
-/// A VMX file as domain XML, without any host.
-///
-/// # Errors
-/// What is wrong with the file.
-pub(crate) fn vmx_to_xml(vmx: &[u8], exact: bool) -> Result<Converted, Error> {
-    let _ = (vmx, exact);
-    Err(Error::no_support("virConnectDomainXMLFromNative"))
-}
-
-/// Domain XML as a VMX file, without any host.
-///
-/// # Errors
-/// What is wrong with the document.
-pub(crate) fn xml_to_vmx(xml: &str, exact: bool) -> Result<Converted, Error> {
-    let _ = (xml, exact);
-    Err(Error::no_support("virConnectDomainXMLToNative"))
 }

@@ -3,8 +3,8 @@
 //! From the command line to the screen, one module each: [`cli`] reads the options, [`line`] splits command strings,
 //! [`command`] holds the table of commands and turns words into typed requests (one file per group in `commands`),
 //! [`session`] opens the connection when the first request needs it, [`run`] runs the requests, and [`render`] turns
-//! their results into text, JSON or YAML. [`backend`] is the only module that names a driver, the simulator or the
-//! VMX converter.
+//! their results into text, JSON or YAML. [`backend`] is the only module that names a driver and the
+//! simulator, [`convert`] the only one that names the VMX converter.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ mod backend;
 mod cli;
 mod command;
 mod commands;
+mod convert;
 mod failure;
 mod line;
 mod render;

@@ -92,3 +92,25 @@ fn a_closed_pipe_is_no_failure() {
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty());
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_the_run() {
+    use std::io::Read;
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
+        .arg("-q")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"help host\n").unwrap();
+    // Output shows that commands are being read, and so that interrupts are listened to. The input stays open.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 10]).unwrap();
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(input);
+}

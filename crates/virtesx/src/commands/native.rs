@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use clap::{Arg, ArgAction, ArgMatches};
 use virt_api::{DomainXmlFlags, Error, ErrorDomain, NativeConversionFlags};
 
-use crate::backend::{self, Converted};
 use crate::cli::Target;
 use crate::command::{Command, Group, Request, positional, required_value, value};
 use crate::commands::domain::lookup;
+use crate::convert::{self, Converted};
 use crate::failure::{system, usage};
 use crate::render::{Render, Text};
 use crate::session::Session;
@@ -127,7 +127,7 @@ impl Request for ConvertFrom {
             return Ok(Box::new(Text::document("xml", xml)));
         }
         check_format(&self.format)?;
-        Ok(document("xml", backend::vmx_to_xml(&read(&self.file)?, self.exact)?))
+        Ok(document("xml", convert::vmx_to_xml(&read(&self.file)?, self.exact)?))
     }
 }
 
@@ -216,6 +216,6 @@ impl Request for ConvertTo {
             return Ok(Box::new(Text::document("config", config)));
         }
         check_format(&self.format)?;
-        Ok(document("config", backend::xml_to_vmx(&xml, self.exact)?))
+        Ok(document("config", convert::xml_to_vmx(&xml, self.exact)?))
     }
 }
