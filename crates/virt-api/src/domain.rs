@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::Stream;
+use crate::{Stream, TypedParam};
 
 /// A domain handle (libvirt `virDomainPtr`). It may be stale; drivers look the domain up by `uuid`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -180,6 +180,36 @@ pub struct DomainDetails {
     pub autostart: Option<bool>,
     /// Whether a managed save image exists; `None` if unknown.
     pub managed_save: Option<bool>,
+}
+
+/// Statistics of one domain (`virDomainStatsRecord`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainStats {
+    /// Whose they are.
+    pub domain: Domain,
+    /// libvirt's names (`state.state`, `balloon.current`, ...) with their values.
+    pub params: Vec<TypedParam>,
+}
+
+/// Which metadata of a domain (`virDomainMetadataType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum MetadataType {
+    /// Free text.
+    Description = 0,
+    /// Short text.
+    Title = 1,
+    /// An XML element of a namespace.
+    Element = 2,
+}
+
+impl MetadataType {
+    /// libvirt's number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
 }
 
 /// A snapshot handle (libvirt `virDomainSnapshotPtr`).

@@ -198,6 +198,69 @@ flags! {
         VCPU_HOTPLUGGABLE = 1 << 4;
     }
 
+    /// Which definition a device is changed in (`virDomainDeviceModifyFlags`).
+    DomainDeviceModifyFlags {
+        /// The running domain (`VIR_DOMAIN_DEVICE_MODIFY_LIVE`).
+        LIVE = 1 << 0;
+        /// The next start (`VIR_DOMAIN_DEVICE_MODIFY_CONFIG`).
+        CONFIG = 1 << 1;
+        /// Even if the guest has it in use (`VIR_DOMAIN_DEVICE_MODIFY_FORCE`).
+        FORCE = 1 << 2;
+    }
+
+    /// Which statistics (`virDomainStatsTypes`); none is all.
+    DomainStatsTypes {
+        /// State (`VIR_DOMAIN_STATS_STATE`).
+        STATE = 1 << 0;
+        /// CPU time (`VIR_DOMAIN_STATS_CPU_TOTAL`).
+        CPU_TOTAL = 1 << 1;
+        /// Memory balloon (`VIR_DOMAIN_STATS_BALLOON`).
+        BALLOON = 1 << 2;
+        /// Each virtual CPU (`VIR_DOMAIN_STATS_VCPU`).
+        VCPU = 1 << 3;
+        /// Network interfaces (`VIR_DOMAIN_STATS_INTERFACE`).
+        INTERFACE = 1 << 4;
+        /// Disks (`VIR_DOMAIN_STATS_BLOCK`).
+        BLOCK = 1 << 5;
+        /// Performance events (`VIR_DOMAIN_STATS_PERF`).
+        PERF = 1 << 6;
+        /// I/O threads (`VIR_DOMAIN_STATS_IOTHREAD`).
+        IOTHREAD = 1 << 7;
+        /// Memory (`VIR_DOMAIN_STATS_MEMORY`).
+        MEMORY = 1 << 8;
+        /// Dirty page rate (`VIR_DOMAIN_STATS_DIRTYRATE`).
+        DIRTYRATE = 1 << 9;
+        /// Hypervisor's own (`VIR_DOMAIN_STATS_VM`).
+        VM = 1 << 10;
+    }
+
+    /// Whose statistics and how (`virConnectGetAllDomainStatsFlags`); the low bits are those of
+    /// [`ListAllDomainsFlags`].
+    DomainStatsFlags {
+        /// Active (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE`).
+        ACTIVE = 1 << 0;
+        /// Shut off (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE`).
+        INACTIVE = 1 << 1;
+        /// Persistent (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT`).
+        PERSISTENT = 1 << 2;
+        /// Transient (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT`).
+        TRANSIENT = 1 << 3;
+        /// State running (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING`).
+        RUNNING = 1 << 4;
+        /// State paused (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED`).
+        PAUSED = 1 << 5;
+        /// State shut off (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF`).
+        SHUTOFF = 1 << 6;
+        /// Any other state (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_OTHER`).
+        OTHER = 1 << 7;
+        /// Leave out what would take long (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT`).
+        NOWAIT = 1 << 29;
+        /// With backing chains (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING`).
+        BACKING = 1 << 30;
+        /// Fail if a kind is not supported (`VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS`).
+        ENFORCE_STATS = 1 << 31;
+    }
+
     /// How a domain migrates (`virDomainMigrateFlags`).
     MigrateFlags {
         /// While running (`VIR_MIGRATE_LIVE`).
@@ -460,7 +523,8 @@ flags! {
 #[cfg(test)]
 mod tests {
     use super::{
-        DomainXmlFlags, ListAllDomainsFlags, MigrateFlags, SnapshotCreateFlags, SnapshotDeleteFlags,
+        DomainStatsFlags, DomainXmlFlags, ListAllDomainsFlags, MigrateFlags, SnapshotCreateFlags,
+        SnapshotDeleteFlags,
     };
 
     #[test]
@@ -479,6 +543,7 @@ mod tests {
         assert_eq!(SnapshotCreateFlags::QUIESCE.bits(), 64);
         assert_eq!(SnapshotDeleteFlags::CHILDREN_ONLY.bits(), 4);
         assert_eq!(MigrateFlags::ZEROCOPY.bits(), 1 << 20);
+        assert_eq!(DomainStatsFlags::ENFORCE_STATS.bits(), 0x8000_0000);
     }
 
     #[test]

@@ -4,14 +4,15 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainEventId,
-    DomainInfo, DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
-    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainUndefineFlags,
+    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails,
+    DomainDeviceModifyFlags, DomainEventId, DomainInfo, DomainInterface, DomainMemoryFlags,
+    DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
+    DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
     DomainVcpuFlags, DomainXmlFlags, Error, EventSubscription, Feature, InterfaceAddressesSource,
-    ListAllDomainsFlags, ListedDomain, MigrateFlags, MigratePrepared, NativeConversionFlags,
-    NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot, SnapshotCreateFlags,
-    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, Stream,
-    TypedParam, Version,
+    ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags, MigratePrepared,
+    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    SnapshotXmlFlags, Stream, TypedParam, Version,
 };
 
 /// The functions of libvirt's hypervisor driver that its ESX driver has, and a few more.
@@ -748,6 +749,95 @@ pub trait Hypervisor: Send + Sync {
         _flags: NoFlags,
     ) -> Result<Box<dyn Stream>> {
         Err(Error::no_support("virDomainOpenConsole"))
+    }
+
+    /// Statistics of several domains, or of all if none is named. libvirt: `virDomainListGetStats`.
+    async fn connect_get_all_domain_stats(
+        &self,
+        _domains: &[Domain],
+        _stats: DomainStatsTypes,
+        _flags: DomainStatsFlags,
+    ) -> Result<Vec<DomainStats>> {
+        Err(Error::no_support("virConnectGetAllDomainStats"))
+    }
+
+    /// What domains may have on this host, as XML. libvirt: `virConnectGetDomainCapabilities`.
+    async fn connect_get_domain_capabilities(
+        &self,
+        _emulator: Option<&str>,
+        _arch: Option<&str>,
+        _machine: Option<&str>,
+        _virt_type: Option<&str>,
+        _flags: NoFlags,
+    ) -> Result<String> {
+        Err(Error::no_support("virConnectGetDomainCapabilities"))
+    }
+
+    /// Makes and starts a domain. libvirt: `virDomainCreateXML`.
+    async fn domain_create_xml(&self, _xml: &str, _flags: DomainCreateFlags) -> Result<Domain> {
+        Err(Error::no_support("virDomainCreateXML"))
+    }
+
+    /// Adds a device. libvirt: `virDomainAttachDeviceFlags`.
+    async fn domain_attach_device_flags(
+        &self,
+        _domain: &Domain,
+        _xml: &str,
+        _flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        Err(Error::no_support("virDomainAttachDeviceFlags"))
+    }
+
+    /// Removes a device. libvirt: `virDomainDetachDeviceFlags`.
+    async fn domain_detach_device_flags(
+        &self,
+        _domain: &Domain,
+        _xml: &str,
+        _flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        Err(Error::no_support("virDomainDetachDeviceFlags"))
+    }
+
+    /// Changes a device. libvirt: `virDomainUpdateDeviceFlags`.
+    async fn domain_update_device_flags(
+        &self,
+        _domain: &Domain,
+        _xml: &str,
+        _flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        Err(Error::no_support("virDomainUpdateDeviceFlags"))
+    }
+
+    /// Description, title or an element of a namespace. libvirt: `virDomainGetMetadata`.
+    ///
+    /// # Errors
+    /// `VIR_ERR_NO_DOMAIN_METADATA` if there is none.
+    async fn domain_get_metadata(
+        &self,
+        _domain: &Domain,
+        _kind: MetadataType,
+        _uri: Option<&str>,
+        _flags: DomainModificationFlags,
+    ) -> Result<String> {
+        Err(Error::no_support("virDomainGetMetadata"))
+    }
+
+    /// Sets description, title or an element of a namespace, or removes it. libvirt: `virDomainSetMetadata`.
+    async fn domain_set_metadata(
+        &self,
+        _domain: &Domain,
+        _kind: MetadataType,
+        _metadata: Option<&str>,
+        _key: Option<&str>,
+        _uri: Option<&str>,
+        _flags: DomainModificationFlags,
+    ) -> Result<()> {
+        Err(Error::no_support("virDomainSetMetadata"))
+    }
+
+    /// Gives a domain another name. libvirt: `virDomainRename`.
+    async fn domain_rename(&self, _domain: &Domain, _name: &str, _flags: NoFlags) -> Result<()> {
+        Err(Error::no_support("virDomainRename"))
     }
 
     /// Resets a domain hard. libvirt: `virDomainReset`.

@@ -51,16 +51,17 @@ pub use auth::{AuthCallback, CredentialRequest, CredentialType, Secret};
 pub use code::{ErrorCode, ErrorDomain};
 pub use domain::{
     Domain, DomainDetails, DomainInfo, DomainInterface, DomainSelector, DomainState,
-    DomainStateReason, IpAddress, IpAddressType, ListedDomain, MigratePrepared, SchedulerType,
-    Screenshot, Snapshot,
+    DomainStateReason, DomainStats, IpAddress, IpAddressType, ListedDomain, MetadataType,
+    MigratePrepared, SchedulerType, Screenshot, Snapshot,
 };
 pub use driver::{Driver, Unsupported};
 pub use error::{Error, Result, check_flags};
 pub use event::{DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle, EventSubscription};
 pub use flags::{
-    ConnectFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainMemoryFlags,
-    DomainModificationFlags, DomainRebootFlags, DomainShutdownFlags, DomainUndefineFlags,
-    DomainVcpuFlags, DomainXmlFlags, InterfaceDefineFlags, InterfaceXmlFlags, ListAllDomainsFlags,
+    ConnectFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
+    DomainDeviceModifyFlags, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
+    DomainShutdownFlags, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags,
+    DomainXmlFlags, InterfaceDefineFlags, InterfaceXmlFlags, ListAllDomainsFlags,
     ListAllInterfacesFlags, ListAllNetworksFlags, ListAllStoragePoolsFlags, MigrateFlags,
     NativeConversionFlags, NetworkDefineFlags, NetworkXmlFlags, NoFlags, SnapshotCreateFlags,
     SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags,
