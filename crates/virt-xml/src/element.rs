@@ -199,8 +199,9 @@ impl Reader {
         self.element.text()
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.element.children_named(name).next().is_some()
+    /// The first child of that name, left where it is.
+    pub(crate) fn peek<'a>(&'a self, name: &'a str) -> Option<&'a Element> {
+        self.element.children_named(name).next()
     }
 
     /// Takes out the first child of that name; later ones are dropped, as libvirt ignores them.

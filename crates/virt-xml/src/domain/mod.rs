@@ -2,6 +2,8 @@
 
 mod devices;
 mod os;
+mod read;
+mod read_devices;
 mod write;
 
 use std::fmt;
@@ -178,8 +180,7 @@ impl Domain {
     /// The text is no domain document, or an element has a value that libvirt refuses as well; the error
     /// names the element.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let _ = Element::parse(text)?;
-        unimplemented!()
+        read::domain(Element::parse(text)?)
     }
 
     /// The document as libvirt writes it: no XML declaration, one line feed at the end.
@@ -187,3 +188,6 @@ impl Domain {
         write::domain(self, options)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! Reading devices (`spec/vmx.md` 9.3).
+
+use crate::domain::Secret;
+use crate::domain::devices::{
+    Address, CharDevice, CharSource, Controller, Devices, Disk, DiskSource, Driver, Filesystem,
+    Graphics, Interface, InterfaceSource, Listen, Mac, PciAddress, Tpm, TpmBackend, Video,
+    VideoModel,
+};
+use crate::element::Reader;
+use crate::error::{Error, ErrorKind};
+use crate::number::MacAddress;
+use crate::uuids::parse_uuid;
+
+pub(super) fn devices(mut r: Reader) -> Result<Devices, Error> {
+    fn all<T>(
+        r: &mut Reader,
+        name: &str,
+        read: fn(Reader) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        r.take_all(name).into_iter().map(read).collect()
+    }
+    Ok(Devices {
+        disks: all(&mut r, "disk", disk)?,
+        controllers: all(&mut r, "controller", controller)?,
+        filesystems: all(&mut r, "filesystem", filesystem)?,
+        interfaces: all(&mut r, "interface", interface)?,
+        serials: all(&mut r, "serial", char_device)?,
+        parallels: all(&mut r, "parallel", char_device)?,
+        consoles: all(&mut r, "console", char_device)?,
+        tpms: all(&mut r, "tpm", tpm)?,
+        graphics: all(&mut r, "graphics", graphics)?,
+        videos: all(&mut r, "video", video)?,
+        other: r.rest(),
+    })
+}
+
+fn disk(mut r: Reader) -> Result<Disk, Error> {
+    let source = r.take("source").map(|source| DiskSource {
+        file: source.attr_string("file"),
+        dev: source.attr_string("dev"),
+        startup_policy: source.attr_string("startupPolicy"),
+        other: source.rest(),
+    });
+    // Without a source libvirt forgets the type.
+    let kind = r.attr("type").filter(|_| source.is_some()).unwrap_or("file").to_owned();
+    let device = r.attr("device").unwrap_or("disk").to_owned();
+    let target = r.take("target");
+    let name = target.as_ref().and_then(|t| t.attr("dev"));
+    let Some(name) = name.map(|n| n.strip_prefix("ioemu:").unwrap_or(n).to_owned()) else {
+        return Err(r.error(ErrorKind::NoTarget, "the target is missing"));
+    };
+    let bus = target.as_ref().and_then(|t| t.attr("bus"));
+    let bus = bus.unwrap_or_else(|| default_bus(&device, &name)).to_owned();
+    let driver = r.take("driver").map(|driver| Driver {
+        name: driver.attr_string("name"),
+        kind: driver.attr_string("type"),
+        cache: driver.attr_string("cache"),
+    });
+    let (readonly, shareable, transient) = (
+        r.take("readonly").is_some(),
+        r.take("shareable").is_some(),
+        r.take("transient").is_some(),
+    );
+    let address = address(&mut r)?;
+    Ok(Disk {
+        kind,
+        device,
+        driver,
+        source,
+        target: name,
+        bus: Some(bus),
+        readonly,
+        shareable,
+        transient,
+        address,
+        other: r.rest(),
+    })
+}
+
+fn default_bus(device: &str, target: &str) -> &'static str {
+    let by_prefix =
+        [("hd", "ide"), ("sd", "scsi"), ("vd", "virtio"), ("xvd", "xen"), ("ubd", "uml")];
+    match device {
+        "floppy" => "fdc",
+        _ => by_prefix.iter().find(|(p, _)| target.starts_with(p)).map_or("ide", |(_, b)| b),
+    }
+}
+
+fn address(r: &mut Reader) -> Result<Option<Address>, Error> {
+    let Some(a) = r.take("address") else { return Ok(None) };
+    let number = |name: &str| Ok::<u32, Error>(a.number(name)?.unwrap_or(0));
+    Ok(Some(match a.attr("type") {
+        None => return Err(a.attr_error("type", "missing")),
+        Some("drive") => Address::Drive {
+            controller: number("controller")?,
+            bus: number("bus")?,
+            target: number("target")?,
+            unit: number("unit")?,
+        },
+        Some("pci") => {
+            let names = ["domain", "bus", "slot", "function"];
+            if names.iter().all(|name| a.attr(name).is_none()) {
+                return Ok(Some(Address::Pci(None)));
+            }
+            let number = |name: &str| match a.attr(name) {
+                None => Ok(0),
+                Some(text) => c_number(text)
+                    .and_then(|n| u32::try_from(n).ok())
+                    .ok_or_else(|| a.attr_error(name, format!("'{text}' is not a valid number"))),
+            };
+            let [domain, bus, slot, function] = names.map(number);
+            let (domain, bus) = (domain?, bus?);
+            Address::Pci(Some(PciAddress { domain, bus, slot: slot?, function: function? }))
+        }
+        Some(_) => Address::Other(a.whole()),
+    }))
+}
+
+/// A number in decimal, or with C's prefixes in hexadecimal or octal.
+fn c_number(text: &str) -> Option<i64> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) => (hex, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => (&digits[1..], 8),
+        None => (digits, 10),
+    };
+    if !digits.chars().all(|c| c.is_digit(radix)) {
+        return None;
+    }
+    let value = i64::from_str_radix(digits, radix).ok()?;
+    Some(if negative { -value } else { value })
+}
+
+fn controller(mut r: Reader) -> Result<Controller, Error> {
+    let Some(kind) = r.attr_string("type") else {
+        return Err(r.attr_error("type", "missing"));
+    };
+    let index = r.number("index")?;
+    let model = r.attr_string("model");
+    let address = address(&mut r)?;
+    Ok(Controller { kind, index, model, address, other: r.rest() })
+}
+
+fn filesystem(mut r: Reader) -> Result<Filesystem, Error> {
+    let source = r.take("source");
+    let target_dir = r.take("target").and_then(|t| t.attr_string("dir"));
+    if source.is_none() {
+        return Err(r.error(ErrorKind::NoSource, "the source is missing"));
+    }
+    if target_dir.is_none() {
+        return Err(r.error(ErrorKind::NoTarget, "the target is missing"));
+    }
+    Ok(Filesystem {
+        kind: r.attr("type").unwrap_or("mount").to_owned(),
+        access_mode: r.attr_string("accessmode"),
+        source_dir: source.and_then(|s| s.attr_string("dir")),
+        target_dir,
+        readonly: r.take("readonly").is_some(),
+        other: r.rest(),
+    })
+}
+
+fn interface(mut r: Reader) -> Result<Interface, Error> {
+    let kind = r.attr("type").unwrap_or("user").to_owned();
+    let mac = match r.take("mac") {
+        Some(mac) => read_mac(&mac)?,
+        None => None,
+    };
+    let source = match r.take("source") {
+        Some(source) => Some(interface_source(source, &kind)?),
+        None => None,
+    };
+    if source.as_ref().is_none_or(|s| s.bridge.is_none()) && kind == "bridge" {
+        return Err(r.error(ErrorKind::Element, "the bridge is missing"));
+    }
+    if source.is_none() && kind == "vds" {
+        return Err(r.error(ErrorKind::Element, "the source is missing"));
+    }
+    let address = address(&mut r)?;
+    Ok(Interface {
+        mac,
+        source,
+        target_dev: r.take("target").and_then(|t| t.attr_string("dev")),
+        model: r.take("model").and_then(|m| m.attr_string("type")),
+        link_state: r.take("link").and_then(|l| l.attr_string("state")),
+        address,
+        kind,
+        other: r.rest(),
+    })
+}
+
+fn read_mac(r: &Reader) -> Result<Option<Mac>, Error> {
+    let Some(text) = r.attr("address") else { return Ok(None) };
+    let Some(address) = MacAddress::parse(text) else {
+        let reason = format!("'{text}' is not a MAC address");
+        return Err(r.error(ErrorKind::Element, reason));
+    };
+    if address.is_multicast() {
+        let reason = format!("{address} is a multicast address");
+        return Err(r.error(ErrorKind::Element, reason));
+    }
+    let kind = r.attr_string("type");
+    if kind.as_deref().is_some_and(|k| !matches!(k, "generated" | "static")) {
+        return Err(r.attr_error("type", "neither generated nor static"));
+    }
+    Ok(Some(Mac { address, kind, check: r.yes_no("check")? }))
+}
+
+fn interface_source(r: Reader, kind: &str) -> Result<InterfaceSource, Error> {
+    let mut source = InterfaceSource {
+        bridge: r.attr_string("bridge"),
+        network: r.attr_string("network"),
+        dev: r.attr_string("dev"),
+        mode: r.attr_string("mode"),
+        ..InterfaceSource::default()
+    };
+    if kind == "vds" {
+        let Some(text) = r.attr("switchid") else {
+            return Err(r.attr_error("switchid", "missing"));
+        };
+        source.switch_id = parse_uuid(text);
+        if source.switch_id.is_none() {
+            return Err(r.error(ErrorKind::Value, format!("'{text}' is not a UUID")));
+        }
+        let number = |name: &str| match r.attr(name) {
+            None => Ok(None),
+            Some(text) => c_number(text)
+                .map(Some)
+                .ok_or_else(|| r.attr_error(name, format!("'{text}' is not a valid number"))),
+        };
+        source.port_id = number("portid")?;
+        source.portgroup_id = r.attr_string("portgroupid");
+        source.connection_id = number("connectionid")?;
+    }
+    source.other = r.rest();
+    Ok(source)
+}
+
+fn char_device(mut r: Reader) -> Result<CharDevice, Error> {
+    let mut sources = r.take_all("source").into_iter();
+    let source = sources.next().map(|source| CharSource {
+        path: source.attr_string("path"),
+        mode: source.attr_string("mode"),
+        host: source.attr_string("host"),
+        service: source.attr_string("service"),
+    });
+    if let Some(second) = sources.next() {
+        return Err(second.error(ErrorKind::Element, "there may be one only"));
+    }
+    let protocol = r.take("protocol");
+    let known = ["raw", "telnet", "telnets", "tls"];
+    if let Some(protocol) = &protocol
+        && protocol.attr("type").is_some_and(|t| !known.contains(&t))
+    {
+        return Err(protocol.attr_error("type", "not a known protocol"));
+    }
+    let target = r.take("target");
+    let target_port = match &target {
+        Some(target) => target.number("port")?,
+        None => None,
+    };
+    Ok(CharDevice {
+        kind: r.attr("type").unwrap_or("pty").to_owned(),
+        source,
+        protocol: protocol.and_then(|p| p.attr_string("type")),
+        target_type: target.and_then(|t| t.attr_string("type")),
+        target_port,
+        other: r.rest(),
+    })
+}
+
+fn tpm(mut r: Reader) -> Result<Tpm, Error> {
+    let backend = r.take("backend").map(|backend| TpmBackend {
+        kind: backend.attr("type").unwrap_or_default().to_owned(),
+        version: backend.attr_string("version"),
+        other: backend.rest(),
+    });
+    Ok(Tpm { model: r.attr_string("model"), backend, other: r.rest() })
+}
+
+fn graphics(mut r: Reader) -> Result<Graphics, Error> {
+    let Some(kind) = r.attr_string("type") else {
+        return Err(r.attr_error("type", "missing"));
+    };
+    let port = match r.attr("port") {
+        None => None,
+        Some(text) => match text.parse::<i32>() {
+            Ok(port) => Some(port),
+            Err(_) => {
+                let reason = format!("port '{text}' is no number");
+                return Err(r.error(ErrorKind::Value, reason));
+            }
+        },
+    };
+    let mut listens = Vec::new();
+    for listen in r.take_all("listen") {
+        let Some(kind) = listen.attr_string("type") else {
+            return Err(listen.attr_error("type", "missing"));
+        };
+        listens.push(Listen {
+            kind,
+            address: listen.attr_string("address"),
+            network: listen.attr_string("network"),
+            socket: listen.attr_string("socket"),
+        });
+    }
+    let listen = r.attr_string("listen");
+    let first = listens.first().filter(|l: &&Listen| l.kind == "address");
+    if let (Some(listen), Some(address)) = (&listen, first.and_then(|l| l.address.as_ref()))
+        && listen != address
+    {
+        let reason = "the addresses to listen at differ";
+        return Err(r.error(ErrorKind::Unsupported, reason));
+    }
+    Ok(Graphics {
+        kind,
+        port,
+        // Any other word than yes and no is ignored.
+        autoport: r.attr("autoport").and_then(|word| match word {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        }),
+        listen,
+        socket: r.attr_string("socket"),
+        keymap: r.attr_string("keymap"),
+        password: r.attr("passwd").map(Secret::new),
+        listens,
+        other: r.rest(),
+    })
+}
+
+fn video(mut r: Reader) -> Result<Video, Error> {
+    let model = match r.take("model") {
+        Some(model) => Some(VideoModel {
+            kind: model.attr_string("type"),
+            vram_kib: model.number("vram")?,
+            heads: model.number("heads")?,
+            primary: model.yes_no("primary")? == Some(true),
+            other: model.rest(),
+        }),
+        None => None,
+    };
+    Ok(Video { model, other: r.rest() })
+}
