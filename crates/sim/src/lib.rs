@@ -1,3 +1,38 @@
 //! A simulated VMware ESX host or vCenter, for tests and demonstrations.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), esx_sim::Error> {
+//! use esx_sim::{PowerState, Simulator};
+//!
+//! let host = Simulator::builder().vms(10).start().await?;
+//! assert!(host.uri().starts_with("esx://user@127.0.0.1:"));
+//!
+//! // Something happens on the host.
+//! host.model().change(|model| {
+//!     let machine = model.machine("vm-00001").expect("one of the ten");
+//!     model.set_power_state(&machine, PowerState::PoweredOn)
+//! });
+//! assert!(host.journal().is_empty()); // nobody has called yet
+//! host.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is written from the API's documentation and shares no code with our client, only the schema and its codec. It
+//! has an inventory with machines of every difficult kind, sessions, the property collector with paging and updates,
+//! the search index, views, and datastore files over HTTP. It does not run tasks yet: power operations and
+//! reconfiguration answer `NotSupported`, and nothing that a client sends changes the inventory.
+//!
+//! Start at [`Simulator::builder`]; [`model`] is the same without sockets. It serves loopback addresses only, unless told
+//! otherwise: the password is no secret.
 
 #![forbid(unsafe_code)]
+
+pub mod model;
+mod server;
+mod simulator;
+
+pub use model::{Model, PowerState, Preset};
+pub use server::{Arrival, JournalEntry, Reaction};
+pub use simulator::{Builder, Error, ModelHandle, Running, Simulator};

@@ -1,0 +1,99 @@
+//! `esx-sim`: a simulated VMware ESX host or vCenter on a loopback address.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use esx_sim::{Preset, Simulator};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serve a simulated VMware host until Ctrl-C.
+///
+/// The first line printed is the URL of the SOAP endpoint, the second the matching virtesx (and, for HTTP, virsh) URI.
+#[derive(Debug, Parser)]
+#[command(name = "esx-sim", version)]
+struct Options {
+    /// Address and port; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8989")]
+    listen: SocketAddr,
+    /// How many ordinary machines there are beside the built-in ones
+    #[arg(long, default_value_t = 0)]
+    vms: u32,
+    /// Serve HTTPS with a certificate made for the occasion
+    #[arg(long)]
+    tls: bool,
+    /// The inventory: esx or vcenter
+    #[arg(long, default_value = "esx", value_parser = preset)]
+    preset: Preset,
+    /// Newest API version that is spoken: 2.5, 4.0, 4.1, 6.7 or 8.0
+    #[arg(long, default_value = "8.0")]
+    api_version: String,
+    /// The one user that can log in
+    #[arg(long, default_value = "user")]
+    username: String,
+    /// The user's password; it guards nothing
+    #[arg(long, default_value = "pass")]
+    password: String,
+    /// Greatest number of objects in a page of RetrievePropertiesEx; without it there is no limit
+    #[arg(long)]
+    page_size: Option<usize>,
+    /// Let --listen name an address that other machines reach
+    #[arg(long)]
+    allow_any_address: bool,
+}
+
+fn preset(name: &str) -> Result<Preset, String> {
+    match name {
+        "esx" => Ok(Preset::Esx),
+        "vcenter" => Ok(Preset::VCenter),
+        _ => Err("expected esx or vcenter".to_owned()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                text.push_str(&format!(": {inner}"));
+                cause = inner.source();
+            }
+            // Nothing is left to do if even this cannot be written.
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let mut builder = Simulator::builder()
+        .listen(options.listen)
+        .vms(options.vms)
+        .tls(options.tls)
+        .preset(options.preset)
+        .api_version(options.api_version)
+        .credentials(options.username, options.password)
+        .allow_any_address(options.allow_any_address);
+    if let Some(page_size) = options.page_size {
+        builder = builder.page_size(page_size);
+    }
+    // Before it says that it is ready, it is ready to be stopped.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let running = builder.start().await?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}\n{}", running.url(), running.uri())?;
+    out.flush()?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    running.stop().await;
+    Ok(())
+}

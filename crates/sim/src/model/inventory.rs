@@ -1,0 +1,395 @@
+//! The managed objects of a host, and how they hang together.
+
+use std::collections::HashMap;
+
+use esx_escape::percent;
+use esx_vi_api::{ApiVersion, MoRef, Value, schema};
+use uuid::Uuid;
+
+use super::datastore::Datastore;
+use super::host::Host;
+use super::machine::{Machine, Snapshot, entity_default};
+use super::tree;
+
+/// What kind of server is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// A stand-alone ESXi host with one inventory folder of each kind.
+    Esx,
+    /// A vCenter with folders, two datacenters, a cluster, stand-alone hosts and a distributed switch.
+    VCenter,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    pub(crate) moref: MoRef,
+    pub(crate) parent: Option<MoRef>,
+    /// The plain name; as stored, it is percent-escaped.
+    pub(crate) name: String,
+    pub(crate) child_types: &'static [&'static str],
+    pub(crate) children: Vec<MoRef>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Datacenter {
+    pub(crate) moref: MoRef,
+    pub(crate) parent: MoRef,
+    pub(crate) name: String,
+    pub(crate) vm_folder: MoRef,
+    pub(crate) host_folder: MoRef,
+    pub(crate) datastore_folder: MoRef,
+    pub(crate) network_folder: MoRef,
+}
+
+/// A `ComputeResource`, or, by its reference, a `ClusterComputeResource`.
+#[derive(Debug, Clone)]
+pub(crate) struct Compute {
+    pub(crate) moref: MoRef,
+    pub(crate) parent: MoRef,
+    pub(crate) name: String,
+    pub(crate) pool: MoRef,
+    pub(crate) hosts: Vec<MoRef>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    pub(crate) moref: MoRef,
+    pub(crate) parent: MoRef,
+    pub(crate) name: String,
+    pub(crate) owner: MoRef,
+}
+
+/// The distributed switch of a port group.
+#[derive(Debug, Clone)]
+pub(crate) struct Switch {
+    pub(crate) moref: MoRef,
+    pub(crate) name: String,
+    pub(crate) uuid: Uuid,
+}
+
+/// A `Network` or, with a switch, a `DistributedVirtualPortgroup`.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) moref: MoRef,
+    pub(crate) parent: MoRef,
+    pub(crate) name: String,
+    pub(crate) switch: Option<Switch>,
+}
+
+/// A distributed switch as an entity of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct SwitchEntity {
+    pub(crate) parent: MoRef,
+    pub(crate) switch: Switch,
+    pub(crate) portgroups: Vec<MoRef>,
+}
+
+/// A managed object. Sessions, filters and views are not here: they belong to callers.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    Folder(Folder),
+    Datacenter(Datacenter),
+    Compute(Compute),
+    Pool(Pool),
+    Host(Box<Host>),
+    Datastore(Box<Datastore>),
+    Network(Network),
+    Switch(SwitchEntity),
+    Machine(Box<Machine>),
+    /// A snapshot of the machine given; the tree is there.
+    Snapshot(MoRef),
+    /// A manager: an object whose properties, if any, say nothing.
+    Manager(MoRef),
+}
+
+impl Item {
+    pub(crate) fn moref(&self) -> Option<&MoRef> {
+        Some(match self {
+            Self::Folder(item) => &item.moref,
+            Self::Datacenter(item) => &item.moref,
+            Self::Compute(item) => &item.moref,
+            Self::Pool(item) => &item.moref,
+            Self::Host(item) => &item.moref,
+            Self::Datastore(item) => &item.moref,
+            Self::Network(item) => &item.moref,
+            Self::Switch(item) => &item.switch.moref,
+            Self::Machine(item) => &item.moref,
+            Self::Manager(moref) => moref,
+            Self::Snapshot(_) => return None,
+        })
+    }
+
+    /// The plain name of a managed entity, and where it hangs.
+    fn name_and_parent(&self) -> Option<(&str, Option<&MoRef>)> {
+        Some(match self {
+            Self::Folder(item) => (&item.name, item.parent.as_ref()),
+            Self::Datacenter(item) => (&item.name, Some(&item.parent)),
+            Self::Compute(item) => (&item.name, Some(&item.parent)),
+            Self::Pool(item) => (&item.name, Some(&item.parent)),
+            Self::Host(item) => (&item.name, Some(&item.parent)),
+            Self::Datastore(item) => (&item.name, Some(&item.parent)),
+            Self::Network(item) => (&item.name, Some(&item.parent)),
+            Self::Switch(item) => (&item.switch.name, Some(&item.parent)),
+            Self::Machine(item) => (&item.name, Some(&item.place.folder)),
+            Self::Snapshot(_) | Self::Manager(_) => return None,
+        })
+    }
+}
+
+/// All managed objects that exist for every caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Inventory {
+    pub(crate) preset: Preset,
+    pub(crate) api_version: ApiVersion,
+    pub(crate) root: MoRef,
+    items: HashMap<MoRef, Item>,
+    /// The machines in the order of their registration.
+    machines: Vec<MoRef>,
+}
+
+impl Inventory {
+    pub(crate) fn new(preset: Preset, api_version: ApiVersion, root: MoRef) -> Self {
+        Self { preset, api_version, root, items: HashMap::new(), machines: Vec::new() }
+    }
+
+    pub(crate) fn get(&self, moref: &MoRef) -> Option<&Item> {
+        self.items.get(moref)
+    }
+
+    pub(crate) fn get_mut(&mut self, moref: &MoRef) -> Option<&mut Item> {
+        self.items.get_mut(moref)
+    }
+
+    /// Adds a managed object. A folder learns of its new child.
+    pub(crate) fn add(&mut self, item: Item) {
+        let Some(moref) = item.moref().cloned() else { return };
+        if let Some((_, Some(parent))) = item.name_and_parent()
+            && let Some(Item::Folder(folder)) = self.items.get_mut(parent)
+            && !folder.children.contains(&moref)
+        {
+            folder.children.push(moref.clone());
+        }
+        self.items.insert(moref, item);
+    }
+
+    pub(crate) fn add_machine(&mut self, machine: Machine) {
+        let moref = machine.moref.clone();
+        for root in &machine.snapshots {
+            self.add_snapshot(root, &moref);
+        }
+        if let Some(Item::Folder(folder)) = self.items.get_mut(&machine.place.folder) {
+            folder.children.push(moref.clone());
+        }
+        self.machines.push(moref.clone());
+        self.items.insert(moref, Item::Machine(Box::new(machine)));
+    }
+
+    fn add_snapshot(&mut self, snapshot: &Snapshot, machine: &MoRef) {
+        self.items.insert(snapshot.moref.clone(), Item::Snapshot(machine.clone()));
+        for child in &snapshot.children {
+            self.add_snapshot(child, machine);
+        }
+    }
+
+    pub(crate) fn remove_machine(&mut self, moref: &MoRef) -> bool {
+        let Some(Item::Machine(machine)) = self.items.remove(moref) else { return false };
+        self.machines.retain(|other| other != moref);
+        self.items.retain(|_, item| !matches!(item, Item::Snapshot(owner) if owner == moref));
+        if let Some(Item::Folder(folder)) = self.items.get_mut(&machine.place.folder) {
+            folder.children.retain(|child| child != moref);
+        }
+        true
+    }
+
+    pub(crate) fn machines(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().filter_map(|moref| self.machine(moref))
+    }
+
+    pub(crate) fn machine(&self, moref: &MoRef) -> Option<&Machine> {
+        if let Some(Item::Machine(machine)) = self.items.get(moref) { Some(machine) } else { None }
+    }
+
+    pub(crate) fn machine_mut(&mut self, moref: &MoRef) -> Option<&mut Machine> {
+        if let Some(Item::Machine(machine)) = self.items.get_mut(moref) {
+            Some(machine)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn datastore(&self, moref: &MoRef) -> Option<&Datastore> {
+        if let Some(Item::Datastore(datastore)) = self.items.get(moref) {
+            Some(datastore)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn network(&self, moref: &MoRef) -> Option<&Network> {
+        if let Some(Item::Network(network)) = self.items.get(moref) { Some(network) } else { None }
+    }
+
+    pub(crate) fn host(&self, moref: &MoRef) -> Option<&Host> {
+        if let Some(Item::Host(host)) = self.items.get(moref) { Some(host) } else { None }
+    }
+
+    pub(crate) fn datacenter(&self, moref: &MoRef) -> Option<&Datacenter> {
+        if let Some(Item::Datacenter(datacenter)) = self.items.get(moref) {
+            Some(datacenter)
+        } else {
+            None
+        }
+    }
+
+    /// All references, in no order.
+    pub(crate) fn morefs(&self) -> impl Iterator<Item = &MoRef> {
+        self.items.keys()
+    }
+
+    /// The plain name of a managed entity.
+    pub(crate) fn name(&self, moref: &MoRef) -> Option<&str> {
+        self.get(moref)?.name_and_parent().map(|(name, _)| name)
+    }
+
+    pub(crate) fn parent(&self, moref: &MoRef) -> Option<&MoRef> {
+        self.get(moref)?.name_and_parent()?.1
+    }
+
+    /// Whether `moref` is `ancestor` or hangs somewhere below it.
+    pub(crate) fn is_below(&self, moref: &MoRef, ancestor: &MoRef) -> bool {
+        let mut current = Some(moref);
+        while let Some(moref) = current {
+            if moref == ancestor {
+                return true;
+            }
+            current = self.parent(moref);
+        }
+        false
+    }
+
+    /// The datacenter that an entity belongs to.
+    pub(crate) fn datacenter_of(&self, moref: &MoRef) -> Option<&Datacenter> {
+        let mut current = Some(moref);
+        while let Some(moref) = current {
+            if let Some(datacenter) = self.datacenter(moref) {
+                return Some(datacenter);
+            }
+            current = self.parent(moref);
+        }
+        None
+    }
+
+    /// Names from below the root folder down to `moref`, as stored, joined by slashes.
+    pub(crate) fn path(&self, moref: &MoRef) -> String {
+        let mut names = Vec::new();
+        let mut current = Some(moref);
+        while let Some(moref) = current.filter(|moref| **moref != self.root) {
+            names.extend(self.name(moref).map(percent::escape));
+            current = self.parent(moref);
+        }
+        names.reverse();
+        names.join("/")
+    }
+
+    /// The entities right below an entity, in the hierarchy that containers and inventory paths go down.
+    pub(crate) fn children(&self, moref: &MoRef) -> Vec<&MoRef> {
+        match self.get(moref) {
+            Some(Item::Folder(folder)) => folder.children.iter().collect(),
+            Some(Item::Datacenter(item)) => {
+                vec![
+                    &item.vm_folder,
+                    &item.host_folder,
+                    &item.datastore_folder,
+                    &item.network_folder,
+                ]
+            }
+            Some(Item::Compute(item)) => item.hosts.iter().chain([&item.pool]).collect(),
+            Some(Item::Pool(item)) => {
+                self.machines_where(|machine| machine.place.pool == item.moref)
+            }
+            Some(Item::Host(item)) => {
+                self.machines_where(|machine| machine.place.host == item.moref)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn machines_where(&self, found: impl Fn(&Machine) -> bool) -> Vec<&MoRef> {
+        self.machines().filter(|machine| found(machine)).map(|machine| &machine.moref).collect()
+    }
+
+    /// The datastores and networks of a datacenter: what its folders for them hold.
+    pub(crate) fn folder_children(&self, folder: &MoRef) -> &[MoRef] {
+        if let Some(Item::Folder(folder)) = self.get(folder) { &folder.children } else { &[] }
+    }
+
+    /// The reference value of the object behind `environmentBrowser`.
+    pub(crate) fn environment_browser(&self) -> &'static str {
+        match self.preset {
+            Preset::Esx => "ha-env-browser",
+            Preset::VCenter => "envbrowser-1",
+        }
+    }
+
+    /// A property by its name; `None` if it is unset (or no property of the class: paths are checked before).
+    pub(crate) fn property(&self, moref: &MoRef, name: &str) -> Option<Value> {
+        let item = self.get(moref)?;
+        let own = match item {
+            Item::Folder(item) => self.folder_property(item, name),
+            Item::Datacenter(item) => self.datacenter_property(item, name),
+            Item::Compute(item) => self.compute_property(item, name),
+            Item::Pool(item) => self.pool_property(item, name),
+            Item::Host(item) => self.host_property(item, name),
+            Item::Datastore(item) => self.datastore_property(item, name),
+            Item::Network(item) => self.network_property(item, name),
+            Item::Switch(item) => self.switch_property(item, name),
+            Item::Machine(item) => item.property(self, name),
+            Item::Snapshot(owner) => {
+                let machine = self.machine(owner)?;
+                return machine.snapshot_property(self, machine.snapshot(moref)?, name);
+            }
+            Item::Manager(moref) => return self.manager_property(moref, name),
+        };
+        own.or_else(|| match (name, item.name_and_parent()?) {
+            ("name", (name, _)) => Some(percent::escape(name).as_ref().into()),
+            ("parent", (_, parent)) => parent.map(Value::from),
+            // A machine has unset properties of its own; these are set for every entity.
+            _ => entity_default(name),
+        })
+    }
+
+    /// Managers have only what the schema calls mandatory, and the few properties that somebody reads.
+    fn manager_property(&self, moref: &MoRef, name: &str) -> Option<Value> {
+        match (moref.kind.as_str(), name) {
+            ("HostAutoStartManager", "config") => Some(super::host::autostart_config().into()),
+            ("HostDatastoreSystem", "datastore") => {
+                let host = self.host(&self.host_of_manager(moref)?)?;
+                Some(tree::references(&host.datastores))
+            }
+            ("HostNetworkSystem", "dnsConfig") => {
+                let host = self.host(&self.host_of_manager(moref)?)?;
+                Some(host.dns_config().into())
+            }
+            ("HostDatastoreBrowser", "datastore") => {
+                Some(tree::references(self.items.values().filter_map(|item| match item {
+                    Item::Datastore(datastore) if datastore.browser == *moref => {
+                        Some(&datastore.moref)
+                    }
+                    _ => None,
+                })))
+            }
+            _ => {
+                let property =
+                    schema::properties(&moref.kind).find(|property| property.name == name)?;
+                (!property.optional).then(|| tree::default(property))
+            }
+        }
+    }
+
+    fn host_of_manager(&self, manager: &MoRef) -> Option<MoRef> {
+        self.items.values().find_map(|item| match item {
+            Item::Host(host) if host.managers.contains(manager) => Some(host.moref.clone()),
+            _ => None,
+        })
+    }
+}

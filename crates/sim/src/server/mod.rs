@@ -1,0 +1,331 @@
+//! The shell around the model: connections, HTTP, the clock and the journal. It decides nothing about the API.
+
+mod folder;
+mod soap;
+pub(crate) mod tls;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::model::{Model, Timestamp};
+
+/// The longest request that is read.
+const MAX_BODY: usize = 16 << 20;
+/// The name of the session cookie.
+const SESSION_COOKIE: &str = "vmware_soap_session";
+
+/// A request that was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The SOAP method, or the HTTP method and path.
+    pub method: String,
+    /// The key of the session that it was sent in (`UserSession.key`, not the cookie).
+    pub session: Option<String>,
+    /// The header `SOAPAction`, as it was sent.
+    pub soap_action: Option<String>,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The size of the request's body.
+    pub bytes_in: u64,
+    /// The size of the answer's body.
+    pub bytes_out: u64,
+}
+
+/// A request that has arrived, as a plan sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// How many arrived before it.
+    pub number: u64,
+    /// The HTTP method and path.
+    pub line: String,
+}
+
+/// What a plan wants to happen to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reaction {
+    /// It is served.
+    Serve,
+    /// It is answered with this HTTP status, and the seconds after which to try again.
+    Refuse {
+        /// The status, for example 503.
+        status: u16,
+        /// The header `Retry-After`.
+        retry_after: Option<u32>,
+    },
+}
+
+/// Decides about each request.
+pub(crate) type Plan = Arc<dyn Fn(&Arrival) -> Reaction + Send + Sync>;
+
+/// What all connections share.
+pub(crate) struct Shared {
+    model: Mutex<Model>,
+    journal: Mutex<Vec<JournalEntry>>,
+    /// The generation of the model; those who wait for updates watch it.
+    generation: watch::Sender<u64>,
+    /// How far the clock was put forward, in milliseconds.
+    clock_ahead: AtomicU64,
+    arrivals: AtomicU64,
+    tls: bool,
+    plan: Option<Plan>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(model: Model, tls: bool, plan: Option<Plan>) -> Self {
+        Self {
+            generation: watch::Sender::new(model.generation()),
+            model: Mutex::new(model),
+            journal: Mutex::new(Vec::new()),
+            clock_ahead: AtomicU64::new(0),
+            arrivals: AtomicU64::new(0),
+            tls,
+            plan,
+        }
+    }
+
+    /// The model. A panic in a test's closure must not stop the server: the model has no invariant that spans a lock.
+    pub(crate) fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Vec<JournalEntry>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the model and wakes those who wait, if it has changed.
+    pub(crate) fn with_model<T>(&self, work: impl FnOnce(&mut Model) -> T) -> T {
+        let mut model = self.model();
+        let before = model.generation();
+        let result = work(&mut model);
+        let after = model.generation();
+        drop(model);
+        if after != before {
+            self.generation.send_replace(after);
+        }
+        result
+    }
+
+    pub(crate) fn advance_clock(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.clock_ahead.fetch_add(millis, Ordering::SeqCst);
+        // Whoever waits looks at the clock again.
+        self.generation.send_modify(|_| {});
+    }
+
+    fn now(&self) -> Timestamp {
+        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(
+            real.saturating_add(Duration::from_millis(self.clock_ahead.load(Ordering::SeqCst))),
+        )
+    }
+
+    /// The header that gives a client its session.
+    fn set_cookie(&self, cookie: &str) -> Option<HeaderValue> {
+        let secure = if self.tls { "; Secure" } else { "" };
+        HeaderValue::from_str(&format!("{SESSION_COOKIE}=\"{cookie}\"; Path=/; HttpOnly{secure}"))
+            .ok()
+    }
+}
+
+/// Accepts connections until `stopped` becomes true; then ends them all.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = ended(&mut stopped) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, acceptor.clone(), Arc::clone(&shared)));
+                }
+                Err(error) => {
+                    // Out of file handles, most likely: let some connections end.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    connections.shutdown().await;
+}
+
+/// Waits until the owner has said so, or has gone.
+async fn ended(stopped: &mut watch::Receiver<bool>) {
+    // The guard inside the result must not live across another await.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+    }
+    match acceptor {
+        None => http(stream, shared).await,
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => http(stream, shared).await,
+            Err(error) => tracing::debug!(%error, "TLS handshake failed"),
+        },
+    }
+}
+
+async fn http<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: Arc<Shared>) {
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(respond(&shared, request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// An answer before it is sent, with what the journal wants to know.
+struct Reply {
+    response: Response<Full<Bytes>>,
+    method: String,
+    session: Option<String>,
+}
+
+async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let line = format!("{} {}", request.method(), request.uri().path());
+    let number = shared.arrivals.fetch_add(1, Ordering::SeqCst);
+    let (parts, body) = request.into_parts();
+    let soap_action = parts
+        .headers
+        .get("SOAPAction")
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.to_owned());
+    let reaction = match &shared.plan {
+        Some(plan) => plan(&Arrival { number, line: line.clone() }),
+        None => Reaction::Serve,
+    };
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            tracing::debug!(error, "unreadable request");
+            return plain(StatusCode::PAYLOAD_TOO_LARGE, "request too large or cut off");
+        }
+    };
+    let bytes_in = body.len() as u64;
+    let reply = match reaction {
+        Reaction::Serve => {
+            route(shared, &parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, body)
+                .await
+        }
+        Reaction::Refuse { status, retry_after } => {
+            Reply { response: refuse(status, retry_after), method: String::new(), session: None }
+        }
+    };
+    let method = if reply.method.is_empty() { line } else { reply.method };
+    let bytes_out = hyper::body::Body::size_hint(reply.response.body()).exact().unwrap_or_default();
+    let status = reply.response.status().as_u16();
+    tracing::debug!(method, status, bytes_out, "answered");
+    shared.journal().push(JournalEntry {
+        method,
+        session: reply.session,
+        soap_action,
+        status,
+        bytes_in,
+        bytes_out,
+    });
+    reply.response
+}
+
+async fn route(
+    shared: &Shared,
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Reply {
+    let answered = |response| Reply { response, method: String::new(), session: None };
+    match (method, path) {
+        (&Method::POST, "/sdk" | "/sdk/") => soap::post(shared, headers, &body).await,
+        (&Method::GET, "/sdk/vimServiceVersions.xml") => {
+            let version = shared.model().api_version();
+            answered(xml(StatusCode::OK, soap::versions(version)))
+        }
+        (_, "/sdk" | "/sdk/") => {
+            answered(plain(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request here"))
+        }
+        (_, path) if path == "/folder" || path.starts_with("/folder/") => {
+            folder::serve(shared, method, path, query, headers)
+        }
+        (&Method::GET, "/") => answered(plain(
+            StatusCode::OK,
+            "A simulated host. SOAP is at /sdk, files are at /folder.\n",
+        )),
+        _ => answered(plain(StatusCode::NOT_FOUND, "not found\n")),
+    }
+}
+
+fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    response(status, "text/plain; charset=utf-8", text)
+}
+
+fn xml(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    response(status, "text/xml; charset=utf-8", text)
+}
+
+fn refuse(status: u16, retry_after: Option<u32>) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let mut response = plain(status, "refused by plan\n");
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The value of the session cookie, without its quotes.
+fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == SESSION_COOKIE)
+        .map(|(_, value)| value.trim_matches('"'))
+}
