@@ -1,3 +1,33 @@
-//! libvirt's ESX driver, anew: esx://, vpx:// and gsx:// behind the traits of virt-api.
+//! libvirt's ESX driver, anew: `esx://`, `vpx://` and `gsx://` behind the traits of `virt-api`.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), virt_api::Error> {
+//! use virt_api::{Driver as _, ListAllDomainsFlags};
+//!
+//! // User and password come from the auth file, see `docs/uri.md`.
+//! let connection = esx_driver::open("esx://root@esx1.example.org/", Default::default()).await?;
+//! for listed in connection.hypervisor().connect_list_all_domains(ListAllDomainsFlags::empty()).await? {
+//!     println!("{} is {}", listed.domain.name, listed.state);
+//! }
+//! connection.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Opening takes two requests, a list one and one per further page, whatever the number of machines.
+//! Nothing in the public interface names a type of the VI API: callers speak libvirt's words.
 
 #![forbid(unsafe_code)]
+
+mod auth;
+mod connection;
+mod domain;
+mod error;
+mod host;
+mod hypervisor;
+mod inventory;
+mod product;
+mod uri;
+
+pub use auth::Environment;
+pub use connection::{Connection, OpenOptions, open};

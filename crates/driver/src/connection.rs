@@ -1,0 +1,359 @@
+//! Opening, holding and closing a connection (spec `connection.md` 3).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use esx_vi_api::MoRef;
+use esx_vi_api::methods::{CurrentTime, FindByIp};
+use esx_vi_client::{Client, Endpoint, Retrieval, Scheme};
+use esx_vmx_domain::ProductLine;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+use virt_api::{AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Result};
+
+use crate::auth::{self, AuthError, CredentialSource, Environment};
+use crate::domain::{Machine, NameIndex};
+use crate::error::{decode_error, vi_error};
+use crate::host::{self, HostFacts};
+use crate::inventory::{self, Binding, Inventory, read_way, steps_to_hosts};
+use crate::product::Product;
+use crate::uri::{ConnectionUri, UriScheme};
+
+/// How a connection is opened.
+#[derive(Clone, Default)]
+pub struct OpenOptions {
+    /// Refuse every function that changes something (`VIR_CONNECT_RO`).
+    pub read_only: bool,
+    /// Who answers questions for user name and password that URI and auth file leave open.
+    pub auth: Option<Arc<dyn AuthCallback>>,
+    /// Where auth files are looked for; `None` means the environment of the process.
+    pub environment: Option<Environment>,
+}
+
+/// An open connection to an ESX host, a GSX server or one host of a vCenter.
+///
+/// [`Driver::close`] ends it. Dropping it without that leaves the session to the host, which ends it
+/// after some idle time (30 minutes unless configured otherwise).
+#[derive(Clone)]
+pub struct Connection {
+    pub(crate) session: Arc<Session>,
+}
+
+pub(crate) struct Session {
+    pub(crate) uri: ConnectionUri,
+    pub(crate) client: Client,
+    pub(crate) product: Product,
+    pub(crate) read_only: bool,
+    /// The index of names, once it has paid to make one.
+    pub(crate) names: Mutex<Option<Arc<NameIndex>>>,
+    looked_up: AtomicBool,
+    no_auto_start_manager: AtomicBool,
+    machines: Mutex<HashMap<(Uuid, String), MoRef>>,
+    facts: OnceCell<(Binding, HostFacts)>,
+    binding: OnceCell<Binding>,
+    vcenter: Option<VCenter>,
+    closed: AtomicBool,
+}
+
+/// The vCenter that manages the host of an `esx://` connection, from `vcenter=`.
+struct VCenter {
+    client: Client,
+}
+
+/// Opens a connection: two requests (`RetrieveServiceContent` and `Login`), on `vpx://` one more that
+/// resolves the path; `vcenter=` adds its own.
+///
+/// libvirt: `virConnectOpenAuth`.
+///
+/// # Errors
+/// `VIR_ERR_INVALID_ARG` for a bad URI; `VIR_ERR_AUTH_FAILED` for wrong credentials; the fitting code
+/// for anything that keeps the host from being reached. A session that was opened is closed again.
+pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
+    let uri = ConnectionUri::parse(uri).map_err(|e| {
+        Error::invalid_arg(ErrorDomain::Esx, format!("cannot use the connection URI: {e}"))
+    })?;
+    for warning in uri.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let environment = options.environment.unwrap_or_else(Environment::from_process);
+    let source = CredentialSource::load(&environment, uri.auth_file()).map_err(auth_error)?;
+    let login = Login { uri: &uri, source, auth: options.auth.as_deref() };
+    let tls = uri.load_tls_policy().map_err(|e| {
+        Error::internal(ErrorDomain::Esx, "cannot prepare TLS").with_source(e)
+    })?;
+    let wanted = match uri.scheme() {
+        UriScheme::Esx => ProductLine::Esx,
+        UriScheme::Gsx => ProductLine::Gsx,
+        UriScheme::Vpx => ProductLine::VCenter,
+    };
+    let (client, product) =
+        login.open(uri.endpoint(tls.clone()), uri.host(), uri.scheme().default_user(), wanted).await?;
+    let mut session = Session {
+        client,
+        product,
+        read_only: options.read_only,
+        names: Mutex::default(),
+        looked_up: AtomicBool::new(false),
+        no_auto_start_manager: AtomicBool::new(false),
+        machines: Mutex::default(),
+        facts: OnceCell::new(),
+        binding: OnceCell::new(),
+        vcenter: None,
+        closed: AtomicBool::new(false),
+        uri: uri.clone(),
+    };
+    let rest = async {
+        if session.is_vcenter() {
+            let binding = inventory::resolve_path(&session.client, uri.path_items()).await?;
+            // The cell was made above and nobody else has it yet.
+            let _ = session.binding.set(binding);
+            return Ok(None);
+        }
+        match uri.vcenter() {
+            Some(name) => open_vcenter(&session, &login, name, tls).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match rest.await {
+        Ok(vcenter) => {
+            session.vcenter = vcenter;
+            Ok(Connection { session: Arc::new(session) })
+        }
+        Err(error) => {
+            // libvirt leaves the session open here until the host ends it.
+            farewell(session.client.logout()).await;
+            Err(error)
+        }
+    }
+}
+
+/// What a login needs beside the endpoint.
+struct Login<'a> {
+    uri: &'a ConnectionUri,
+    source: CredentialSource,
+    auth: Option<&'a dyn AuthCallback>,
+}
+
+impl Login<'_> {
+    /// Connects, checks what answers, and logs in.
+    async fn open(
+        &self,
+        endpoint: Endpoint,
+        host: &str,
+        default_user: &str,
+        wanted: ProductLine,
+    ) -> Result<(Client, Product)> {
+        let shown = endpoint.to_string();
+        let asked = auth::Login { host, user: self.uri.user(), default_user };
+        let credentials = self.source.credentials(asked, self.auth).await.map_err(auth_error)?;
+        let client = Client::connect(endpoint).await.map_err(|e| vi_error(&format!("cannot connect to {shown}"), e))?;
+        let product = Product::check(&client.content().about, wanted, &shown)?;
+        client
+            .login(&credentials.username, credentials.password.expose())
+            .await
+            .map_err(|e| vi_error(&format!("cannot log in to {shown} as {:?}", credentials.username), e))?;
+        Ok((client, product))
+    }
+}
+
+/// Why there are no credentials: libvirt's numbers are the error's own.
+fn auth_error(error: AuthError) -> Error {
+    Error::new(error.code(), error.domain(), "cannot log in without user name and password").with_source(error)
+}
+
+/// Opens the vCenter that manages the host, found or checked by the host's own word (3.3).
+async fn open_vcenter(
+    session: &Session,
+    login: &Login<'_>,
+    name: &str,
+    tls: esx_vi_client::TlsPolicy,
+) -> Result<VCenter> {
+    let failed = |what: String| Error::internal(ErrorDomain::Esx, what);
+    let managed_by = session.facts().await?.management_server.clone();
+    let host = match (name, managed_by) {
+        ("*", None) => return Err(failed("vcenter=* does not work: the host is not managed by a vCenter".to_owned())),
+        ("*", Some(address)) => address,
+        (name, None) => name.to_owned(),
+        (name, Some(address)) => {
+            let addresses = resolve(name).await?;
+            if name != address && !addresses.iter().any(|a| a.to_string() == address) {
+                return Err(failed(format!("the host is managed by the vCenter {address}, and {name:?} is another")));
+            }
+            // The name, not the address: certificates bear names.
+            name.to_owned()
+        }
+    };
+    let endpoint = session.uri.endpoint_of(&host, tls);
+    let default_user = UriScheme::Vpx.default_user();
+    let (client, _) = login.open(endpoint, &host, default_user, ProductLine::VCenter).await?;
+    let vcenter = VCenter { client };
+    match vcenter.find_host(session).await {
+        Ok(_) => Ok(vcenter),
+        Err(error) => {
+            farewell(vcenter.client.logout()).await;
+            Err(error)
+        }
+    }
+}
+
+impl VCenter {
+    /// The host of the connection as the vCenter knows it.
+    async fn find_host(&self, session: &Session) -> Result<MoRef> {
+        let content = self.client.content();
+        let failed = |e| vi_error("cannot find the host in its vCenter", e);
+        let index = self.client.service("searchIndex", &content.search_index).map_err(failed)?;
+        for address in resolve(session.uri.host()).await? {
+            let call = FindByIp { datacenter: None, ip: address.to_string(), vm_search: false };
+            if let Some(host) = self.client.call(index, &call).await.map_err(failed)? {
+                return Ok(host);
+            }
+        }
+        Err(Error::internal(ErrorDomain::Esx, format!("the vCenter does not know the host {}", session.uri.host())))
+    }
+}
+
+async fn resolve(name: &str) -> Result<Vec<IpAddr>> {
+    let found = tokio::net::lookup_host((name, 0)).await.map_err(|e| {
+        Error::new(ErrorCode::UnknownHost, ErrorDomain::Esx, format!("cannot resolve host name {name:?}")).with_source(e)
+    })?;
+    Ok(found.map(|address| address.ip()).collect())
+}
+
+/// Logs out on the way out: bounded, and without a say in the result.
+async fn farewell(logout: impl Future<Output = esx_vi_client::Result<()>>) {
+    match tokio::time::timeout(Client::FAREWELL, logout).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "logout failed"),
+        Err(_) => tracing::debug!("logout took too long"),
+    }
+}
+
+impl Session {
+    pub(crate) fn is_vcenter(&self) -> bool {
+        self.product.line == ProductLine::VCenter
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.uri.transport() == Scheme::Https
+    }
+
+    /// Host facts and binding, read when first needed: one request.
+    async fn facts_and_binding(&self) -> Result<&(Binding, HostFacts)> {
+        self.facts
+            .get_or_try_init(|| async {
+                let failed = |e| vi_error("cannot read facts about the host", e);
+                if let Some(binding) = self.binding.get() {
+                    let row = self.client.read(&binding.host, host::PATHS).await.map_err(failed)?;
+                    let row = row.ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has gone"))?;
+                    return Ok((binding.clone(), HostFacts::read(&row)?));
+                }
+                let root = &self.client.content().root_folder;
+                let paths = ["name", "parent"].iter().chain(host::PATHS).copied();
+                let retrieval = read_way(Retrieval::from(root).via(steps_to_hosts([]))).read("HostSystem", paths);
+                let found = self.client.retrieve(&retrieval).await.map_err(failed)?;
+                let binding = Inventory::new(&found)?.default_binding(root)?;
+                let row = found.objects.iter().find(|row| row.moref == binding.host);
+                let row = row.ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has no host system"))?;
+                Ok((binding, HostFacts::read(row)?))
+            })
+            .await
+    }
+
+    /// Facts about the host.
+    pub(crate) async fn facts(&self) -> Result<&HostFacts> {
+        Ok(&self.facts_and_binding().await?.1)
+    }
+
+    /// The objects that the connection is bound to.
+    pub(crate) async fn binding(&self) -> Result<Binding> {
+        match self.known_binding() {
+            Some(binding) => Ok(binding.clone()),
+            None => Ok(self.facts_and_binding().await?.0.clone()),
+        }
+    }
+
+    /// The same, if it is known already.
+    pub(crate) fn known_binding(&self) -> Option<&Binding> {
+        self.binding.get().or_else(|| self.facts.get().map(|(binding, _)| binding))
+    }
+
+    /// Free memory in bytes (spec `domain.md` 4.7), never below 0.
+    pub(crate) async fn free_memory(&self) -> Result<u64> {
+        const USED_MIB: &str = "summary.quickStats.overallMemoryUsage";
+        const SIZE: &str = "hardware.memorySize";
+        let host = self.binding().await?.host;
+        let row = self.client.read(&host, &[USED_MIB, SIZE]).await.map_err(|e| vi_error("cannot read the host's memory", e))?;
+        let row = row.ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has gone"))?;
+        let number = |path| row.require::<i64>(path).map(|n| u64::try_from(n).unwrap_or(0)).map_err(decode_error);
+        Ok(number(SIZE)?.saturating_sub(number(USED_MIB)? << 20))
+    }
+
+    /// Whether the host still answers: libvirt does not ask.
+    pub(crate) async fn is_alive(&self) -> bool {
+        if self.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        let this = MoRef::new("ServiceInstance", "ServiceInstance");
+        self.client.call(&this, &CurrentTime {}).await.is_ok()
+    }
+
+    pub(crate) fn name_index(&self) -> Option<Arc<NameIndex>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether this is the session's first look-up by name.
+    pub(crate) fn first_name_lookup(&self) -> bool {
+        !self.looked_up.swap(true, Ordering::AcqRel)
+    }
+
+    /// Keeps where the machine of a handle is.
+    pub(crate) fn remember(&self, machine: &Machine) {
+        let key = (machine.domain.uuid, machine.domain.name.clone());
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).insert(key, machine.moref.clone());
+    }
+
+    /// Where the machine of this handle was when it was last seen.
+    pub(crate) fn remembered(&self, domain: &Domain) -> Option<MoRef> {
+        let key = (domain.uuid, domain.name.clone());
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    pub(crate) async fn auto_start_manager(&self) -> Result<Option<MoRef>> {
+        if self.no_auto_start_manager.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        Ok(self.facts().await?.auto_start_manager.clone())
+    }
+
+    pub(crate) fn forget_auto_start_manager(&self) {
+        self.no_auto_start_manager.store(true, Ordering::Release);
+    }
+}
+
+impl Connection {
+    /// HTTP requests sent so far and bytes received, over all sessions of the connection.
+    pub fn traffic(&self) -> esx_vi_client::Stats {
+        self.session.client.transport().stats()
+    }
+}
+
+#[async_trait]
+impl Driver for Connection {
+    fn hypervisor(&self) -> &dyn Hypervisor {
+        self
+    }
+
+    async fn close(&self) -> Result<()> {
+        if self.session.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        if let Some(vcenter) = &self.session.vcenter {
+            farewell(vcenter.client.logout()).await;
+        }
+        self.session.client.logout().await.map_err(|e| vi_error("cannot log out", e))
+    }
+}

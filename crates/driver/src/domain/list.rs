@@ -1,0 +1,141 @@
+//! Listing: one request and one per further page, whatever the number of machines.
+
+use std::collections::HashSet;
+
+use esx_vi_api::MoRef;
+use esx_vi_api::data::{AutoStartPowerInfo, VirtualMachineSnapshotTree};
+use esx_vi_client::{Retrieval, Retrieved, traversal};
+use virt_api::{DomainState, Error, ErrorDomain, ListAllDomainsFlags as Flags, ListedDomain, Result, check_flags};
+
+use super::{Machine, identity_paths};
+use crate::connection::Session;
+use crate::error::{decode_error, vi_error};
+use crate::inventory::steps_to_hosts;
+
+/// Both flags of a group, or none: the group does not filter.
+fn filter(flags: Flags, positive: Flags, negative: Flags) -> Option<bool> {
+    match (flags.contains(positive), flags.contains(negative)) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        _ => None,
+    }
+}
+
+const STATES: Flags = Flags::RUNNING.union(Flags::PAUSED).union(Flags::SHUTOFF).union(Flags::OTHER);
+
+impl Session {
+    /// Retrieves `paths` of every machine of the connection's host in one go.
+    pub(crate) fn machines_retrieval(&self, paths: &[&str]) -> Retrieval {
+        let machines = || [traversal("hostSystemToVm", "HostSystem", "vm", [])];
+        let retrieval = match self.known_binding() {
+            Some(binding) => Retrieval::from(&binding.host).via(machines()),
+            // The way to the host need not be known: the host walks it itself.
+            None => Retrieval::from(&self.client.content().root_folder).via(steps_to_hosts(machines())),
+        };
+        retrieval.read("VirtualMachine", paths.iter().copied())
+    }
+
+    /// Every machine, in the host's order.
+    pub(crate) async fn machines(&self) -> Result<Vec<Machine>> {
+        let uuid_path = self.uuid_path();
+        let retrieval = self.machines_retrieval(&identity_paths(uuid_path));
+        let found = self.client.retrieve(&retrieval).await.map_err(|e| vi_error("cannot list domains", e))?;
+        Ok(found.of("VirtualMachine").map(|row| Machine::read(row, uuid_path)).collect())
+    }
+
+    /// libvirt `virConnectListAllDomains` (spec `domain.md` 5.2).
+    pub(crate) async fn list_all(&self, flags: Flags) -> Result<Vec<ListedDomain>> {
+        check_flags("virConnectListAllDomains", flags, Flags::all())?;
+        let autostart = filter(flags, Flags::AUTOSTART, Flags::NO_AUTOSTART);
+        let snapshot = filter(flags, Flags::HAS_SNAPSHOT, Flags::NO_SNAPSHOT);
+        let active = filter(flags, Flags::ACTIVE, Flags::INACTIVE);
+        let never = [
+            filter(flags, Flags::TRANSIENT, Flags::PERSISTENT),
+            filter(flags, Flags::MANAGEDSAVE, Flags::NO_MANAGEDSAVE),
+            filter(flags, Flags::HAS_CHECKPOINT, Flags::NO_CHECKPOINT),
+        ];
+        if never.contains(&Some(true)) {
+            return Ok(Vec::new());
+        }
+        let uuid_path = self.uuid_path();
+        let mut paths = identity_paths(uuid_path);
+        let wants_snapshot = flags.intersects(Flags::HAS_SNAPSHOT | Flags::NO_SNAPSHOT);
+        if wants_snapshot {
+            paths.push("snapshot.rootSnapshotList");
+        }
+        let wants_autostart = flags.intersects(Flags::AUTOSTART | Flags::NO_AUTOSTART);
+        let manager = if wants_autostart { self.facts().await?.auto_start_manager.clone() } else { None };
+        let mut retrieval = self.machines_retrieval(&paths);
+        if let Some(manager) = &manager {
+            retrieval = with_autostart(retrieval, manager);
+        }
+        let found = self.client.retrieve(&retrieval).await.map_err(|e| vi_error("cannot list domains", e))?;
+        let started = wants_autostart.then(|| autostarted(&found)).transpose()?;
+
+        let mut listed = Vec::with_capacity(found.objects.len());
+        for row in found.of("VirtualMachine") {
+            let machine = Machine::read(row, uuid_path);
+            let mut entry = ListedDomain::new(machine.domain, machine.state);
+            entry.problem = machine.problem;
+            entry.autostart = started.as_ref().map(|set| set.contains(&row.moref));
+            if wants_snapshot {
+                let roots = row.get_lenient::<Vec<VirtualMachineSnapshotTree>>("snapshot.rootSnapshotList");
+                entry.has_snapshot = Some(!roots.map_err(decode_error)?.unwrap_or_default().is_empty());
+            }
+            entry.moref = Some(machine.moref.value);
+            let state_fits = !flags.intersects(STATES) || flags.contains(state_flag(entry.state));
+            let fits = |wanted: Option<bool>, is: bool| wanted.is_none_or(|w| w == is);
+            if state_fits
+                && fits(active, entry.is_active())
+                && fits(autostart, entry.autostart == Some(true))
+                && fits(snapshot, entry.has_snapshot == Some(true))
+            {
+                listed.push(entry);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// IDs of the active machines.
+    pub(crate) async fn active_ids(&self) -> Result<Vec<i32>> {
+        let machines = self.machines().await?;
+        Ok(machines.iter().filter(|m| m.state != DomainState::Shutoff).filter_map(|m| m.domain.id).collect())
+    }
+
+    /// Names of the machines that are off.
+    pub(crate) async fn inactive_names(&self) -> Result<Vec<String>> {
+        let machines = self.machines().await?;
+        Ok(machines.into_iter().filter(|m| m.state == DomainState::Shutoff).map(|m| m.domain.name).collect())
+    }
+}
+
+fn state_flag(state: DomainState) -> Flags {
+    match state {
+        DomainState::Running => Flags::RUNNING,
+        DomainState::Paused => Flags::PAUSED,
+        DomainState::Shutoff => Flags::SHUTOFF,
+        _ => Flags::OTHER,
+    }
+}
+
+/// Also reads what the host starts by itself.
+pub(crate) fn with_autostart(retrieval: Retrieval, manager: &MoRef) -> Retrieval {
+    retrieval.and(manager).read("HostAutoStartManager", ["config.defaults.enabled", "config.powerInfo"])
+}
+
+/// The machines that the host starts by itself (spec `domain.md` 13.1); none if it starts none at all.
+pub(crate) fn autostarted(found: &Retrieved) -> Result<HashSet<MoRef>> {
+    let Some(row) = found.of("HostAutoStartManager").next() else {
+        return Err(Error::new(
+            virt_api::ErrorCode::OperationUnsupported,
+            ErrorDomain::Esx,
+            "the host has no autostart manager",
+        ));
+    };
+    if row.get::<bool>("config.defaults.enabled").map_err(decode_error)? != Some(true) {
+        return Ok(HashSet::new());
+    }
+    let entries = row.get_lenient::<Vec<AutoStartPowerInfo>>("config.powerInfo").map_err(decode_error)?;
+    let powers_on = |entry: &AutoStartPowerInfo| entry.start_action.eq_ignore_ascii_case("powerOn");
+    Ok(entries.unwrap_or_default().into_iter().filter(powers_on).map(|entry| entry.key).collect())
+}

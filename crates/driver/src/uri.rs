@@ -1,0 +1,255 @@
+//! Connection URIs: `esx://`, `gsx://` and `vpx://` with their query parameters.
+//!
+//! Parsing follows libvirt (connection.md 1, libvirt-12-deltas.md 11.2): one round of percent-decoding, its rule for
+//! `;`, the last of several equal parameters wins, names in any case. What libvirt passes over in silence and so
+//! turns a typo into an insecure or surprising connection is an error here:
+//!
+//! - an unknown parameter, as in `no-verify=1`;
+//! - `thumbprint` (our own parameter) together with another parameter that says whom to trust, or with
+//!   `transport=http`;
+//! - a fragment (`#...`), which would cut off what follows it.
+//!
+//! A colon in the user part belongs to the user name, as for libvirt: a URI has no place for a password.
+
+mod error;
+mod generic;
+mod parameters;
+mod proxy;
+
+use std::fmt;
+use std::path::Path;
+
+use esx_vi_client::{Endpoint, Proxy, Scheme, Thumbprint, TlsPolicy};
+
+pub use self::error::{CaFileError, UriError};
+use self::parameters::Parameters;
+
+/// Largest `cacert` file read, in bytes; the CA certificates of a whole system are a quarter of this.
+const MAX_CA_FILE_BYTES: u64 = 1 << 20;
+
+/// What kind of server a URI names (connection.md 1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UriScheme {
+    /// `esx`: one ESX or ESXi host.
+    Esx,
+    /// `gsx`: one GSX or VMware Server 2 host.
+    Gsx,
+    /// `vpx`: a vCenter, restricted to one of its hosts.
+    Vpx,
+}
+
+impl UriScheme {
+    /// All of them, in the order messages list them.
+    pub const ALL: [Self; 3] = [Self::Esx, Self::Gsx, Self::Vpx];
+
+    /// The scheme as it stands in a URI; lower case is the only spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Esx => "esx",
+            Self::Gsx => "gsx",
+            Self::Vpx => "vpx",
+        }
+    }
+
+    /// The user name offered when a person is asked for one.
+    pub fn default_user(self) -> &'static str {
+        match self {
+            Self::Esx | Self::Gsx => "root",
+            Self::Vpx => "administrator@vsphere.local",
+        }
+    }
+
+    /// The port of a URI without one (connection.md 1.3).
+    pub fn default_port(self, transport: Scheme) -> u16 {
+        match (self, transport) {
+            (Self::Esx | Self::Vpx, Scheme::Https) => 443,
+            (Self::Esx | Self::Vpx, Scheme::Http) => 80,
+            (Self::Gsx, Scheme::Https) => 8333,
+            (Self::Gsx, Scheme::Http) => 8222,
+        }
+    }
+}
+
+/// Whom to trust over TLS, as the URI says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// The system's CA certificates.
+    System,
+    /// `cacert`: the CA certificates of this file instead, taken as given (relative to the process).
+    CaFile(String),
+    /// `thumbprint`: exactly this certificate.
+    Thumbprint(Thumbprint),
+    /// `no_verify=1`: anybody.
+    Anybody,
+}
+
+/// A parsed and checked connection URI. `Display` writes it as libvirt reports it (`virConnectGetURI`): as it was
+/// given, with the port made explicit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionUri {
+    scheme: UriScheme,
+    user: Option<String>,
+    host: String,
+    port: u16,
+    path: Vec<String>,
+    parameters: Parameters,
+    canonical: String,
+}
+
+impl ConnectionUri {
+    /// Parses and checks a URI.
+    ///
+    /// # Errors
+    /// [`UriError`], always the caller's mistake: libvirt's `VIR_ERR_INVALID_ARG`. Parameters are checked in their
+    /// order, before the path. That a `vpx` path has at least one item is checked here; what it names is not.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
+        let parts = generic::split(text)?;
+        let scheme = UriScheme::ALL
+            .into_iter()
+            .find(|scheme| scheme.as_str() == parts.scheme)
+            .ok_or_else(|| UriError::scheme(parts.scheme))?;
+        let authority = parts.authority.ok_or(UriError::NoHost)?;
+        let (user, host, port) = generic::split_authority(authority)?;
+        let parameters = parameters::parse(parts.query)?;
+        let path = generic::path_items(parts.path)?;
+        if scheme == UriScheme::Vpx && path.is_empty() {
+            return Err(UriError::NoPath);
+        }
+        let port = port.unwrap_or_else(|| scheme.default_port(parameters.transport));
+        let raw_user =
+            generic::raw_user(authority).map_or(String::new(), |user| format!("{user}@"));
+        let raw_host = generic::raw_host(authority);
+        let query = parts.query.map_or(String::new(), |query| format!("?{query}"));
+        let canonical =
+            format!("{}://{raw_user}{raw_host}:{port}{}{query}", parts.scheme, parts.path);
+        Ok(Self { scheme, user, host, port, path, parameters, canonical })
+    }
+
+    /// What kind of server.
+    pub fn scheme(&self) -> UriScheme {
+        self.scheme
+    }
+
+    /// The user part, decoded; a colon in it is part of the name.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The host, decoded; an IPv6 address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, given or default.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The items of the path, decoded; empty ones are left out. For `vpx` these are folders, datacenter, folders,
+    /// compute resource and host (connection.md 1.7); for the others they mean nothing.
+    pub fn path_items(&self) -> &[String] {
+        &self.path
+    }
+
+    /// `transport`: HTTPS unless told otherwise.
+    pub fn transport(&self) -> Scheme {
+        self.parameters.transport
+    }
+
+    /// `vcenter`: `None`, `*` for the host's own vCenter, or a name or address (IPv6 without brackets). Means nothing
+    /// for `vpx`.
+    pub fn vcenter(&self) -> Option<&str> {
+        self.parameters.vcenter.as_deref()
+    }
+
+    /// Whom to trust: `thumbprint`, `no_verify`, `cacert`.
+    pub fn trust(&self) -> &Trust {
+        &self.parameters.trust
+    }
+
+    /// `auto_answer`: answer questions of virtual machines with their default.
+    pub fn auto_answer(&self) -> bool {
+        self.parameters.auto_answer
+    }
+
+    /// `legacy_uuid`: identify virtual machines by their BIOS UUID, as libvirt did before 12.4.
+    pub fn legacy_uuid(&self) -> bool {
+        self.parameters.legacy_uuid
+    }
+
+    /// `proxy`, the only source of proxies.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.parameters.proxy.as_ref()
+    }
+
+    /// `authfile`: path of a credentials file.
+    pub fn auth_file(&self) -> Option<&str> {
+        self.parameters.auth_file.as_deref()
+    }
+
+    /// What is legal and yet probably not meant, one sentence each, without secrets.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.scheme != UriScheme::Vpx && !self.path.is_empty() {
+            warnings.push("the path of the URI is ignored, only vpx:// has a use for it");
+        }
+        if self.user.as_deref().is_some_and(|user| user.contains(':')) {
+            warnings.push(
+                "the user name of the URI contains a colon; a URI cannot carry a password, use an auth file",
+            );
+        }
+        warnings
+    }
+
+    /// The TLS policy that [`trust`](Self::trust) asks for. Reads the `cacert` file, if TLS is used at all.
+    ///
+    /// # Errors
+    /// [`CaFileError`] if that file cannot be read: libvirt's `VIR_ERR_INTERNAL_ERROR`.
+    pub fn load_tls_policy(&self) -> Result<TlsPolicy, CaFileError> {
+        Ok(match &self.parameters.trust {
+            Trust::System => TlsPolicy::Verify,
+            Trust::Anybody => TlsPolicy::NoVerify,
+            Trust::Thumbprint(thumbprint) => TlsPolicy::Thumbprint(thumbprint.clone()),
+            // Over plain HTTP the file does not matter, even if it is missing.
+            Trust::CaFile(_) if self.transport() == Scheme::Http => TlsPolicy::Verify,
+            Trust::CaFile(path) => TlsPolicy::CaPem(read_ca_file(path)?),
+        })
+    }
+
+    /// How to reach the URI's own server.
+    pub fn endpoint(&self, tls: TlsPolicy) -> Endpoint {
+        self.endpoint_of(&self.host, tls)
+    }
+
+    /// How to reach another server in the same way: the vCenter of an `esx` URI is spoken to with the transport,
+    /// port and proxy of its host (connection.md 3.3).
+    pub fn endpoint_of(&self, host: &str, tls: TlsPolicy) -> Endpoint {
+        Endpoint {
+            tls,
+            proxy: self.parameters.proxy.clone(),
+            ..Endpoint::new(self.parameters.transport, host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for ConnectionUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.canonical)
+    }
+}
+
+impl std::str::FromStr for ConnectionUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+fn read_ca_file(path: &str) -> Result<Vec<u8>, CaFileError> {
+    crate::auth::read_bounded(Path::new(path), MAX_CA_FILE_BYTES)
+        .map_err(|source| CaFileError { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;
