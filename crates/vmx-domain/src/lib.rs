@@ -33,9 +33,11 @@ mod error;
 mod files;
 mod from_vmx;
 mod target;
+mod to_vmx;
 
 pub use context::{
     Context, Datastore, Mode, ProductLine, ScsiModel, needs_datastores, virtual_hardware_version,
 };
 pub use error::{Code, Error, ErrorDomain, Warning};
 pub use from_vmx::{Conversion, to_domain};
+pub use to_vmx::{VmxConversion, needs_scsi_models, to_vmx};

@@ -26,6 +26,12 @@ pub(crate) fn index(name: &str) -> Option<(&'static str, u32)> {
     Some((prefix, index? - 1))
 }
 
+/// Controller and unit of an NVMe disk: `nvme0n1` is unit 0 of controller 0.
+pub(crate) fn nvme(name: &str) -> Option<(u32, u32)> {
+    let (controller, namespace) = name.strip_prefix("nvme")?.split_once('n')?;
+    Some((controller.parse().ok()?, namespace.parse::<u32>().ok()?.checked_sub(1)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,67 @@
+//! The text under construction.
+
+use std::fmt::Display;
+
+use esx_vmx::Document;
+
+use super::VmxConversion;
+use crate::context::Context;
+use crate::error::{Error, Warning};
+
+pub(crate) struct Writer<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) hardware: u32,
+    text: String,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(context: &'a Context, hardware: u32) -> Self {
+        Self { context, hardware, text: String::new(), warnings: Vec::new() }
+    }
+
+    pub(crate) fn exact(&self) -> bool {
+        self.context.exact()
+    }
+
+    /// Raises an error of libvirt's in exact mode; notes it and what is done instead in default mode.
+    pub(crate) fn bend(&mut self, error: Error, instead: &str) -> Result<(), Error> {
+        if self.exact() {
+            return Err(error);
+        }
+        self.warn(error.location, format!("{}; {instead}", error.reason));
+        Ok(())
+    }
+
+    pub(crate) fn warn(&mut self, key: impl Into<String>, reason: impl Into<String>) {
+        self.warnings.push(Warning { key: key.into(), reason: reason.into() });
+    }
+
+    /// A line `key = "value"`. libvirt writes any value as it is, even one that breaks the line; default
+    /// mode escapes what cannot stand between quotes.
+    pub(crate) fn line(&mut self, key: &str, value: impl Display) {
+        let mut value = value.to_string();
+        let breaking = |c: char| c == '"' || c < ' ';
+        if !self.exact() && value.contains(breaking) {
+            // Escapes of this key's own have no such characters.
+            let escape = |c: char| match c {
+                c if breaking(c) => format!("|{:02X}", u32::from(c)),
+                c => c.to_string(),
+            };
+            value = value.chars().map(escape).collect();
+            self.warn(
+                key,
+                "quotes and control characters are escaped; libvirt writes them as they are",
+            );
+        }
+        self.text.push_str(key);
+        self.text.push_str(" = \"");
+        self.text.push_str(&value);
+        self.text.push_str("\"\n");
+    }
+
+    pub(crate) fn finish(self) -> Result<VmxConversion, Error> {
+        let document = Document::parse(self.text.as_bytes())?;
+        Ok(VmxConversion { document, warnings: self.warnings })
+    }
+}
