@@ -65,10 +65,15 @@ fn read_line(prompt: &str) -> std::io::Result<String> {
 
 /// Knows the answers beforehand: the built-in simulated host.
 pub(crate) struct Known {
-    /// User name.
-    pub(crate) username: String,
-    /// Password.
-    pub(crate) password: Secret,
+    username: String,
+    password: Secret,
+}
+
+impl Known {
+    /// The two answers.
+    pub(crate) fn new(username: &str, password: &str) -> Self {
+        Self { username: username.to_owned(), password: Secret::new(password) }
+    }
 }
 
 #[async_trait]

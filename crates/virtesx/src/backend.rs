@@ -1,10 +1,12 @@
 //! The only place that names a driver and the simulator.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use virt_api::{AuthCallback, Driver, Error};
+use esx_driver::{Environment, OpenOptions};
+use virt_api::{AuthCallback, Driver, Error, ErrorDomain};
 
-/// Opens a connection.
+/// Opens a connection; the driver looks for auth files where libvirt does.
 ///
 /// # Errors
 /// What the driver says.
@@ -13,34 +15,37 @@ pub(crate) async fn open(
     read_only: bool,
     auth: Arc<dyn AuthCallback>,
 ) -> Result<Arc<dyn Driver>, Error> {
-    let _ = (uri, read_only, auth);
-    Err(Error::no_support("virConnectOpenAuth"))
+    let options = OpenOptions { read_only, auth: Some(auth), ..OpenOptions::default() };
+    Ok(Arc::new(esx_driver::open(uri, options).await?))
 }
 
 /// A running simulated host of this process; it ends when this is dropped.
-pub(crate) struct Simulator;
+pub(crate) struct Simulator(esx_sim::Running);
 
 impl Simulator {
-    /// Where it listens: an `esx://` URI on loopback.
-    pub(crate) fn uri(&self) -> String {
-        String::new()
+    /// Starts the built-in simulated host on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// If it cannot listen there.
+    pub(crate) async fn start() -> Result<Self, Error> {
+        let running = esx_sim::Simulator::builder().start().await.map_err(|error| {
+            Error::internal(ErrorDomain::None, "cannot start the built-in simulated host")
+                .with_source(error)
+        })?;
+        Ok(Self(running))
     }
 
-    /// Who may log in.
-    pub(crate) fn username(&self) -> &str {
-        ""
+    /// Opens a connection to it. Auth files are left alone: they are about real hosts.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(crate) async fn open(&self, read_only: bool) -> Result<Arc<dyn Driver>, Error> {
+        let auth = crate::auth::Known::new(self.0.username(), self.0.password());
+        // No file can be below this path.
+        let environment =
+            Environment { etc_dir: PathBuf::from("/dev/null"), ..Environment::default() };
+        let options =
+            OpenOptions { read_only, auth: Some(Arc::new(auth)), environment: Some(environment) };
+        Ok(Arc::new(esx_driver::open(&self.0.uri(), options).await?))
     }
-
-    /// The password.
-    pub(crate) fn password(&self) -> &str {
-        ""
-    }
-}
-
-/// Starts the built-in simulated host.
-///
-/// # Errors
-/// If it cannot listen on loopback.
-pub(crate) async fn start_simulator() -> Result<Simulator, Error> {
-    Err(Error::no_support("sim:///"))
 }

@@ -1,5 +1,7 @@
 //! VMX files to domain XML and back without any host: the only place that names the converter.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use esx_vmx_domain::{Context, Mode, Warning};
 use virt_api::{Error, ErrorCode, ErrorDomain};
 use virt_xml::FormatOptions;
@@ -26,18 +28,26 @@ pub(crate) fn vmx_to_xml(vmx: &[u8], exact: bool) -> Result<Converted, Error> {
     })
 }
 
-/// Domain XML as a VMX file.
+/// Domain XML as a VMX file, for a host with no datastores and libvirt's choice of hardware version for ESX 8.
 ///
 /// # Errors
 /// What is wrong with the document, in libvirt's numbers.
 pub(crate) fn xml_to_vmx(xml: &str, exact: bool) -> Result<Converted, Error> {
-    let _ = (xml, context(exact));
-    Err(Error::no_support("virConnectDomainXMLToNative"))
+    let domain = virt_xml::Domain::parse(xml).map_err(|error| error_of(error.into()))?;
+    let context = Context { seed: random(), ..context(exact) };
+    let conversion = esx_vmx_domain::to_vmx(&domain, &context).map_err(error_of)?;
+    let text = String::from_utf8_lossy(&conversion.document.to_bytes()).into_owned();
+    Ok(Converted { text, warnings: lines(&conversion.warnings) })
 }
 
 fn context(exact: bool) -> Context {
     let mode = if exact { Mode::Exact } else { Mode::Default };
     Context { mode, ..Context::default() }
+}
+
+/// A number nobody guesses, for UUIDs and MAC addresses that the document leaves out.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn lines(warnings: &[Warning]) -> Vec<String> {
@@ -58,7 +68,7 @@ fn error_of(error: esx_vmx_domain::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::vmx_to_xml;
+    use super::{vmx_to_xml, xml_to_vmx};
 
     const FILE: &[u8] = b"config.version = \"8\"\r\nvirtualHW.version = \"13\"\r\ndisplayName = \"web01\"\r\n\
         memsize = \"64\"\r\nguestOS = \"other-64\"\r\nscsi0.present = \"TRUE\"\r\nscsi0:0.present = \"TRUE\"\r\n\
@@ -76,6 +86,19 @@ mod tests {
                 converted.text
             );
             assert!(!converted.text.contains("secret"), "{}", converted.text);
+        }
+    }
+
+    #[test]
+    fn and_back() {
+        for exact in [false, true] {
+            let xml = "<domain type='vmware'><name>web01</name><memory unit='MiB'>64</memory>\
+                       <os><type arch='x86_64'>hvm</type></os></domain>";
+            let converted = xml_to_vmx(xml, exact).unwrap();
+            assert!(converted.text.contains("displayName = \"web01\"\n"), "{}", converted.text);
+            let error =
+                xml_to_vmx("<domain type='kvm'><name>x</name></domain>", exact).err().unwrap();
+            assert!(!error.to_string().is_empty());
         }
     }
 

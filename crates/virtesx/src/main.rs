@@ -1,6 +1,6 @@
 //! virtesx: a virsh for VMware ESX hosts and vCenter.
 //!
-//! From the command line to the screen, one module each: [`cli`] reads the options, [`line`] splits command strings,
+//! From the command line to the screen, one module each: [`cli`] reads the options, [`mod@line`] splits command strings,
 //! [`command`] holds the table of commands and turns words into typed requests (one file per group in `commands`),
 //! [`session`] opens the connection when the first request needs it, [`run`] runs the requests, and [`render`] turns
 //! their results into text, JSON or YAML. [`backend`] is the only module that names a driver and the

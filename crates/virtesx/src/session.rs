@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use virt_api::{AuthCallback, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Secret};
+use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Hypervisor};
 
-use crate::auth::{Known, Prompt};
-use crate::backend;
+use crate::auth::Prompt;
+use crate::backend::{self, Simulator};
 use crate::cli::{Options, Target};
 use crate::failure::Context;
 
@@ -32,7 +32,7 @@ struct Connection {
     /// The URI to tell, if it is not the driver's.
     uri: Option<&'static str>,
     /// Keeps the built-in simulated host alive.
-    _simulator: Option<backend::Simulator>,
+    _simulator: Option<Simulator>,
 }
 
 impl Session {
@@ -121,12 +121,8 @@ impl Session {
         } else {
             self.note("using the built-in simulated host sim:///");
         }
-        let simulator = backend::start_simulator().await?;
-        let auth: Arc<dyn AuthCallback> = Arc::new(Known {
-            username: simulator.username().to_owned(),
-            password: Secret::new(simulator.password()),
-        });
-        let driver = backend::open(&simulator.uri(), self.options.read_only, auth).await?;
+        let simulator = Simulator::start().await?;
+        let driver = simulator.open(self.options.read_only).await?;
         Ok(Connection { driver, uri: Some(SIMULATED), _simulator: Some(simulator) })
     }
 

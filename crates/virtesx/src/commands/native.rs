@@ -10,7 +10,7 @@ use crate::cli::Target;
 use crate::command::{Command, Group, Request, positional, required_value, value};
 use crate::commands::domain::lookup;
 use crate::convert::{self, Converted};
-use crate::failure::{system, usage};
+use crate::failure::{Context, system, usage};
 use crate::render::{Render, Text};
 use crate::session::Session;
 
@@ -122,12 +122,13 @@ impl Request for ConvertFrom {
             let config = text(&self.file, read(&self.file)?)?;
             let hypervisor = session.hypervisor().await?;
             let flags = native_flags(self.exact);
-            let xml =
-                hypervisor.connect_domain_xml_from_native(&self.format, &config, flags).await?;
+            let xml = hypervisor.connect_domain_xml_from_native(&self.format, &config, flags).await;
+            let xml = xml.context(|| format!("failed to convert '{}'", self.file))?;
             return Ok(Box::new(Text::document("xml", xml)));
         }
         check_format(&self.format)?;
-        Ok(document("xml", convert::vmx_to_xml(&read(&self.file)?, self.exact)?))
+        let converted = convert::vmx_to_xml(&read(&self.file)?, self.exact);
+        Ok(document("xml", converted.context(|| format!("failed to convert '{}'", self.file))?))
     }
 }
 
@@ -186,6 +187,15 @@ enum Source {
     Domain(String),
 }
 
+impl Source {
+    fn failure(&self) -> String {
+        match self {
+            Self::File(file) => format!("failed to convert '{file}'"),
+            Self::Domain(domain) => format!("failed to convert domain '{domain}'"),
+        }
+    }
+}
+
 struct ConvertTo {
     format: String,
     source: Source,
@@ -212,10 +222,12 @@ impl Request for ConvertTo {
         if wants_connection(session) || matches!(self.source, Source::Domain(_)) {
             let hypervisor = session.hypervisor().await?;
             let flags = native_flags(self.exact);
-            let config = hypervisor.connect_domain_xml_to_native(&self.format, &xml, flags).await?;
+            let config = hypervisor.connect_domain_xml_to_native(&self.format, &xml, flags).await;
+            let config = config.context(|| self.source.failure())?;
             return Ok(Box::new(Text::document("config", config)));
         }
         check_format(&self.format)?;
-        Ok(document("config", convert::xml_to_vmx(&xml, self.exact)?))
+        let converted = convert::xml_to_vmx(&xml, self.exact);
+        Ok(document("config", converted.context(|| self.source.failure())?))
     }
 }
