@@ -27,7 +27,8 @@ pub enum TlsPolicy {
     #[default]
     Verify,
     /// A chain to one of these CA certificates *instead* of the system's (the content of the `cacert` file, PEM), with
-    /// the right host name. Bytes without any certificate trust nothing.
+    /// the right host name. A self-signed host may be given by its own certificate. Bytes without any certificate
+    /// trust nothing.
     CaPem(Vec<u8>),
     /// Exactly this certificate, whatever its names, dates, issuer and version.
     Thumbprint(Thumbprint),
@@ -150,8 +151,13 @@ pub(crate) enum TlsSetupError {
 pub(crate) fn client_config(policy: &TlsPolicy) -> Result<ClientConfig, TlsSetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let accept = match policy {
-        TlsPolicy::Verify => chain(system_roots(), &provider)?,
-        TlsPolicy::CaPem(pem) => chain(roots_from_pem(pem)?, &provider)?,
+        TlsPolicy::Verify => chain(system_roots(), Vec::new(), &provider)?,
+        TlsPolicy::CaPem(pem) => {
+            let certificates = certificates_from_pem(pem)?;
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(certificates.iter().cloned());
+            chain(roots, certificates, &provider)?
+        }
         TlsPolicy::Thumbprint(thumbprint) => Accept::Thumbprint(thumbprint.clone()),
         TlsPolicy::NoVerify => Accept::Anything,
     };
@@ -163,10 +169,14 @@ pub(crate) fn client_config(policy: &TlsPolicy) -> Result<ClientConfig, TlsSetup
         .with_no_client_auth())
 }
 
-fn chain(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Accept, TlsSetupError> {
+fn chain(
+    roots: RootCertStore,
+    themselves: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Accept, TlsSetupError> {
     // rustls refuses to build a verifier without roots; ours answers with the thumbprint instead.
     if roots.is_empty() {
-        return Ok(Accept::Chain(None));
+        return Ok(Accept::Chain { verifier: None, themselves });
     }
     let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
         Arc::new(roots),
@@ -174,7 +184,7 @@ fn chain(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Accept,
     )
     .build()
     .map_err(|error| rustls::Error::General(error.to_string()))?;
-    Ok(Accept::Chain(Some(verifier)))
+    Ok(Accept::Chain { verifier: Some(verifier), themselves })
 }
 
 fn system_roots() -> RootCertStore {
@@ -188,13 +198,8 @@ fn system_roots() -> RootCertStore {
     roots
 }
 
-fn roots_from_pem(pem: &[u8]) -> Result<RootCertStore, TlsSetupError> {
-    let certificates = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(TlsSetupError::BadPem)?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates);
-    Ok(roots)
+fn certificates_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(TlsSetupError::BadPem)
 }
 
 /// The failure behind a rustls error, with our own reasons (see `verifier`) taken out of it.

@@ -219,6 +219,43 @@ async fn ca_files() {
     ");
 }
 
+/// As made by `openssl req -x509`, which marks them as CAs.
+#[tokio::test]
+async fn a_host_in_the_ca_file_itself() {
+    let mut table = String::new();
+    for (names, from, to) in [
+        (&["127.0.0.1"][..], 2000, 4000),
+        (&["other"], 2000, 4000),
+        (&[], 2000, 4000),
+        (&["127.0.0.1"], 2000, 2001),
+        (&["127.0.0.1"], 4000, 4001),
+    ] {
+        let mut params = params(names);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let server = server(certificate.der(), &key, BOTH).await;
+        let policy = TlsPolicy::CaPem(certificate.pem().into_bytes());
+        let text = if table.is_empty() {
+            post(&server, policy).await.unwrap();
+            "accepted".to_owned()
+        } else {
+            let text = refusal(&server, policy, certificate.der()).await;
+            text.chars().filter(|c| !c.is_ascii_digit()).collect()
+        };
+        table += &format!("{names:?} {from}-{to}: {text}\n");
+    }
+    insta::assert_snapshot!(table, @r#"
+    ["127.0.0.1"] 2000-4000: accepted
+    ["other"] 2000-4000: TLS with ...:PORT failed: the certificate is for other, not for ... (the certificate's thumbprint is ACTUAL SHA-)
+    [] 2000-4000: TLS with ...:PORT failed: the certificate names no host (it has no subject alternative name), so it cannot be checked against ... (the certificate's thumbprint is ACTUAL SHA-)
+    ["127.0.0.1"] 2000-2001: TLS with ...:PORT failed: the certificate expired  days ago (the certificate's thumbprint is ACTUAL SHA-)
+    ["127.0.0.1"] 4000-4001: TLS with ...:PORT failed: the certificate becomes valid only in  days (is the clock right?) (the certificate's thumbprint is ACTUAL SHA-)
+    "#);
+}
+
 #[tokio::test]
 async fn expired_certificates_of_a_known_ca() {
     let mut ca = params(&[]);

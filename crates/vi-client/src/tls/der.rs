@@ -1,7 +1,8 @@
-//! Just enough DER to find the public key in a certificate that webpki refuses to parse.
+//! Just enough DER to read from a certificate what webpki does not tell: RFC 5280, 4.1.
 //!
 //! webpki knows only X.509 version 3. A host pinned by its thumbprint may have a version 1 certificate, and its
-//! handshake signature has to be checked all the same, so the key is cut out by position: RFC 5280, 4.1.
+//! handshake signature has to be checked all the same, so the key is cut out by position. And it checks dates only
+//! along a chain, while a certificate that stands in the CA file itself has none.
 
 /// The parts of a `SubjectPublicKeyInfo` that a signature check needs, borrowed from the certificate.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,21 +17,16 @@ pub(super) struct PublicKey<'a> {
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const EXPLICIT_0: u8 = 0xa0;
 
 /// The public key of a certificate of any version; `None` if the bytes are not laid out as a certificate.
 pub(super) fn public_key(certificate: &[u8]) -> Option<PublicKey<'_>> {
-    let mut outer = Reader(certificate);
-    let mut certificate = Reader(outer.element(SEQUENCE)?);
-    let mut tbs = Reader(certificate.element(SEQUENCE)?);
-    if tbs.peek() == Some(EXPLICIT_0) {
-        tbs.element(EXPLICIT_0)?; // version; absent in version 1
-    }
-    tbs.element(INTEGER)?; // serial number
-    for _ in ["signature algorithm", "issuer", "validity", "subject"] {
-        tbs.element(SEQUENCE)?;
-    }
+    let mut tbs = after_issuer(certificate)?;
+    tbs.element(SEQUENCE)?; // validity
+    tbs.element(SEQUENCE)?; // subject
     let before = tbs.0;
     let mut info = Reader(tbs.element(SEQUENCE)?);
     let whole = &before[..before.len() - tbs.0.len()];
@@ -39,12 +35,57 @@ pub(super) fn public_key(certificate: &[u8]) -> Option<PublicKey<'_>> {
     (*unused_bits == 0).then_some(PublicKey { info: whole, algorithm, key })
 }
 
+/// First and last second of a certificate's validity, in seconds since 1970 (0 for anything earlier).
+pub(super) fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
+    let mut validity = Reader(after_issuer(certificate)?.element(SEQUENCE)?);
+    Some((validity.time()?, validity.time()?))
+}
+
+/// The rest of the `TBSCertificate`: validity, subject, public key and so on.
+fn after_issuer(certificate: &[u8]) -> Option<Reader<'_>> {
+    let mut outer = Reader(certificate);
+    let mut certificate = Reader(outer.element(SEQUENCE)?);
+    let mut tbs = Reader(certificate.element(SEQUENCE)?);
+    if tbs.peek() == Some(EXPLICIT_0) {
+        tbs.element(EXPLICIT_0)?; // version; absent in version 1
+    }
+    tbs.element(INTEGER)?; // serial number
+    tbs.element(SEQUENCE)?; // signature algorithm
+    tbs.element(SEQUENCE)?; // issuer
+    Some(tbs)
+}
+
 /// What is left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn peek(&self) -> Option<u8> {
         self.0.first().copied()
+    }
+
+    /// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`, the only forms RFC 5280 allows.
+    fn time(&mut self) -> Option<u64> {
+        let (digits, century) = match self.peek()? {
+            UTC_TIME => {
+                let digits = self.element(UTC_TIME)?;
+                (digits, if *digits.first()? >= b'5' { 1900 } else { 2000 })
+            }
+            _ => {
+                let (century, digits) = self.element(GENERALIZED_TIME)?.split_at_checked(2)?;
+                (digits, number(century)? * 100)
+            }
+        };
+        let (digits, zone) = digits.split_at_checked(12)?;
+        let pair = |at: usize| number(&digits[at..at + 2]);
+        let (year, month, day) = (century + pair(0)?, pair(2)?, pair(4)?);
+        let (hour, minute, second) = (pair(6)?, pair(8)?, pair(10)?);
+        let valid = zone == b"Z" && (1..=12).contains(&month) && (1..=31).contains(&day);
+        if !valid || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let seconds =
+            days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+        Some(u64::try_from(seconds).unwrap_or(0))
     }
 
     /// The content of the next element if it has this tag.
@@ -71,6 +112,23 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The value of two digits.
+fn number(digits: &[u8]) -> Option<i64> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar. Years are counted from March, so that the leap day ends
+/// one.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    // 719 468 days lie between 0000-03-01 and 1970-01-01.
+    year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -87,17 +145,53 @@ mod tests {
         assert_eq!(found.key, rcgen::PublicKeyData::der_bytes(&pair));
     }
 
+    #[test]
+    fn dates() {
+        let dates = |from: (i32, u8, u8), to: (i32, u8, u8)| {
+            let pair = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(vec!["h".into()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(from.0, from.1, from.2);
+            params.not_after = rcgen::date_time_ymd(to.0, to.1, to.2);
+            validity(params.self_signed(&pair).unwrap().der()).unwrap()
+        };
+        // As `date -ud DATE +%s` has them.
+        assert_eq!(dates((1970, 1, 1), (2038, 1, 19)), (0, 2_147_472_000));
+        assert_eq!(dates((2000, 2, 29), (2024, 3, 1)), (951_782_400, 1_709_251_200));
+        // Before 1950 and from 2050 on in the long form.
+        assert_eq!(dates((1949, 12, 31), (2100, 12, 31)), (0, 4_133_894_400));
+        assert_eq!(dates((1950, 1, 1), (4000, 1, 1)), (0, 64_060_588_800));
+    }
+
+    #[test]
+    fn bad_dates() {
+        for time in [
+            &b"\x17\x0d991332000000Z"[..],
+            b"\x17\x0d990132000000Z",
+            b"\x17\x0d990101240000Z",
+            b"\x17\x0d9901010000xxZ",
+            b"\x17\x0d9901010000+1Z",
+            b"\x17\x0b9901010000Z",
+            b"\x17\x00",
+            b"\x18\x0d990101000000Z",
+            b"\x18\x01Z",
+            b"\x02\x01\x00",
+            b"",
+        ] {
+            assert_eq!(Reader(time).time(), None, "{time:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..200_usize) {
-            let _ = public_key(&bytes);
+            let _ = (public_key(&bytes), validity(&bytes));
             // Also something that starts like a certificate.
             let pair = rcgen::KeyPair::generate().unwrap();
             let certificate = rcgen::CertificateParams::new(vec!["h".into()]).unwrap();
             let certificate = certificate.self_signed(&pair).unwrap();
             let cut = cut.min(certificate.der().len());
             bytes.splice(0..0, certificate.der()[..cut].iter().copied());
-            let _ = public_key(&bytes);
+            let _ = (public_key(&bytes), validity(&bytes));
         }
     }
 }

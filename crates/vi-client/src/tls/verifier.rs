@@ -5,6 +5,7 @@
 //! signature; for others (X.509 version 1) the key is cut out of the DER and checked with the same algorithms.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -25,8 +26,14 @@ const MAX_NAMES_SHOWN: usize = 5;
 /// What is accepted.
 #[derive(Debug)]
 pub(super) enum Accept {
-    /// A chain to a known CA; `None` if there is not one CA.
-    Chain(Option<Arc<WebPkiServerVerifier>>),
+    /// A chain to a known CA, or a certificate that is itself known.
+    Chain {
+        /// `None` if there is not one CA.
+        verifier: Option<Arc<WebPkiServerVerifier>>,
+        /// The certificates of the CA file. webpki takes them as issuers only and so refuses what `openssl req -x509`
+        /// makes: a server certificate that is its own CA. OpenSSL, and with it libvirt, does not.
+        themselves: Vec<CertificateDer<'static>>,
+    },
     /// One certificate.
     Thumbprint(Thumbprint),
     /// Everything.
@@ -62,8 +69,14 @@ impl Verifier {
                 let expected = expected.clone();
                 return Err(refusal(TlsFailure::ThumbprintMismatch { expected, actual }));
             }
-            Accept::Chain(None) => CertificateProblem::NoRoots,
-            Accept::Chain(Some(verifier)) => {
+            Accept::Chain { themselves, .. } if themselves.contains(end_entity) => {
+                match check_itself(end_entity, server_name, now) {
+                    Ok(()) => return Ok(()),
+                    Err(problem) => problem,
+                }
+            }
+            Accept::Chain { verifier: None, .. } => CertificateProblem::NoRoots,
+            Accept::Chain { verifier: Some(verifier), .. } => {
                 match verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp, now)
                 {
                     Ok(_) => return Ok(()),
@@ -76,6 +89,32 @@ impl Verifier {
         };
         let thumbprint = Thumbprint::of_certificate(ThumbprintAlgorithm::Sha256, end_entity);
         Err(refusal(TlsFailure::Untrusted { problem, thumbprint }))
+    }
+}
+
+/// Names and dates of a certificate whose issuer does not matter.
+fn check_itself(
+    certificate: &CertificateDer<'_>,
+    server_name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), CertificateProblem> {
+    let parsed =
+        ParsedCertificate::try_from(certificate).map_err(|_| CertificateProblem::Unverifiable)?;
+    let (not_before, not_after) =
+        der::validity(certificate).ok_or(CertificateProblem::Unverifiable)?;
+    let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    if now.as_secs() > not_after {
+        return Err(CertificateProblem::Expired { days: days_between(at(not_after), now) });
+    }
+    if now.as_secs() < not_before {
+        return Err(CertificateProblem::NotYetValid { days: days_between(now, at(not_before)) });
+    }
+    match rustls::client::verify_server_name(&parsed, server_name) {
+        Ok(()) => Ok(()),
+        Err(rustls::Error::InvalidCertificate(reason)) => {
+            Err(problem(&reason, certificate, server_name))
+        }
+        Err(other) => Err(CertificateProblem::Other(other.to_string())),
     }
 }
 
