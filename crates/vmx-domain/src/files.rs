@@ -49,7 +49,11 @@ pub(crate) fn to_source(
                 || datastore.mount_path.ends_with(['/', '\\'])
         })
     };
+    let first = || context.datastores.iter().find(|d| name.starts_with(&d.mount_path));
     if let Some((datastore, rest)) = found {
+        if !exact && first() != Some(datastore) {
+            warn("libvirt takes another datastore, whose path starts alike".into());
+        }
         let rest = rest.trim_start_matches(['/', '\\']).replace('\\', "/");
         return Ok(Some(format!("[{}] {rest}", datastore.name)));
     }
@@ -102,28 +106,42 @@ fn vm_directory(vmx_path: &str, exact: bool, warn: &mut impl FnMut(String)) -> S
     }
 }
 
-/// The name a VMX file has for the file at a source path.
+/// The name a VMX file has for the file at a source path, and what was assumed to find it.
 pub(crate) fn to_file_name(
     context: &Context,
     location: &str,
     source: &str,
-) -> Result<String, Error> {
-    if source.starts_with('[') {
-        let Some((name, path)) = split_datastore_path(source) else {
-            let reason = format!("'{source}' is not a datastore path");
-            return Err(Error::new(Code::InvalidArg, location, reason).in_domain(ErrorDomain::Esx));
-        };
-        let Some(datastore) = context.datastores.iter().find(|d| d.name == name) else {
-            let reason = format!("the host has no datastore '{name}'");
-            return Err(Error::internal(location, reason).in_domain(ErrorDomain::Esx));
-        };
-        return Ok(mounted_name(datastore, path));
-    }
+) -> Result<(String, Option<String>), Error> {
     if source.starts_with('/') {
-        return Ok(source.to_owned());
+        return Ok((source.to_owned(), None));
     }
-    let reason = format!("'{source}' is neither a datastore path nor absolute");
-    Err(Error::internal(location, reason).in_domain(ErrorDomain::Esx))
+    let error = |code, reason| Err(Error::new(code, location, reason).in_domain(ErrorDomain::Esx));
+    if !context.exact() {
+        if let Some(name) = source.strip_prefix(UNKNOWN_DIRECTORY) {
+            // What `to_source` says for want of a directory.
+            return Ok((name.trim_start_matches('/').to_owned(), None));
+        }
+        if !source.starts_with('[') && !source.is_empty() {
+            let reason = format!("'{source}' is taken for relative to the VMX file");
+            return Ok((source.to_owned(), Some(reason)));
+        }
+    }
+    if !source.starts_with('[') {
+        let reason = format!("'{source}' is neither a datastore path nor absolute");
+        return error(Code::InternalError, reason);
+    }
+    let Some((name, path)) = split_datastore_path(source) else {
+        return error(Code::InvalidArg, format!("'{source}' is not a datastore path"));
+    };
+    if let Some(datastore) = context.datastores.iter().find(|d| d.name == name) {
+        return Ok((mounted_name(datastore, path), None));
+    }
+    let reason = format!("the host has no datastore '{name}'");
+    if context.exact() {
+        return error(Code::InternalError, reason);
+    }
+    let reason = format!("{reason}; written as a path below {VOLUMES}");
+    Ok((format!("{VOLUMES}{name}/{path}"), Some(reason)))
 }
 
 fn mounted_name(datastore: &Datastore, path: &str) -> String {
@@ -132,5 +150,40 @@ fn mounted_name(datastore: &Datastore, path: &str) -> String {
         format!("{mount}\\{}", path.replace('/', "\\"))
     } else {
         format!("{mount}/{path}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Mode;
+
+    #[test]
+    fn file_names() {
+        let datastores = [("ds", "/vmfs/volumes/ds/"), ("win", "D:\\VMs\\")]
+            .map(|(name, path)| Datastore { name: name.to_owned(), mount_path: path.to_owned() });
+        let default = Context { datastores: datastores.to_vec(), ..Context::default() };
+        let exact = Context { mode: Mode::Exact, ..default.clone() };
+        let ok = Ok::<_, (Code, ErrorDomain)>;
+        let table = [
+            ("/a/b", ok("/a/b"), Some("/a/b")),
+            ("[ds] a/b", ok("/vmfs/volumes/ds/a/b"), Some("/vmfs/volumes/ds/a/b")),
+            ("[win] a/b", ok("D:\\VMs\\a\\b"), Some("D:\\VMs\\a\\b")),
+            ("[?] ?/b", Err((Code::InternalError, ErrorDomain::Esx)), Some("b")),
+            (
+                "[no] a/b",
+                Err((Code::InternalError, ErrorDomain::Esx)),
+                Some("/vmfs/volumes/no/a/b"),
+            ),
+            ("a/b", Err((Code::InternalError, ErrorDomain::Esx)), Some("a/b")),
+            ("[] a", Err((Code::InvalidArg, ErrorDomain::Esx)), None),
+            ("", Err((Code::InternalError, ErrorDomain::Esx)), None),
+        ];
+        for (source, expected, bent) in table {
+            let name = to_file_name(&exact, "x", source).map_err(|e| (e.code, e.domain));
+            assert_eq!(name, expected.map(|n| (n.to_owned(), None)), "{source}");
+            let name = to_file_name(&default, "x", source).ok().map(|(name, _)| name);
+            assert_eq!(name.as_deref(), bent, "{source}");
+        }
     }
 }

@@ -214,7 +214,9 @@ fn disk(r: &mut Reader<'_>, devices: &mut Devices, at: &Position) -> Result<(), 
     let device_type = r.get(&key("deviceType"));
     let client = r.boolean(&key("clientDevice"), false)?;
     if client {
-        if !r.exact() {
+        if !r.exact() && at.bus == Bus::Nvme {
+            r.warn(key("clientDevice"), "a client's drive cannot be an NVMe disk; left out");
+        } else if !r.exact() {
             r.warn(key("clientDevice"), "a client's drive, which libvirt leaves out; shown empty");
             let drive = Disk { kind: "file".to_owned(), ..cdrom(at, "cdrom") };
             place(r, devices, at, drive);
@@ -302,7 +304,7 @@ fn hard_disk(
         if r.exact() {
             return Err(error);
         }
-        if name.is_empty() || !at.bus_takes_files() {
+        if name.is_empty() {
             r.bend(error, "left out")?;
             return Ok(None);
         }
@@ -321,12 +323,6 @@ fn hard_disk(
         transient: backing.transient,
         ..base(at, "file", "disk")
     }))
-}
-
-impl Position {
-    fn bus_takes_files(&self) -> bool {
-        self.bus != Bus::Fdc
-    }
 }
 
 fn cdrom_drive(

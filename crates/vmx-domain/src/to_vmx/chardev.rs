@@ -4,7 +4,6 @@ use virt_xml::domain::CharDevice;
 
 use super::writer::Writer;
 use crate::error::Error;
-use crate::files;
 
 pub(super) fn serials(w: &mut Writer<'_>, ports: &[CharDevice]) -> Result<(), Error> {
     for (i, port) in ports.iter().enumerate() {
@@ -46,7 +45,7 @@ fn serial(w: &mut Writer<'_>, at: &str, device: &CharDevice) -> Result<(), Error
         }
         "file" => {
             w.line(&key("fileType"), "file");
-            let name = files::to_file_name(w.context, at, path(device))?;
+            let name = w.file_name(at, path(device))?;
             w.line(&key("fileName"), name);
         }
         "pipe" => {
@@ -87,7 +86,7 @@ fn parallel(w: &mut Writer<'_>, at: &str, device: &CharDevice) -> Result<(), Err
     let key = |name: &str| format!("parallel{number}.{name}");
     let (file_type, name) = match device.kind.as_str() {
         "dev" => ("device", path(device).to_owned()),
-        "file" => ("file", files::to_file_name(w.context, at, path(device))?),
+        "file" => ("file", w.file_name(at, path(device))?),
         kind => {
             let reason = format!("a parallel port of type '{kind}' cannot be written");
             return w.bend(Error::unsupported(at, reason), "left out");

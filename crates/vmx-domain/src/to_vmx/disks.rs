@@ -1,12 +1,11 @@
 //! Disks, floppies and controllers (`spec/vmx.md` 12.1 to 12.3).
 
-use virt_xml::domain::{Address, Devices, Disk, PciAddress};
+use virt_xml::domain::{Address, Controller, Devices, Disk, PciAddress};
 
 use super::normal::{by_name, is_detectable};
 use super::writer::Writer;
 use crate::context::ScsiModel;
 use crate::error::Error;
-use crate::files;
 use crate::target;
 
 const HOST_CDROM: &str = "/vmfs/devices/cdrom/";
@@ -194,8 +193,11 @@ fn scsi_controllers(w: &mut Writer<'_>, devices: &Devices) -> Result<[Scsi; 4], 
     for (c, model) in devices.controllers.iter().zip(models) {
         let Some(entry) = c.index.and_then(|i| scsi.get_mut(i as usize)) else { continue };
         if c.kind == "scsi" {
-            // A controller without disks is one that libvirt does not write.
-            entry.present |= !w.exact();
+            if !entry.present && keeps_unused(w, devices, c) {
+                entry.present = true;
+                let at = format!("/domain/devices/controller[@type='scsi'][@index='{}']", index(c));
+                w.warn(at, UNUSED);
+            }
             entry.model = model;
         }
     }
@@ -235,16 +237,40 @@ fn detect<'d>(
     Ok(None)
 }
 
+/// What libvirt does to controllers without disks.
+const UNUSED: &str = "written though without disks; libvirt drops it";
+
+fn index(controller: &Controller) -> u32 {
+    controller.index.unwrap_or(0)
+}
+
+/// The highest number of a controller with disks, up to `limit` if there is one.
+fn highest_used(devices: &Devices, bus: &str, limit: Option<u32>) -> Option<u32> {
+    let on_bus = devices.disks.iter().filter(|d| d.bus.as_deref() == Some(bus));
+    let controllers = on_bus.filter_map(|d| drive_address(d).map(|(c, ..)| c));
+    controllers.filter(|&c| limit.is_none_or(|limit| c <= limit)).max()
+}
+
+/// Whether a controller is written in default mode though it has no disks: not if it is one of those that
+/// libvirt adds below the highest one in use.
+fn keeps_unused(w: &Writer<'_>, devices: &Devices, controller: &Controller) -> bool {
+    let filler = controller.model.is_none()
+        && controller.address.is_none()
+        && highest_used(devices, &controller.kind, None) >= Some(index(controller));
+    let used = highest_used(devices, &controller.kind, controller.index) == controller.index;
+    !w.exact() && !filler && !used
+}
+
 /// SATA and NVMe controllers, which libvirt does not write.
 fn other_controllers(w: &mut Writer<'_>, devices: &Devices) {
     for bus in ["sata", "nvme"] {
         for number in 0..4 {
             let index = Some(number as u32);
-            let listed = devices.controllers.iter().any(|c| c.kind == bus && c.index == index);
-            let used = devices.disks.iter().any(|d| {
-                d.bus.as_deref() == Some(bus) && drive_address(d).map(|(c, ..)| c) == index
-            });
-            if listed || used {
+            let listed = devices.controllers.iter().find(|c| c.kind == bus && c.index == index);
+            let unused = listed.is_some_and(|c| keeps_unused(w, devices, c));
+            if unused || highest_used(devices, bus, index) == index {
+                let at = format!("/domain/devices/controller[@type='{bus}'][@index='{number}']");
+                w.warn(at, if unused { UNUSED } else { "written, which libvirt refuses to" });
                 w.line(&format!("{bus}{number}.present"), true);
                 slot_number(w, devices, bus, number);
             }
@@ -268,6 +294,7 @@ pub(super) fn pci_slot(w: &mut Writer<'_>, key: &str, address: Option<&Address>)
     };
     if !w.exact() && *bus < 32 && *slot < 32 && *function < 8 {
         w.line(key, slot | bus << 5 | function << 10);
+        w.warn(key, "written from the PCI address, which libvirt drops");
     }
 }
 
@@ -364,7 +391,7 @@ fn image(w: &mut Writer<'_>, at: &str, file: Option<&str>, suffix: &str) -> Resu
         let error = Error::internal(at, format!("the source '{file}' does not end in {suffix}"));
         w.bend(error, "written all the same")?;
     }
-    files::to_file_name(w.context, at, file)
+    w.file_name(at, file)
 }
 
 fn floppy(w: &mut Writer<'_>, at: &str, disk: &Disk, key: &str) -> Result<(), Error> {
@@ -373,7 +400,7 @@ fn floppy(w: &mut Writer<'_>, at: &str, disk: &Disk, key: &str) -> Result<(), Er
     match disk.kind.as_str() {
         "file" => {
             let name = match source.and_then(|s| s.file.as_deref()) {
-                Some(file) => Some(files::to_file_name(w.context, at, file)?),
+                Some(file) => Some(w.file_name(at, file)?),
                 None => None,
             };
             w.line(&line("present"), true);

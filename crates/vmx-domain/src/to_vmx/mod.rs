@@ -13,7 +13,6 @@ use virt_xml::{CpuSet, Uuid};
 
 use crate::context::Context;
 use crate::error::{Code, Error, Warning};
-use crate::files;
 pub use normal::needs_scsi_models;
 use writer::Writer;
 
@@ -332,8 +331,13 @@ fn firmware(w: &mut Writer<'_>, domain: &Domain) -> Result<(), Error> {
     }
     if let Some(path) = domain.os.nvram.as_ref().and_then(|nvram| nvram.path.as_deref()) {
         let at = "/domain/os/nvram";
-        match files::to_file_name(w.context, at, path) {
-            Ok(name) => w.line("nvram", name),
+        match w.file_name(at, path) {
+            Ok(name) => {
+                w.line("nvram", name);
+                if !efi && !w.exact() && domain.os.loader.is_none() {
+                    w.warn(at, "written without EFI firmware, which libvirt refuses to");
+                }
+            }
             // libvirt says nothing.
             Err(_) if w.exact() => {}
             Err(error) => {

@@ -7,6 +7,7 @@ use esx_vmx::Document;
 use super::VmxConversion;
 use crate::context::Context;
 use crate::error::{Error, Warning};
+use crate::files;
 
 pub(crate) struct Writer<'a> {
     pub(crate) context: &'a Context,
@@ -35,6 +36,15 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn warn(&mut self, key: impl Into<String>, reason: impl Into<String>) {
         self.warnings.push(Warning { key: key.into(), reason: reason.into() });
+    }
+
+    /// The name of the file at a source path.
+    pub(crate) fn file_name(&mut self, at: &str, source: &str) -> Result<String, Error> {
+        let (name, assumed) = files::to_file_name(self.context, at, source)?;
+        if let Some(assumed) = assumed {
+            self.warn(at, assumed);
+        }
+        Ok(name)
     }
 
     /// A line `key = "value"`. libvirt writes any value as it is, even one that breaks the line; default
