@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     println!("interop: {} passed, {} failed", report.passed, report.failed.len());
     if !report.failed.is_empty() {
-        bail!("interop failed:\n  {}", report.failed.join("\n  "));
+        bail!("failed were:\n  {}", report.failed.join("\n  "));
     }
     Ok(())
 }
