@@ -2,9 +2,9 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use esx_vmx_domain::{Context, Mode, Warning};
+use esx_vmx_domain::{Context, Datastore, Mode, Warning};
 use virt_api::{Error, ErrorCode, ErrorDomain};
-use virt_xml::FormatOptions;
+use virt_xml::{Element, FormatOptions, Node};
 
 /// A converted text and what got lost on the way.
 pub(crate) struct Converted {
@@ -28,16 +28,69 @@ pub(crate) fn vmx_to_xml(vmx: &[u8], exact: bool) -> Result<Converted, Error> {
     })
 }
 
-/// Domain XML as a VMX file, for a host with no datastores and libvirt's choice of hardware version for ESX 8.
+/// Domain XML as a VMX file, for libvirt's choice of hardware version for ESX 8. No host says where its datastores are
+/// mounted: they are taken to be at `/vmfs/volumes/NAME`, where every ESX host has them, and a file below `[?] ?`, which
+/// is what [`vmx_to_xml`] makes of a bare name, becomes a bare name again.
 ///
 /// # Errors
 /// What is wrong with the document, in libvirt's numbers.
 pub(crate) fn xml_to_vmx(xml: &str, exact: bool) -> Result<Converted, Error> {
     let domain = virt_xml::Domain::parse(xml).map_err(|error| error_of(error.into()))?;
-    let context = Context { seed: random(), ..context(exact) };
+    let mut names = Vec::new();
+    if let Ok(root) = Element::parse(xml) {
+        datastore_names(&root, &mut names);
+    }
+    let mount =
+        |name: &String| Datastore { name: name.clone(), mount_path: format!("{MOUNTS}{name}") };
+    let datastores = names.iter().map(mount).collect();
+    let context = Context { seed: random(), datastores, ..context(exact) };
     let conversion = esx_vmx_domain::to_vmx(&domain, &context).map_err(error_of)?;
-    let text = String::from_utf8_lossy(&conversion.document.to_bytes()).into_owned();
-    Ok(Converted { text, warnings: lines(&conversion.warnings) })
+    let mut document = conversion.document;
+    let here = format!("{MOUNTS}{UNKNOWN}/{UNKNOWN}/");
+    let bare: Vec<(String, String)> = document
+        .entries()
+        .filter_map(|entry| {
+            Some((entry.key.to_owned(), entry.value.strip_prefix(&here)?.to_owned()))
+        })
+        .collect();
+    for (key, value) in bare {
+        document.set(&key, &value).map_err(|error| {
+            Error::internal(ErrorDomain::None, format!("cannot write the value of {key}"))
+                .with_source(error)
+        })?;
+    }
+    let mut warnings = lines(&conversion.warnings);
+    let assumed = names.iter().filter(|name| *name != UNKNOWN);
+    warnings.extend(
+        assumed.map(|name| format!("datastore '{name}' is taken to be mounted at {MOUNTS}{name}")),
+    );
+    Ok(Converted { text: String::from_utf8_lossy(&document.to_bytes()).into_owned(), warnings })
+}
+
+/// Where ESX hosts mount datastores, also by name.
+const MOUNTS: &str = "/vmfs/volumes/";
+
+/// The datastore, and the folder in it, of a file that is in the folder of a VMX file nobody knows the place of.
+const UNKNOWN: &str = "?";
+
+/// The names in texts of the form `[NAME] PATH`, each once.
+fn datastore_names(element: &Element, names: &mut Vec<String>) {
+    for (_, value) in &element.attributes {
+        names.extend(datastore_name(value).filter(|name| !names.contains(name)));
+    }
+    for child in &element.children {
+        match child {
+            Node::Text(text) => {
+                names.extend(datastore_name(text.trim()).filter(|name| !names.contains(name)))
+            }
+            Node::Element(child) => datastore_names(child, names),
+        }
+    }
+}
+
+fn datastore_name(text: &str) -> Option<String> {
+    let (name, _) = text.strip_prefix('[')?.split_once(']')?;
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn context(exact: bool) -> Context {
@@ -99,6 +152,20 @@ mod tests {
             let error =
                 xml_to_vmx("<domain type='kvm'><name>x</name></domain>", exact).err().unwrap();
             assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn files_keep_their_places() {
+        for exact in [false, true] {
+            let xml = vmx_to_xml(FILE, exact).unwrap().text;
+            let back = xml_to_vmx(&xml, exact).unwrap();
+            assert!(back.text.contains("scsi0:0.fileName = \"web01.vmdk\"\n"), "{}", back.text);
+            let moved = xml_to_vmx(&xml.replace("[?] ?/", "[fast 1] vms/"), exact).unwrap();
+            let line = "scsi0:0.fileName = \"/vmfs/volumes/fast 1/vms/web01.vmdk\"\n";
+            assert!(moved.text.contains(line), "{}", moved.text);
+            let warning = "datastore 'fast 1' is taken to be mounted at /vmfs/volumes/fast 1";
+            assert!(moved.warnings.iter().any(|line| line == warning));
         }
     }
 
