@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use virt_api::{AuthCallback, CredentialRequest, CredentialType, Secret};
 
-pub use self::error::{AuthError, Field};
+pub(crate) use self::error::{AuthError, Field};
 use self::key_file::KeyFile;
 
 /// Largest credentials file read, in bytes.
@@ -76,28 +76,28 @@ impl Environment {
 
 /// What a server is logged in with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// The login name.
-    pub username: String,
+    pub(crate) username: String,
     /// The password. Its `Debug` hides it.
-    pub password: Secret,
+    pub(crate) password: Secret,
 }
 
 /// The credentials file of one connection, if there is one. Read once; a connection with a vCenter asks it twice.
 #[derive(Debug)]
-pub struct CredentialSource {
+pub(crate) struct CredentialSource {
     file: Option<(PathBuf, KeyFile)>,
 }
 
 /// Whose credentials are wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Login<'a> {
+pub(crate) struct Login<'a> {
     /// The host as the credentials file names it: the URI's host, an IPv6 address without brackets.
-    pub host: &'a str,
+    pub(crate) host: &'a str,
     /// The user part of the URI.
-    pub user: Option<&'a str>,
+    pub(crate) user: Option<&'a str>,
     /// Offered to the person who is asked for a user name: [`UriScheme::default_user`](crate::uri::UriScheme).
-    pub default_user: &'a str,
+    pub(crate) default_user: &'a str,
 }
 
 impl CredentialSource {
@@ -106,7 +106,10 @@ impl CredentialSource {
     ///
     /// # Errors
     /// If the file chosen by the first two cannot be read, or the chosen file is no key file.
-    pub fn load(environment: &Environment, from_uri: Option<&str>) -> Result<Self, AuthError> {
+    pub(crate) fn load(
+        environment: &Environment,
+        from_uri: Option<&str>,
+    ) -> Result<Self, AuthError> {
         let Some(path) = environment.auth_file(from_uri)? else { return Ok(Self { file: None }) };
         let bytes = match read_bounded(&path, MAX_AUTH_FILE_BYTES) {
             Ok(bytes) => bytes,
@@ -123,7 +126,7 @@ impl CredentialSource {
     ///
     /// # Errors
     /// [`AuthError`]; its [`code`](AuthError::code) is libvirt's.
-    pub async fn credentials(
+    pub(crate) async fn credentials(
         &self,
         login: Login<'_>,
         callback: Option<&dyn AuthCallback>,

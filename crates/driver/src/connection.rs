@@ -82,16 +82,17 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
     let environment = options.environment.unwrap_or_else(Environment::from_process);
     let source = CredentialSource::load(&environment, uri.auth_file()).map_err(auth_error)?;
     let login = Login { uri: &uri, source, auth: options.auth.as_deref() };
-    let tls = uri.load_tls_policy().map_err(|e| {
-        Error::internal(ErrorDomain::Esx, "cannot prepare TLS").with_source(e)
-    })?;
+    let tls = uri
+        .load_tls_policy()
+        .map_err(|e| Error::internal(ErrorDomain::Esx, "cannot prepare TLS").with_source(e))?;
     let wanted = match uri.scheme() {
         UriScheme::Esx => ProductLine::Esx,
         UriScheme::Gsx => ProductLine::Gsx,
         UriScheme::Vpx => ProductLine::VCenter,
     };
-    let (client, product) =
-        login.open(uri.endpoint(tls.clone()), uri.host(), uri.scheme().default_user(), wanted).await?;
+    let (client, product) = login
+        .open(uri.endpoint(tls.clone()), uri.host(), uri.scheme().default_user(), wanted)
+        .await?;
     let mut session = Session {
         client,
         product,
@@ -150,19 +151,21 @@ impl Login<'_> {
         let shown = endpoint.to_string();
         let asked = auth::Login { host, user: self.uri.user(), default_user };
         let credentials = self.source.credentials(asked, self.auth).await.map_err(auth_error)?;
-        let client = Client::connect(endpoint).await.map_err(|e| vi_error(&format!("cannot connect to {shown}"), e))?;
-        let product = Product::check(&client.content().about, wanted, &shown)?;
-        client
-            .login(&credentials.username, credentials.password.expose())
+        let client = Client::connect(endpoint)
             .await
-            .map_err(|e| vi_error(&format!("cannot log in to {shown} as {:?}", credentials.username), e))?;
+            .map_err(|e| vi_error(&format!("cannot connect to {shown}"), e))?;
+        let product = Product::check(&client.content().about, wanted, &shown)?;
+        client.login(&credentials.username, credentials.password.expose()).await.map_err(|e| {
+            vi_error(&format!("cannot log in to {shown} as {:?}", credentials.username), e)
+        })?;
         Ok((client, product))
     }
 }
 
 /// Why there are no credentials: libvirt's numbers are the error's own.
 fn auth_error(error: AuthError) -> Error {
-    Error::new(error.code(), error.domain(), "cannot log in without user name and password").with_source(error)
+    Error::new(error.code(), error.domain(), "cannot log in without user name and password")
+        .with_source(error)
 }
 
 /// Opens the vCenter that manages the host, found or checked by the host's own word (3.3).
@@ -175,13 +178,19 @@ async fn open_vcenter(
     let failed = |what: String| Error::internal(ErrorDomain::Esx, what);
     let managed_by = session.facts().await?.management_server.clone();
     let host = match (name, managed_by) {
-        ("*", None) => return Err(failed("vcenter=* does not work: the host is not managed by a vCenter".to_owned())),
+        ("*", None) => {
+            return Err(failed(
+                "vcenter=* does not work: the host is not managed by a vCenter".to_owned(),
+            ));
+        }
         ("*", Some(address)) => address,
         (name, None) => name.to_owned(),
         (name, Some(address)) => {
             let addresses = resolve(name).await?;
             if name != address && !addresses.iter().any(|a| a.to_string() == address) {
-                return Err(failed(format!("the host is managed by the vCenter {address}, and {name:?} is another")));
+                return Err(failed(format!(
+                    "the host is managed by the vCenter {address}, and {name:?} is another"
+                )));
             }
             // The name, not the address: certificates bear names.
             name.to_owned()
@@ -212,13 +221,21 @@ impl VCenter {
                 return Ok(host);
             }
         }
-        Err(Error::internal(ErrorDomain::Esx, format!("the vCenter does not know the host {}", session.uri.host())))
+        Err(Error::internal(
+            ErrorDomain::Esx,
+            format!("the vCenter does not know the host {}", session.uri.host()),
+        ))
     }
 }
 
 async fn resolve(name: &str) -> Result<Vec<IpAddr>> {
     let found = tokio::net::lookup_host((name, 0)).await.map_err(|e| {
-        Error::new(ErrorCode::UnknownHost, ErrorDomain::Esx, format!("cannot resolve host name {name:?}")).with_source(e)
+        Error::new(
+            ErrorCode::UnknownHost,
+            ErrorDomain::Esx,
+            format!("cannot resolve host name {name:?}"),
+        )
+        .with_source(e)
     })?;
     Ok(found.map(|address| address.ip()).collect())
 }
@@ -248,16 +265,20 @@ impl Session {
                 let failed = |e| vi_error("cannot read facts about the host", e);
                 if let Some(binding) = self.binding.get() {
                     let row = self.client.read(&binding.host, host::PATHS).await.map_err(failed)?;
-                    let row = row.ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has gone"))?;
+                    let row =
+                        row.ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has gone"))?;
                     return Ok((binding.clone(), HostFacts::read(&row)?));
                 }
                 let root = &self.client.content().root_folder;
                 let paths = ["name", "parent"].iter().chain(host::PATHS).copied();
-                let retrieval = read_way(Retrieval::from(root).via(steps_to_hosts([]))).read("HostSystem", paths);
+                let retrieval = read_way(Retrieval::from(root).via(steps_to_hosts([])))
+                    .read("HostSystem", paths);
                 let found = self.client.retrieve(&retrieval).await.map_err(failed)?;
                 let binding = Inventory::new(&found)?.default_binding(root)?;
                 let row = found.objects.iter().find(|row| row.moref == binding.host);
-                let row = row.ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has no host system"))?;
+                let row = row.ok_or_else(|| {
+                    Error::internal(ErrorDomain::Esx, "the host has no host system")
+                })?;
                 Ok((binding, HostFacts::read(row)?))
             })
             .await
@@ -286,9 +307,15 @@ impl Session {
         const USED_MIB: &str = "summary.quickStats.overallMemoryUsage";
         const SIZE: &str = "hardware.memorySize";
         let host = self.binding().await?.host;
-        let row = self.client.read(&host, &[USED_MIB, SIZE]).await.map_err(|e| vi_error("cannot read the host's memory", e))?;
+        let row = self
+            .client
+            .read(&host, &[USED_MIB, SIZE])
+            .await
+            .map_err(|e| vi_error("cannot read the host's memory", e))?;
         let row = row.ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has gone"))?;
-        let number = |path| row.require::<i64>(path).map(|n| u64::try_from(n).unwrap_or(0)).map_err(decode_error);
+        let number = |path| {
+            row.require::<i64>(path).map(|n| u64::try_from(n).unwrap_or(0)).map_err(decode_error)
+        };
         Ok(number(SIZE)?.saturating_sub(number(USED_MIB)? << 20))
     }
 
@@ -313,7 +340,10 @@ impl Session {
     /// Keeps where the machine of a handle is.
     pub(crate) fn remember(&self, machine: &Machine) {
         let key = (machine.domain.uuid, machine.domain.name.clone());
-        self.machines.lock().unwrap_or_else(PoisonError::into_inner).insert(key, machine.moref.clone());
+        self.machines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, machine.moref.clone());
     }
 
     /// Where the machine of this handle was when it was last seen.

@@ -40,9 +40,9 @@ fn transport_code(error: &TransportError) -> ErrorCode {
         TransportError::Timeout { .. } => ErrorCode::OperationTimeout,
         TransportError::Tls { .. } => ErrorCode::GnutlsError,
         TransportError::Status { .. } => ErrorCode::HttpError,
-        TransportError::Redirect { .. } | TransportError::BadContent { .. } | TransportError::TooLarge { .. } => {
-            ErrorCode::InternalError
-        }
+        TransportError::Redirect { .. }
+        | TransportError::BadContent { .. }
+        | TransportError::TooLarge { .. } => ErrorCode::InternalError,
         TransportError::Other { .. } => ErrorCode::InternalError,
     }
 }
@@ -71,7 +71,9 @@ const FAULTS: &[(&str, ErrorCode)] = &[
 ];
 
 fn fault_code(fault: &Fault) -> ErrorCode {
-    let found = FAULTS.iter().find(|(name, _)| fault.name == *name || schema::is_subtype(&fault.name, name));
+    let found = FAULTS
+        .iter()
+        .find(|(name, _)| fault.name == *name || schema::is_subtype(&fault.name, name));
     found.map_or(ErrorCode::InternalError, |(_, code)| *code)
 }
 
@@ -79,8 +81,12 @@ fn fault_code(fault: &Fault) -> ErrorCode {
 fn advice(fault: &Fault) -> Option<&'static str> {
     match fault.name.as_str() {
         "InvalidLogin" => Some("user name or password is wrong"),
-        "RestrictedVersion" => Some("the host's licence does not allow changes through the API (free ESXi)"),
-        "HostAccessRestrictedToManagementServer" => Some("the host is managed by a vCenter, connect to that instead"),
+        "RestrictedVersion" => {
+            Some("the host's licence does not allow changes through the API (free ESXi)")
+        }
+        "HostAccessRestrictedToManagementServer" => {
+            Some("the host is managed by a vCenter, connect to that instead")
+        }
         _ => None,
     }
 }
@@ -115,6 +121,12 @@ mod tests {
     #[test]
     fn the_chain_says_each_thing_once() {
         let lines: Vec<_> = fault("InvalidLogin").chain().collect();
-        assert_eq!(lines, ["cannot do it: user name or password is wrong", "M on VirtualMachine:1 was refused: text (InvalidLogin)"]);
+        assert_eq!(
+            lines,
+            [
+                "cannot do it: user name or password is wrong",
+                "M on VirtualMachine:1 was refused: text (InvalidLogin)"
+            ]
+        );
     }
 }

@@ -53,9 +53,11 @@ impl HostFacts {
         let threads = count("hardware.cpuInfo.numCpuThreads")?;
         let node = NodeInfo {
             model: compact_model(&text("summary.hardware.cpuModel")?.unwrap_or_default()),
-            memory_kib: u64::try_from(number("hardware.memorySize")?.unwrap_or(0)).unwrap_or(0) / 1024,
+            memory_kib: u64::try_from(number("hardware.memorySize")?.unwrap_or(0)).unwrap_or(0)
+                / 1024,
             cpus: cores,
-            mhz: u32::try_from(number("hardware.cpuInfo.hz")?.unwrap_or(0) / 1_000_000).unwrap_or(0),
+            mhz: u32::try_from(number("hardware.cpuInfo.hz")?.unwrap_or(0) / 1_000_000)
+                .unwrap_or(0),
             nodes: count("hardware.numaInfo.numNodes")?,
             sockets: packages,
             cores: cores.checked_div(packages).unwrap_or(0),
@@ -74,7 +76,9 @@ impl HostFacts {
                 (Some(host), Some(domain)) => Some(format!("{host}.{domain}")),
                 (host, _) => host,
             },
-            uuid: text("hardware.systemInfo.uuid")?.and_then(|u| parse_uuid(&u)).unwrap_or_default(),
+            uuid: text("hardware.systemInfo.uuid")?
+                .and_then(|u| parse_uuid(&u))
+                .unwrap_or_default(),
             long_mode: long_mode(&features)?,
             auto_start_manager: row.get("configManager.autoStartManager").map_err(decode_error)?,
             management_server: text("summary.managementServerIp")?.filter(|ip| !ip.is_empty()),
@@ -98,10 +102,13 @@ pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
 fn long_mode(features: &[HostCpuIdInfo]) -> Result<bool> {
     /// 0x80000001 as the signed number that the API carries.
     const EXTENDED_FEATURES: i32 = -0x7fff_ffff;
-    let Some(leaf) = features.iter().find(|leaf| leaf.level == EXTENDED_FEATURES) else { return Ok(true) };
+    let Some(leaf) = features.iter().find(|leaf| leaf.level == EXTENDED_FEATURES) else {
+        return Ok(true);
+    };
     let Some(edx) = &leaf.edx else { return Ok(true) };
     let bits: Vec<char> = edx.chars().filter(|c| *c != ':').collect();
-    let well_formed = edx.len() == 39 && edx.split(':').all(|group| group.len() == 4) && bits.len() == 32;
+    let well_formed =
+        edx.len() == 39 && edx.split(':').all(|group| group.len() == 4) && bits.len() == 32;
     match bits.get(31 - 29) {
         Some('1') if well_formed => Ok(true),
         Some('0') if well_formed => Ok(false),
@@ -117,7 +124,8 @@ fn compact_model(model: &str) -> String {
     let mut out = String::new();
     let mut rest = model;
     while let Some(c) = rest.chars().next() {
-        if let Some(after) = ["(R)", "(C)", "(TM)"].iter().find_map(|mark| rest.strip_prefix(mark)) {
+        if let Some(after) = ["(R)", "(C)", "(TM)"].iter().find_map(|mark| rest.strip_prefix(mark))
+        {
             rest = after;
         } else if rest.starts_with("  ") {
             rest = &rest[1..];
@@ -152,7 +160,11 @@ mod tests {
     }
 
     fn leaf(edx: &str) -> Vec<HostCpuIdInfo> {
-        vec![HostCpuIdInfo { level: -2_147_483_647, edx: Some(edx.to_owned()), ..Default::default() }]
+        vec![HostCpuIdInfo {
+            level: -2_147_483_647,
+            edx: Some(edx.to_owned()),
+            ..Default::default()
+        }]
     }
 
     #[test]
@@ -177,7 +189,12 @@ mod tests {
         ] {
             assert_eq!(parse_uuid(text), Some(uuid), "{text}");
         }
-        for text in ["", "4c4c4544", "4c4c4544-0042-4a10-8057-b4c04f4d303x", "{4c4c4544-0042-4a10-8057-b4c04f4d3032}"] {
+        for text in [
+            "",
+            "4c4c4544",
+            "4c4c4544-0042-4a10-8057-b4c04f4d303x",
+            "{4c4c4544-0042-4a10-8057-b4c04f4d3032}",
+        ] {
             assert_eq!(parse_uuid(text), None, "{text}");
         }
     }

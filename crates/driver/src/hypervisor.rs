@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainDetails, DomainInfo, DomainSelector, DomainState, DomainStateReason, DomainXmlFlags, Error,
-    ErrorDomain, Feature, Hypervisor, ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags, NodeInfo,
-    Result, Version, check_flags,
+    Domain, DomainDetails, DomainInfo, DomainSelector, DomainState, DomainStateReason,
+    DomainXmlFlags, Error, ErrorDomain, Feature, Hypervisor, ListAllDomainsFlags, ListedDomain,
+    NativeConversionFlags, NoFlags, NodeInfo, Result, Version, check_flags,
 };
 
 use crate::connection::Connection;
@@ -19,7 +19,10 @@ impl Hypervisor for Connection {
 
     async fn connect_supports_feature(&self, feature: Feature) -> Result<bool> {
         // Migration joins with the domain functions that do it.
-        Ok(matches!(feature, Feature::FdPassing | Feature::TypedParamString | Feature::NetworkUpdateHasCorrectOrder))
+        Ok(matches!(
+            feature,
+            Feature::FdPassing | Feature::TypedParamString | Feature::NetworkUpdateHasCorrectOrder
+        ))
     }
 
     async fn connect_get_type(&self) -> Result<String> {
@@ -32,7 +35,10 @@ impl Hypervisor for Connection {
 
     async fn connect_get_hostname(&self) -> Result<String> {
         let facts = self.session.facts().await?;
-        facts.hostname.clone().ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has no name"))
+        facts
+            .hostname
+            .clone()
+            .ok_or_else(|| Error::internal(ErrorDomain::Esx, "the host has no name"))
     }
 
     async fn connect_get_capabilities(&self) -> Result<String> {
@@ -85,7 +91,10 @@ impl Hypervisor for Connection {
         Ok(count(self.session.inactive_names().await?.len()))
     }
 
-    async fn connect_list_all_domains(&self, flags: ListAllDomainsFlags) -> Result<Vec<ListedDomain>> {
+    async fn connect_list_all_domains(
+        &self,
+        flags: ListAllDomainsFlags,
+    ) -> Result<Vec<ListedDomain>> {
         self.session.list_all(flags).await
     }
 
@@ -113,12 +122,19 @@ impl Hypervisor for Connection {
         self.session.info(domain).await
     }
 
-    async fn domain_get_state(&self, domain: &Domain, flags: NoFlags) -> Result<(DomainState, DomainStateReason)> {
+    async fn domain_get_state(
+        &self,
+        domain: &Domain,
+        flags: NoFlags,
+    ) -> Result<(DomainState, DomainStateReason)> {
         check_flags("virDomainGetState", flags, NoFlags::empty())?;
         self.session.state(domain).await
     }
 
-    async fn domain_lookup_state(&self, selector: &DomainSelector) -> Result<(DomainState, DomainStateReason)> {
+    async fn domain_lookup_state(
+        &self,
+        selector: &DomainSelector,
+    ) -> Result<(DomainState, DomainStateReason)> {
         self.session.state_by(selector).await
     }
 

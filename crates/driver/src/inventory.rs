@@ -26,7 +26,9 @@ pub(crate) struct Binding {
 }
 
 /// The steps from the root folder to every host system; `then` goes on from the hosts.
-pub(crate) fn steps_to_hosts(then: impl IntoIterator<Item = AnySelectionSpec>) -> [AnySelectionSpec; 3] {
+pub(crate) fn steps_to_hosts(
+    then: impl IntoIterator<Item = AnySelectionSpec>,
+) -> [AnySelectionSpec; 3] {
     let next = || [named("folder"), named("datacenter"), named("computeResource")];
     [
         traversal("folder", "Folder", "childEntity", next()),
@@ -83,15 +85,22 @@ impl<'a> Inventory<'a> {
     /// The one host of an `esx://` connection: the first of the first compute resource of the first
     /// datacenter (spec `connection.md` 10.2).
     pub(crate) fn default_binding(&self, root: &MoRef) -> Result<Binding> {
-        let datacenter = self.descendants(root).into_iter().find(|row| row.moref.kind == "Datacenter");
-        let datacenter = datacenter.ok_or_else(|| missing("the host's inventory has no datacenter"))?;
+        let datacenter =
+            self.descendants(root).into_iter().find(|row| row.moref.kind == "Datacenter");
+        let datacenter =
+            datacenter.ok_or_else(|| missing("the host's inventory has no datacenter"))?;
         let folder: MoRef = datacenter.require("hostFolder").map_err(decode_error)?;
         let host = self.descendants(&folder).into_iter().find(|row| row.moref.kind == "HostSystem");
         let host = host.ok_or_else(|| missing("the host's inventory has no host system"))?;
         self.binding(datacenter, name_of(datacenter)?, host)
     }
 
-    fn binding(&self, datacenter: &ObjectRow, datacenter_path: String, host: &ObjectRow) -> Result<Binding> {
+    fn binding(
+        &self,
+        datacenter: &ObjectRow,
+        datacenter_path: String,
+        host: &ObjectRow,
+    ) -> Result<Binding> {
         Ok(Binding {
             datacenter: datacenter.moref.clone(),
             datacenter_path,
@@ -158,7 +167,13 @@ impl<'a> Inventory<'a> {
         self.binding(datacenter, datacenter_path.join("/"), host)
     }
 
-    fn child(&self, parent: &MoRef, name: &str, kinds: &[&str], what: &str) -> Result<&'a ObjectRow> {
+    fn child(
+        &self,
+        parent: &MoRef,
+        name: &str,
+        kinds: &[&str],
+        what: &str,
+    ) -> Result<&'a ObjectRow> {
         for row in self.children_of(parent) {
             if kinds.contains(&row.moref.kind.as_str()) && name_of(row)? == name {
                 return Ok(row);
@@ -167,7 +182,9 @@ impl<'a> Inventory<'a> {
         // A user writes names as they look, the inventory keeps `%`, `/` and `\` escaped.
         for row in self.children_of(parent) {
             let plain = name_of(row)?;
-            if kinds.contains(&row.moref.kind.as_str()) && percent::unescape(&plain).is_ok_and(|n| n == name) {
+            if kinds.contains(&row.moref.kind.as_str())
+                && percent::unescape(&plain).is_ok_and(|n| n == name)
+            {
                 return Ok(row);
             }
         }
@@ -197,8 +214,10 @@ impl<'a> Inventory<'a> {
 /// Resolves the path of a `vpx://` URI: one request.
 pub(crate) async fn resolve_path(client: &Client, items: &[String]) -> Result<Binding> {
     let root = &client.content().root_folder;
-    let retrieval = read_way(Retrieval::from(root).via(steps_to_hosts([]))).read("HostSystem", ["name", "parent"]);
-    let found = client.retrieve(&retrieval).await.map_err(|e| vi_error("cannot read the inventory", e))?;
+    let retrieval = read_way(Retrieval::from(root).via(steps_to_hosts([])))
+        .read("HostSystem", ["name", "parent"]);
+    let found =
+        client.retrieve(&retrieval).await.map_err(|e| vi_error("cannot read the inventory", e))?;
     Inventory::new(&found)?.resolve(root, items)
 }
 

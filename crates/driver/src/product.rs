@@ -29,8 +29,18 @@ impl Product {
         }
         match parse_version(&about.api_version) {
             Some(api) if api >= Version::new(2, 5, 0) => {}
-            Some(_) => return refuse(format!("{endpoint} speaks VI API {}, older than 2.5", about.api_version)),
-            None => return refuse(format!("{endpoint} has the odd API version {:?}", about.api_version)),
+            Some(_) => {
+                return refuse(format!(
+                    "{endpoint} speaks VI API {}, older than 2.5",
+                    about.api_version
+                ));
+            }
+            None => {
+                return refuse(format!(
+                    "{endpoint} has the odd API version {:?}",
+                    about.api_version
+                ));
+            }
         }
         let (line, oldest) = match about.product_line_id.as_str() {
             "gsx" => (ProductLine::Gsx, Version::new(2, 0, 0)),
@@ -42,7 +52,11 @@ impl Product {
             return refuse(format!("{endpoint} has the odd product version {:?}", about.version));
         };
         if version < oldest {
-            return refuse(format!("{endpoint} is {} {}, older than {oldest}", display(line), about.version));
+            return refuse(format!(
+                "{endpoint} is {} {}, older than {oldest}",
+                display(line),
+                about.version
+            ));
         }
         if line != wanted {
             let scheme = match line {
@@ -112,13 +126,19 @@ mod tests {
             full_name: "VMware ESXi 6.7.0".into(),
             ..AboutInfo::default()
         };
-        let check = |a: &AboutInfo, wanted| Product::check(a, wanted, "h:443").map_err(|e| e.to_string());
-        assert_eq!(check(&about("embeddedEsx", "6.7.0"), ProductLine::Esx).unwrap().version, Version::new(6, 7, 0));
+        let check =
+            |a: &AboutInfo, wanted| Product::check(a, wanted, "h:443").map_err(|e| e.to_string());
+        assert_eq!(
+            check(&about("embeddedEsx", "6.7.0"), ProductLine::Esx).unwrap().version,
+            Version::new(6, 7, 0)
+        );
         assert_eq!(
             check(&about("esx", "6.7.0"), ProductLine::VCenter).unwrap_err(),
             "h:443 is ESX(i) (VMware ESXi 6.7.0), not vCenter/VPX; use esx://"
         );
-        assert!(check(&about("esx", "3.0"), ProductLine::Esx).unwrap_err().contains("older than 3.5.0"));
+        assert!(
+            check(&about("esx", "3.0"), ProductLine::Esx).unwrap_err().contains("older than 3.5.0")
+        );
         assert!(check(&about("ws", "16.0"), ProductLine::Esx).is_err());
         let old = AboutInfo { api_version: "2.0".into(), ..about("esx", "3.5.0") };
         assert!(check(&old, ProductLine::Esx).unwrap_err().contains("older than 2.5"));

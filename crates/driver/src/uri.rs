@@ -19,9 +19,9 @@ mod proxy;
 use std::fmt;
 use std::path::Path;
 
-use esx_vi_client::{Endpoint, Proxy, Scheme, Thumbprint, TlsPolicy};
+use esx_vi_client::{Endpoint, Scheme, Thumbprint, TlsPolicy};
 
-pub use self::error::{CaFileError, UriError};
+pub(crate) use self::error::{CaFileError, UriError};
 use self::parameters::Parameters;
 
 /// Largest `cacert` file read, in bytes; the CA certificates of a whole system are a quarter of this.
@@ -29,7 +29,7 @@ const MAX_CA_FILE_BYTES: u64 = 1 << 20;
 
 /// What kind of server a URI names (connection.md 1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UriScheme {
+pub(crate) enum UriScheme {
     /// `esx`: one ESX or ESXi host.
     Esx,
     /// `gsx`: one GSX or VMware Server 2 host.
@@ -40,10 +40,10 @@ pub enum UriScheme {
 
 impl UriScheme {
     /// All of them, in the order messages list them.
-    pub const ALL: [Self; 3] = [Self::Esx, Self::Gsx, Self::Vpx];
+    pub(crate) const ALL: [Self; 3] = [Self::Esx, Self::Gsx, Self::Vpx];
 
     /// The scheme as it stands in a URI; lower case is the only spelling.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Esx => "esx",
             Self::Gsx => "gsx",
@@ -52,7 +52,7 @@ impl UriScheme {
     }
 
     /// The user name offered when a person is asked for one.
-    pub fn default_user(self) -> &'static str {
+    pub(crate) fn default_user(self) -> &'static str {
         match self {
             Self::Esx | Self::Gsx => "root",
             Self::Vpx => "administrator@vsphere.local",
@@ -60,7 +60,7 @@ impl UriScheme {
     }
 
     /// The port of a URI without one (connection.md 1.3).
-    pub fn default_port(self, transport: Scheme) -> u16 {
+    pub(crate) fn default_port(self, transport: Scheme) -> u16 {
         match (self, transport) {
             (Self::Esx | Self::Vpx, Scheme::Https) => 443,
             (Self::Esx | Self::Vpx, Scheme::Http) => 80,
@@ -72,7 +72,7 @@ impl UriScheme {
 
 /// Whom to trust over TLS, as the URI says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trust {
+pub(crate) enum Trust {
     /// The system's CA certificates.
     System,
     /// `cacert`: the CA certificates of this file instead, taken as given (relative to the process).
@@ -86,7 +86,7 @@ pub enum Trust {
 /// A parsed and checked connection URI. `Display` writes it as libvirt reports it (`virConnectGetURI`): as it was
 /// given, with the port made explicit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionUri {
+pub(crate) struct ConnectionUri {
     scheme: UriScheme,
     user: Option<String>,
     host: String,
@@ -102,7 +102,7 @@ impl ConnectionUri {
     /// # Errors
     /// [`UriError`], always the caller's mistake: libvirt's `VIR_ERR_INVALID_ARG`. Parameters are checked in their
     /// order, before the path. That a `vpx` path has at least one item is checked here; what it names is not.
-    pub fn parse(text: &str) -> Result<Self, UriError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
         let parts = generic::split(text)?;
         let scheme = UriScheme::ALL
             .into_iter()
@@ -126,69 +126,55 @@ impl ConnectionUri {
     }
 
     /// What kind of server.
-    pub fn scheme(&self) -> UriScheme {
+    pub(crate) fn scheme(&self) -> UriScheme {
         self.scheme
     }
 
     /// The user part, decoded; a colon in it is part of the name.
-    pub fn user(&self) -> Option<&str> {
+    pub(crate) fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
     /// The host, decoded; an IPv6 address without brackets.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
-    }
-
-    /// The port, given or default.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// The items of the path, decoded; empty ones are left out. For `vpx` these are folders, datacenter, folders,
     /// compute resource and host (connection.md 1.7); for the others they mean nothing.
-    pub fn path_items(&self) -> &[String] {
+    pub(crate) fn path_items(&self) -> &[String] {
         &self.path
     }
 
     /// `transport`: HTTPS unless told otherwise.
-    pub fn transport(&self) -> Scheme {
+    pub(crate) fn transport(&self) -> Scheme {
         self.parameters.transport
     }
 
     /// `vcenter`: `None`, `*` for the host's own vCenter, or a name or address (IPv6 without brackets). Means nothing
     /// for `vpx`.
-    pub fn vcenter(&self) -> Option<&str> {
+    pub(crate) fn vcenter(&self) -> Option<&str> {
         self.parameters.vcenter.as_deref()
     }
 
-    /// Whom to trust: `thumbprint`, `no_verify`, `cacert`.
-    pub fn trust(&self) -> &Trust {
-        &self.parameters.trust
-    }
-
     /// `auto_answer`: answer questions of virtual machines with their default.
-    pub fn auto_answer(&self) -> bool {
+    #[cfg_attr(not(test), expect(dead_code, reason = "for tasks, which no operation starts yet"))]
+    pub(crate) fn auto_answer(&self) -> bool {
         self.parameters.auto_answer
     }
 
     /// `legacy_uuid`: identify virtual machines by their BIOS UUID, as libvirt did before 12.4.
-    pub fn legacy_uuid(&self) -> bool {
+    pub(crate) fn legacy_uuid(&self) -> bool {
         self.parameters.legacy_uuid
     }
 
-    /// `proxy`, the only source of proxies.
-    pub fn proxy(&self) -> Option<&Proxy> {
-        self.parameters.proxy.as_ref()
-    }
-
     /// `authfile`: path of a credentials file.
-    pub fn auth_file(&self) -> Option<&str> {
+    pub(crate) fn auth_file(&self) -> Option<&str> {
         self.parameters.auth_file.as_deref()
     }
 
     /// What is legal and yet probably not meant, one sentence each, without secrets.
-    pub fn warnings(&self) -> Vec<&'static str> {
+    pub(crate) fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.scheme != UriScheme::Vpx && !self.path.is_empty() {
             warnings.push("the path of the URI is ignored, only vpx:// has a use for it");
@@ -201,11 +187,11 @@ impl ConnectionUri {
         warnings
     }
 
-    /// The TLS policy that [`trust`](Self::trust) asks for. Reads the `cacert` file, if TLS is used at all.
+    /// The TLS policy of `thumbprint`, `no_verify` and `cacert`. Reads the `cacert` file, if TLS is used at all.
     ///
     /// # Errors
     /// [`CaFileError`] if that file cannot be read: libvirt's `VIR_ERR_INTERNAL_ERROR`.
-    pub fn load_tls_policy(&self) -> Result<TlsPolicy, CaFileError> {
+    pub(crate) fn load_tls_policy(&self) -> Result<TlsPolicy, CaFileError> {
         Ok(match &self.parameters.trust {
             Trust::System => TlsPolicy::Verify,
             Trust::Anybody => TlsPolicy::NoVerify,
@@ -217,13 +203,13 @@ impl ConnectionUri {
     }
 
     /// How to reach the URI's own server.
-    pub fn endpoint(&self, tls: TlsPolicy) -> Endpoint {
+    pub(crate) fn endpoint(&self, tls: TlsPolicy) -> Endpoint {
         self.endpoint_of(&self.host, tls)
     }
 
     /// How to reach another server in the same way: the vCenter of an `esx` URI is spoken to with the transport,
     /// port and proxy of its host (connection.md 3.3).
-    pub fn endpoint_of(&self, host: &str, tls: TlsPolicy) -> Endpoint {
+    pub(crate) fn endpoint_of(&self, host: &str, tls: TlsPolicy) -> Endpoint {
         Endpoint {
             tls,
             proxy: self.parameters.proxy.clone(),

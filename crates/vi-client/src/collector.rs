@@ -33,22 +33,29 @@ const MAX_PAGES: usize = 100_000;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Retrieval {
-    root: MoRef,
-    skip_root: bool,
-    select: Vec<AnySelectionSpec>,
+    roots: Vec<(MoRef, Vec<AnySelectionSpec>)>,
     read: Vec<(String, Vec<String>)>,
 }
 
 impl Retrieval {
-    /// Begins at `root`, which is itself retrieved only if nothing leads on from it.
+    /// Begins at `root`, which is itself read if one of the classes fits it.
     pub fn from(root: &MoRef) -> Self {
-        Self { root: root.clone(), skip_root: false, select: Vec::new(), read: Vec::new() }
+        Self { roots: vec![(root.clone(), Vec::new())], read: Vec::new() }
     }
 
-    /// Follows these traversals from the root.
+    /// Begins at `root`, too.
+    #[must_use]
+    pub fn and(mut self, root: &MoRef) -> Self {
+        self.roots.push((root.clone(), Vec::new()));
+        self
+    }
+
+    /// Follows these traversals from the root that was named last.
     #[must_use]
     pub fn via(mut self, select: impl IntoIterator<Item = AnySelectionSpec>) -> Self {
-        self.select.extend(select);
+        if let Some((_, steps)) = self.roots.last_mut() {
+            steps.extend(select);
+        }
         self
     }
 
@@ -70,11 +77,15 @@ impl Retrieval {
                     all: None,
                 })
                 .collect(),
-            object_set: vec![ObjectSpec {
-                obj: self.root.clone(),
-                skip: Some(self.skip_root),
-                select_set: self.select.clone(),
-            }],
+            object_set: self
+                .roots
+                .iter()
+                .map(|(root, steps)| ObjectSpec {
+                    obj: root.clone(),
+                    skip: Some(false),
+                    select_set: steps.clone(),
+                })
+                .collect(),
             ..PropertyFilterSpec::default()
         }
     }

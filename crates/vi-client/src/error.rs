@@ -9,7 +9,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a method call on a managed object failed. The variant says who is at fault.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The host answered with a SOAP fault; `fault.name` is its type in the schema.
     #[error("{method} on {target} was refused: {} ({})", fault.message, fault.name)]

@@ -8,7 +8,7 @@ use virt_api::{ErrorCode, ErrorDomain};
 
 /// Which half of the credentials is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
+pub(crate) enum Field {
     /// The login name.
     UserName,
     /// The password.
@@ -26,7 +26,7 @@ impl fmt::Display for Field {
 
 /// Why there are no credentials. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthError {
+pub(crate) enum AuthError {
     /// `LIBVIRT_AUTH_FILE=`.
     #[error("LIBVIRT_AUTH_FILE is set but empty; unset it, or let it name a credentials file")]
     EmptyVariable,
@@ -102,7 +102,7 @@ pub enum AuthError {
 impl AuthError {
     /// libvirt's code for it (connection.md 2.2 and 2.3). A file that cannot be read has none there; it is a failed
     /// system call here.
-    pub fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::EmptyVariable | Self::NobodyToAsk { .. } => ErrorCode::InvalidArg,
             Self::Unreadable { .. } => ErrorCode::SystemError,
@@ -117,7 +117,7 @@ impl AuthError {
     }
 
     /// libvirt's domain for it: the credentials file belongs to no driver (connection.md 19).
-    pub fn domain(&self) -> ErrorDomain {
+    pub(crate) fn domain(&self) -> ErrorDomain {
         match self.code() {
             ErrorCode::ConfSyntax => ErrorDomain::None,
             _ => ErrorDomain::Esx,

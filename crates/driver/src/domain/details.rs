@@ -1,6 +1,8 @@
 //! Facts about one domain.
 
-use virt_api::{Domain, DomainDetails, DomainInfo, DomainSelector, DomainState, DomainStateReason, Result};
+use virt_api::{
+    Domain, DomainDetails, DomainInfo, DomainSelector, DomainState, DomainStateReason, Result,
+};
 
 use super::list::autostarted;
 use super::lookup::{Found, Wanted};
@@ -22,12 +24,14 @@ const STATE: &[&str] = &["runtime.powerState"];
 /// libvirt `virDomainGetInfo` (spec `domain.md` 9); current memory never exceeds the maximum.
 fn info_of(found: &Found) -> Result<DomainInfo> {
     let number = |path| found.row.get::<i64>(path).map_err(decode_error);
-    let max_memory_kib = u64::try_from(number("config.hardware.memoryMB")?.unwrap_or(0)).unwrap_or(0) * 1024;
+    let max_memory_kib =
+        u64::try_from(number("config.hardware.memoryMB")?.unwrap_or(0)).unwrap_or(0) * 1024;
     let limit = number("config.memoryAllocation.limit")?.and_then(|mib| u64::try_from(mib).ok());
     Ok(DomainInfo {
         state: found.machine.state,
         max_memory_kib,
-        memory_kib: limit.map_or(max_memory_kib, |mib| mib.saturating_mul(1024).min(max_memory_kib)),
+        memory_kib: limit
+            .map_or(max_memory_kib, |mib| mib.saturating_mul(1024).min(max_memory_kib)),
         vcpus: u32::try_from(number("config.hardware.numCPU")?.unwrap_or(0)).unwrap_or(0),
         cpu_time_ns: 0,
     })
@@ -43,7 +47,10 @@ impl Session {
         Ok((state_of(&found.row)?, DomainStateReason::default()))
     }
 
-    pub(crate) async fn state_by(&self, selector: &DomainSelector) -> Result<(DomainState, DomainStateReason)> {
+    pub(crate) async fn state_by(
+        &self,
+        selector: &DomainSelector,
+    ) -> Result<(DomainState, DomainStateReason)> {
         let found = self.find(selector, Wanted { paths: STATE, autostart: false }).await?;
         Ok((state_of(&found.row)?, DomainStateReason::default()))
     }

@@ -64,7 +64,12 @@ mod tests {
 
     #[test]
     fn duplicates_are_kept_and_typos_answered() {
-        let index = NameIndex::new(&[machine("web01", "1"), machine("web02", "2"), machine("db", "3"), machine("db", "4")]);
+        let index = NameIndex::new(&[
+            machine("web01", "1"),
+            machine("web02", "2"),
+            machine("db", "3"),
+            machine("db", "4"),
+        ]);
         assert_eq!(index.find("db").len(), 2);
         assert!(index.find("Web01").is_empty());
         assert_eq!(index.nearest("Web01"), ["web01", "web02"]);

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use esx_vi_api::MoRef;
 use esx_vi_api::data::{AutoStartPowerInfo, VirtualMachineSnapshotTree};
 use esx_vi_client::{Retrieval, Retrieved, traversal};
-use virt_api::{DomainState, Error, ErrorDomain, ListAllDomainsFlags as Flags, ListedDomain, Result, check_flags};
+use virt_api::{
+    DomainState, Error, ErrorDomain, ListAllDomainsFlags as Flags, ListedDomain, Result,
+    check_flags,
+};
 
 use super::{Machine, identity_paths};
 use crate::connection::Session;
@@ -30,7 +33,9 @@ impl Session {
         let retrieval = match self.known_binding() {
             Some(binding) => Retrieval::from(&binding.host).via(machines()),
             // The way to the host need not be known: the host walks it itself.
-            None => Retrieval::from(&self.client.content().root_folder).via(steps_to_hosts(machines())),
+            None => {
+                Retrieval::from(&self.client.content().root_folder).via(steps_to_hosts(machines()))
+            }
         };
         retrieval.read("VirtualMachine", paths.iter().copied())
     }
@@ -39,7 +44,11 @@ impl Session {
     pub(crate) async fn machines(&self) -> Result<Vec<Machine>> {
         let uuid_path = self.uuid_path();
         let retrieval = self.machines_retrieval(&identity_paths(uuid_path));
-        let found = self.client.retrieve(&retrieval).await.map_err(|e| vi_error("cannot list domains", e))?;
+        let found = self
+            .client
+            .retrieve(&retrieval)
+            .await
+            .map_err(|e| vi_error("cannot list domains", e))?;
         Ok(found.of("VirtualMachine").map(|row| Machine::read(row, uuid_path)).collect())
     }
 
@@ -64,12 +73,17 @@ impl Session {
             paths.push("snapshot.rootSnapshotList");
         }
         let wants_autostart = flags.intersects(Flags::AUTOSTART | Flags::NO_AUTOSTART);
-        let manager = if wants_autostart { self.facts().await?.auto_start_manager.clone() } else { None };
+        let manager =
+            if wants_autostart { self.facts().await?.auto_start_manager.clone() } else { None };
         let mut retrieval = self.machines_retrieval(&paths);
         if let Some(manager) = &manager {
             retrieval = with_autostart(retrieval, manager);
         }
-        let found = self.client.retrieve(&retrieval).await.map_err(|e| vi_error("cannot list domains", e))?;
+        let found = self
+            .client
+            .retrieve(&retrieval)
+            .await
+            .map_err(|e| vi_error("cannot list domains", e))?;
         let started = wants_autostart.then(|| autostarted(&found)).transpose()?;
 
         let mut listed = Vec::with_capacity(found.objects.len());
@@ -79,8 +93,10 @@ impl Session {
             entry.problem = machine.problem;
             entry.autostart = started.as_ref().map(|set| set.contains(&row.moref));
             if wants_snapshot {
-                let roots = row.get_lenient::<Vec<VirtualMachineSnapshotTree>>("snapshot.rootSnapshotList");
-                entry.has_snapshot = Some(!roots.map_err(decode_error)?.unwrap_or_default().is_empty());
+                let roots =
+                    row.get_lenient::<Vec<VirtualMachineSnapshotTree>>("snapshot.rootSnapshotList");
+                entry.has_snapshot =
+                    Some(!roots.map_err(decode_error)?.unwrap_or_default().is_empty());
             }
             entry.moref = Some(machine.moref.value);
             let state_fits = !flags.intersects(STATES) || flags.contains(state_flag(entry.state));
@@ -99,13 +115,21 @@ impl Session {
     /// IDs of the active machines.
     pub(crate) async fn active_ids(&self) -> Result<Vec<i32>> {
         let machines = self.machines().await?;
-        Ok(machines.iter().filter(|m| m.state != DomainState::Shutoff).filter_map(|m| m.domain.id).collect())
+        Ok(machines
+            .iter()
+            .filter(|m| m.state != DomainState::Shutoff)
+            .filter_map(|m| m.domain.id)
+            .collect())
     }
 
     /// Names of the machines that are off.
     pub(crate) async fn inactive_names(&self) -> Result<Vec<String>> {
         let machines = self.machines().await?;
-        Ok(machines.into_iter().filter(|m| m.state == DomainState::Shutoff).map(|m| m.domain.name).collect())
+        Ok(machines
+            .into_iter()
+            .filter(|m| m.state == DomainState::Shutoff)
+            .map(|m| m.domain.name)
+            .collect())
     }
 }
 
@@ -120,7 +144,9 @@ fn state_flag(state: DomainState) -> Flags {
 
 /// Also reads what the host starts by itself.
 pub(crate) fn with_autostart(retrieval: Retrieval, manager: &MoRef) -> Retrieval {
-    retrieval.and(manager).read("HostAutoStartManager", ["config.defaults.enabled", "config.powerInfo"])
+    retrieval
+        .and(manager)
+        .read("HostAutoStartManager", ["config.defaults.enabled", "config.powerInfo"])
 }
 
 /// The machines that the host starts by itself (spec `domain.md` 13.1); none if it starts none at all.
@@ -135,7 +161,8 @@ pub(crate) fn autostarted(found: &Retrieved) -> Result<HashSet<MoRef>> {
     if row.get::<bool>("config.defaults.enabled").map_err(decode_error)? != Some(true) {
         return Ok(HashSet::new());
     }
-    let entries = row.get_lenient::<Vec<AutoStartPowerInfo>>("config.powerInfo").map_err(decode_error)?;
+    let entries =
+        row.get_lenient::<Vec<AutoStartPowerInfo>>("config.powerInfo").map_err(decode_error)?;
     let powers_on = |entry: &AutoStartPowerInfo| entry.start_action.eq_ignore_ascii_case("powerOn");
     Ok(entries.unwrap_or_default().into_iter().filter(powers_on).map(|entry| entry.key).collect())
 }

@@ -42,7 +42,11 @@ impl Session {
     }
 
     /// The machine that `selector` names, with `wanted` of its properties.
-    pub(crate) async fn find(&self, selector: &DomainSelector, wanted: Wanted<'_>) -> Result<Found> {
+    pub(crate) async fn find(
+        &self,
+        selector: &DomainSelector,
+        wanted: Wanted<'_>,
+    ) -> Result<Found> {
         match selector {
             DomainSelector::Id(id) => self.find_by_id(*id, wanted).await,
             DomainSelector::Uuid(uuid) => self.find_by_uuid(*uuid, wanted).await,
@@ -67,7 +71,10 @@ impl Session {
 
     async fn find_by_id(&self, id: i32, wanted: Wanted<'_>) -> Result<Found> {
         if id < 0 {
-            return Err(Error::invalid_arg(ErrorDomain::Domain, format!("domain ID {id} is negative")));
+            return Err(Error::invalid_arg(
+                ErrorDomain::Domain,
+                format!("domain ID {id} is negative"),
+            ));
         }
         // ESX hosts count from 1, vCenter and simulators write vm-1; an ID has no other source.
         for value in [id.to_string(), format!("vm-{id}")] {
@@ -93,7 +100,8 @@ impl Session {
             }
         }
         if let [_, _, ..] = ours[..] {
-            let names: Vec<_> = ours.iter().map(|f| format!("{:?}", f.machine.domain.name)).collect();
+            let names: Vec<_> =
+                ours.iter().map(|f| format!("{:?}", f.machine.domain.name)).collect();
             let message = format!("UUID {uuid} is that of several domains: {}", names.join(", "));
             return Err(Error::new(ErrorCode::MultipleDomains, ErrorDomain::Esx, message));
         }
@@ -116,7 +124,8 @@ impl Session {
             };
             match self.client.call(index, &call).await {
                 // Simulators know only the older call.
-                Err(error) if error.is_fault("NotSupported") || error.is_fault("MethodNotFound") => {}
+                Err(error)
+                    if error.is_fault("NotSupported") || error.is_fault("MethodNotFound") => {}
                 result => return result.map_err(failed),
             }
         }
@@ -163,8 +172,13 @@ impl Session {
         let failed = |e| vi_error("cannot look up the domain's name", e);
         let content = self.client.content();
         let index = self.client.service("searchIndex", &content.search_index).map_err(failed)?;
-        let call = FindChild { entity: binding.vm_folder.clone(), name: percent::escape(name).into_owned() };
-        let Some(moref) = self.client.call(index, &call).await.map_err(failed)? else { return Ok(None) };
+        let call = FindChild {
+            entity: binding.vm_folder.clone(),
+            name: percent::escape(name).into_owned(),
+        };
+        let Some(moref) = self.client.call(index, &call).await.map_err(failed)? else {
+            return Ok(None);
+        };
         if moref.kind != "VirtualMachine" {
             return Ok(None);
         }
@@ -172,11 +186,19 @@ impl Session {
         Ok(found.filter(|found| found.machine.domain.name == name && self.is_ours(&found.machine)))
     }
 
-    async fn find_in_index(&self, index: &NameIndex, name: &str, wanted: Wanted<'_>) -> Result<Option<Found>> {
+    async fn find_in_index(
+        &self,
+        index: &NameIndex,
+        name: &str,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Found>> {
         let morefs = index.find(name);
         if let [_, _, ..] = morefs {
             let values: Vec<_> = morefs.iter().map(|m| m.value.as_str()).collect();
-            let message = format!("{name:?} is the name of several domains ({}), use the UUID", values.join(", "));
+            let message = format!(
+                "{name:?} is the name of several domains ({}), use the UUID",
+                values.join(", ")
+            );
             return Err(Error::new(ErrorCode::MultipleDomains, ErrorDomain::Esx, message));
         }
         let Some(moref) = morefs.first() else { return Ok(None) };
@@ -199,7 +221,11 @@ impl Session {
     }
 
     /// Reads a machine: one request. `None` if it no longer exists.
-    pub(crate) async fn read_machine(&self, moref: &MoRef, wanted: Wanted<'_>) -> Result<Option<Found>> {
+    pub(crate) async fn read_machine(
+        &self,
+        moref: &MoRef,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Found>> {
         let uuid_path = self.uuid_path();
         let mut paths = identity_paths(uuid_path);
         if self.is_vcenter() {
@@ -218,7 +244,8 @@ impl Session {
         let mut found = match self.client.retrieve(&retrieval).await {
             Ok(found) => found,
             Err(error) if error.is_fault("ManagedObjectNotFound") => {
-                let gone = error.fault().and_then(|f| f.detail.as_ref()?.get("obj")?.as_moref().cloned());
+                let gone =
+                    error.fault().and_then(|f| f.detail.as_ref()?.get("obj")?.as_moref().cloned());
                 if manager.is_none() || gone != manager {
                     return Ok(None);
                 }
@@ -229,7 +256,9 @@ impl Session {
             }
             Err(error) => return Err(vi_error("cannot read the domain", error)),
         };
-        let Some(at) = found.objects.iter().position(|row| row.moref == *moref) else { return Ok(None) };
+        let Some(at) = found.objects.iter().position(|row| row.moref == *moref) else {
+            return Ok(None);
+        };
         let row = found.objects.swap_remove(at);
         let machine = Machine::read(&row, uuid_path);
         self.remember(&machine);

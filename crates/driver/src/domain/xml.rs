@@ -6,7 +6,8 @@ use esx_vi_client::{Error as ViError, Retrieval, TransportError, traversal};
 use esx_vmx::Document;
 use esx_vmx_domain::{Context, Datastore, Mode, needs_datastores, to_domain};
 use virt_api::{
-    Domain, DomainState, DomainXmlFlags, Error, ErrorCode, ErrorDomain, NativeConversionFlags, Result, check_flags,
+    Domain, DomainState, DomainXmlFlags, Error, ErrorCode, ErrorDomain, NativeConversionFlags,
+    Result, check_flags,
 };
 use virt_xml::FormatOptions;
 
@@ -24,7 +25,10 @@ const VMX_PATHS: &[&str] = &["config.files.vmPathName", "summary.config.vmPathNa
 impl Session {
     /// libvirt `virDomainGetXMLDesc` (spec `domain.md` 11.1).
     pub(crate) async fn xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {
-        let known = DomainXmlFlags::SECURE | DomainXmlFlags::INACTIVE | DomainXmlFlags::MIGRATABLE | DomainXmlFlags::EXACT;
+        let known = DomainXmlFlags::SECURE
+            | DomainXmlFlags::INACTIVE
+            | DomainXmlFlags::MIGRATABLE
+            | DomainXmlFlags::EXACT;
         check_flags("virDomainGetXMLDesc", flags, known)?;
         if flags.intersects(DomainXmlFlags::SECURE | DomainXmlFlags::MIGRATABLE) && self.read_only {
             return Err(Error::read_only("virDomainGetXMLDesc"));
@@ -32,13 +36,19 @@ impl Session {
         let found = self.find_domain(domain, Wanted { paths: VMX_PATHS, autostart: false }).await?;
         let path = vmx_path(&found)?;
         let binding = self.binding().await?;
-        let bytes = match self.client.download(&path, &binding.datacenter_path, MAX_VMX_BYTES).await {
+        let bytes = match self.client.download(&path, &binding.datacenter_path, MAX_VMX_BYTES).await
+        {
             Ok(bytes) => bytes,
             Err(ViError::Transport(TransportError::Status { status: 404, .. })) => {
-                let message = format!("the VMX file \"{path}\" of domain {:?} does not exist", found.machine.domain.name);
+                let message = format!(
+                    "the VMX file \"{path}\" of domain {:?} does not exist",
+                    found.machine.domain.name
+                );
                 return Err(Error::internal(ErrorDomain::Esx, message));
             }
-            Err(error) => return Err(vi_error(&format!("cannot read the VMX file \"{path}\""), error)),
+            Err(error) => {
+                return Err(vi_error(&format!("cannot read the VMX file \"{path}\""), error));
+            }
         };
         let document = Document::parse(&bytes).map_err(|e| conversion_error(e.into()))?;
         let context = Context {
@@ -46,7 +56,9 @@ impl Session {
             vmx_path: Some(path.to_string()),
             datastores: self.datastores_for(&document).await?,
             long_mode: self.facts().await?.long_mode,
-            domain_id: (found.machine.state != DomainState::Shutoff).then_some(found.machine.domain.id).flatten(),
+            domain_id: (found.machine.state != DomainState::Shutoff)
+                .then_some(found.machine.domain.id)
+                .flatten(),
             legacy_uuid: self.uri.legacy_uuid(),
             datacenter_path: Some(binding.datacenter_path),
             moref: Some(found.machine.moref.value),
@@ -61,9 +73,15 @@ impl Session {
     }
 
     /// libvirt `virConnectDomainXMLFromNative` (spec `domain.md` 11.2).
-    pub(crate) async fn xml_from_native(&self, format: &str, config: &str, flags: NativeConversionFlags) -> Result<String> {
+    pub(crate) async fn xml_from_native(
+        &self,
+        format: &str,
+        config: &str,
+        flags: NativeConversionFlags,
+    ) -> Result<String> {
         self.check_native("virConnectDomainXMLFromNative", format, flags)?;
-        let document = Document::parse(config.as_bytes()).map_err(|e| conversion_error(e.into()))?;
+        let document =
+            Document::parse(config.as_bytes()).map_err(|e| conversion_error(e.into()))?;
         let context = Context {
             mode: mode(flags.contains(NativeConversionFlags::EXACT)),
             datastores: self.datastores_for(&document).await?,
@@ -73,13 +91,19 @@ impl Session {
         convert(&document, &context, &FormatOptions { inactive: true, ..FormatOptions::default() })
     }
 
-    fn check_native(&self, function: &str, format: &str, flags: NativeConversionFlags) -> Result<()> {
+    fn check_native(
+        &self,
+        function: &str,
+        format: &str,
+        flags: NativeConversionFlags,
+    ) -> Result<()> {
         if self.read_only {
             return Err(Error::read_only(function));
         }
         check_flags(function, flags, NativeConversionFlags::EXACT)?;
         if format != VMX {
-            let message = format!("unknown configuration format {format:?}, the only one is \"{VMX}\"");
+            let message =
+                format!("unknown configuration format {format:?}, the only one is \"{VMX}\"");
             return Err(Error::invalid_arg(ErrorDomain::Esx, message));
         }
         Ok(())
@@ -94,13 +118,23 @@ impl Session {
         let retrieval = Retrieval::from(&host)
             .via([traversal("hostSystemToDatastore", "HostSystem", "datastore", [])])
             .read("Datastore", ["summary.name", "host"]);
-        let found = self.client.retrieve(&retrieval).await.map_err(|e| vi_error("cannot list datastores", e))?;
+        let found = self
+            .client
+            .retrieve(&retrieval)
+            .await
+            .map_err(|e| vi_error("cannot list datastores", e))?;
         let mut datastores = Vec::new();
         for row in found.of("Datastore") {
-            let Some(name) = row.get::<String>("summary.name").map_err(decode_error)? else { continue };
+            let Some(name) = row.get::<String>("summary.name").map_err(decode_error)? else {
+                continue;
+            };
             // vcsim leaves the mount path out; a datastore without one holds no file we could name.
-            let mounts: Vec<DatastoreHostMount> = row.get_lenient("host").map_err(decode_error)?.unwrap_or_default();
-            let mount = mounts.into_iter().find(|mount| mount.key == host).and_then(|mount| mount.mount_info.path);
+            let mounts: Vec<DatastoreHostMount> =
+                row.get_lenient("host").map_err(decode_error)?.unwrap_or_default();
+            let mount = mounts
+                .into_iter()
+                .find(|mount| mount.key == host)
+                .and_then(|mount| mount.mount_info.path);
             if let Some(mount_path) = mount.filter(|path| !path.is_empty()) {
                 datastores.push(Datastore { name, mount_path });
             }
@@ -115,14 +149,22 @@ fn mode(exact: bool) -> Mode {
 
 fn vmx_path(found: &Found) -> Result<DatastorePath> {
     for path in VMX_PATHS {
-        if let Some(text) = found.row.get::<String>(path).map_err(decode_error)?.filter(|t| !t.is_empty()) {
+        if let Some(text) =
+            found.row.get::<String>(path).map_err(decode_error)?.filter(|t| !t.is_empty())
+        {
             return text.parse().map_err(|e| {
-                Error::internal(ErrorDomain::Esx, format!("the host names the odd VMX file {text:?}")).with_source(e)
+                Error::internal(
+                    ErrorDomain::Esx,
+                    format!("the host names the odd VMX file {text:?}"),
+                )
+                .with_source(e)
             });
         }
     }
     let name = &found.machine.domain.name;
-    let message = format!("the host does not tell where the VMX file of domain {name:?} is: the machine is inaccessible or orphaned");
+    let message = format!(
+        "the host does not tell where the VMX file of domain {name:?} is: the machine is inaccessible or orphaned"
+    );
     Err(Error::new(ErrorCode::OperationInvalid, ErrorDomain::Esx, message))
 }
 
@@ -137,7 +179,9 @@ fn convert(document: &Document, context: &Context, options: &FormatOptions) -> R
 /// A failed conversion: the libvirt numbers are its own.
 pub(crate) fn conversion_error(error: esx_vmx_domain::Error) -> Error {
     let number = |n: i32| u32::try_from(n).unwrap_or_default();
-    let code = ErrorCode::from_number(number(error.code.number())).unwrap_or(ErrorCode::InternalError);
-    let domain = ErrorDomain::from_number(number(error.domain.number())).unwrap_or(ErrorDomain::Esx);
+    let code =
+        ErrorCode::from_number(number(error.code.number())).unwrap_or(ErrorCode::InternalError);
+    let domain =
+        ErrorDomain::from_number(number(error.domain.number())).unwrap_or(ErrorDomain::Esx);
     Error::new(code, domain, "cannot convert the domain's configuration").with_source(error)
 }

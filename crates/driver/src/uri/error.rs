@@ -8,7 +8,7 @@ const ALIKE: f64 = 0.8;
 
 /// What is wrong with a connection URI. Every one is libvirt's `VIR_ERR_INVALID_ARG`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UriError {
+pub(crate) enum UriError {
     /// Not a URI at all.
     #[error("the connection URI is malformed: {0}")]
     Malformed(&'static str),
@@ -83,9 +83,9 @@ fn nearest(name: &str) -> String {
 /// The `cacert` file cannot be read: libvirt's `VIR_ERR_INTERNAL_ERROR` with transport code 77.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the CA certificates of the URI parameter cacert from {path:?}")]
-pub struct CaFileError {
+pub(crate) struct CaFileError {
     /// The path as the URI gives it, decoded.
-    pub path: String,
+    pub(crate) path: String,
     /// Why not.
-    pub source: std::io::Error,
+    pub(crate) source: std::io::Error,
 }

@@ -11,7 +11,7 @@ fn outline(uri: &str) -> String {
         Err(error) => return format!("error: {error}"),
     };
     let mut text =
-        format!("{} {} {:?} {}", uri.scheme().as_str(), uri.transport(), uri.host(), uri.port());
+        format!("{} {} {:?} {}", uri.scheme().as_str(), uri.transport(), uri.host(), uri.port);
     let mut add = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             text += &format!(", {name} {value}");
@@ -19,9 +19,12 @@ fn outline(uri: &str) -> String {
     };
     add("user", uri.user().map(|user| format!("{user:?}")));
     add("path", (!uri.path_items().is_empty()).then(|| format!("{:?}", uri.path_items())));
-    add("trust", (*uri.trust() != Trust::System).then(|| format!("{:?}", uri.trust())));
+    add(
+        "trust",
+        (uri.parameters.trust != Trust::System).then(|| format!("{:?}", uri.parameters.trust)),
+    );
     add("vcenter", uri.vcenter().map(|vcenter| format!("{vcenter:?}")));
-    add("proxy", uri.proxy().map(ToString::to_string));
+    add("proxy", uri.parameters.proxy.as_ref().map(ToString::to_string));
     add("authfile", uri.auth_file().map(|path| format!("{path:?}")));
     add("auto_answer", uri.auto_answer().then(|| "on".to_owned()));
     add("legacy_uuid", uri.legacy_uuid().then(|| "on".to_owned()));

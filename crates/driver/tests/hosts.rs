@@ -1,0 +1,165 @@
+//! The conformance suite against every kind of host, and what is special about each.
+
+mod common;
+
+use common::{connect, options};
+use esx_conformance::Expectations;
+use esx_sim::{PowerState, Preset, Simulator};
+use virt_api::{
+    DomainSelector, DomainState, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags,
+};
+
+const ALL: ListAllDomainsFlags = ListAllDomainsFlags::empty();
+
+async fn conforms(builder: esx_sim::Builder, query: &str) {
+    let sim = builder.start().await.unwrap();
+    let connection = connect(&sim, query).await;
+    let report = esx_conformance::run(&connection, &Expectations::default()).await;
+    connection.close().await.unwrap();
+    report.assert();
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
+#[tokio::test]
+async fn esxi_8_conforms() {
+    conforms(Simulator::builder().vms(10), "").await;
+}
+
+#[tokio::test]
+async fn small_pages_and_tls_conform() {
+    conforms(Simulator::builder().vms(10).page_size(3).tls(true), "").await;
+}
+
+#[tokio::test]
+async fn legacy_uuids_conform() {
+    // Two machines of the built-in host share a BIOS UUID; which is why the default is another.
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "&legacy_uuid=1").await;
+    let twin = connection.domain_lookup_by_name("twin-a").await.unwrap();
+    let error = connection.domain_lookup_by_uuid(twin.uuid).await.unwrap_err();
+    assert_eq!(error.code, virt_api::ErrorCode::MultipleDomains);
+    assert!(error.to_string().contains("twin-b"), "{error}");
+    let default = connect(&sim, "").await;
+    let unique = default.domain_lookup_by_name("twin-a").await.unwrap();
+    assert_ne!(unique.uuid, twin.uuid);
+    assert_eq!(default.domain_lookup_by_uuid(unique.uuid).await.unwrap().name, "twin-a");
+}
+
+#[tokio::test]
+async fn old_apis_conform() {
+    for version in ["2.5", "4.0", "4.1", "6.7"] {
+        let sim = Simulator::builder().vms(4).api_version(version).start().await.unwrap();
+        let connection = connect(&sim, "").await;
+        let listed = connection.connect_list_all_domains(ALL).await.unwrap();
+        assert!(listed.len() > 4, "API {version}");
+        let web =
+            connection.domain_get_details(&DomainSelector::Name("web01".into())).await.unwrap();
+        assert_eq!(web.info.state, DomainState::Running, "API {version}");
+        assert!(!web.domain.uuid.is_nil(), "API {version}");
+        let xml =
+            connection.domain_get_xml_desc(&web.domain, DomainXmlFlags::empty()).await.unwrap();
+        assert!(xml.contains("<name>web01</name>"), "API {version}");
+        connection.node_get_info().await.unwrap();
+        connection.close().await.unwrap();
+        let action = sim.journal().last().unwrap().soap_action.clone().unwrap();
+        assert!(action.contains(&format!("urn:vim25/{version}")), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn vcenter_conforms() {
+    conforms(Simulator::builder().preset(Preset::VCenter).vms(5), "").await;
+}
+
+#[tokio::test]
+async fn one_bad_machine_never_fails_a_list() {
+    let sim = Simulator::builder().vms(2).start().await.unwrap();
+    let victim = sim.model().read(|m| m.machine("vm-00001")).unwrap();
+    sim.model().change(|m| {
+        m.deny_property(&victim, "name");
+        m.deny_property(&victim, "runtime.powerState");
+        m.deny_property(&victim, "config.instanceUuid");
+    });
+    let connection = connect(&sim, "").await;
+    let listed = connection.connect_list_all_domains(ALL).await.unwrap();
+    let bad: Vec<_> = listed.iter().filter(|l| l.problem.is_some()).collect();
+    // The built-in machine without a configuration, and the one without permission.
+    assert_eq!(bad.len(), 2);
+    assert!(bad.iter().any(|l| l.problem.as_deref().unwrap().contains("NoPermission")), "{bad:?}");
+    let ok = connection.domain_lookup_by_name("vm-00002").await.unwrap();
+    assert_eq!(ok.name, "vm-00002");
+}
+
+#[tokio::test]
+async fn changes_on_the_host_are_seen() {
+    let sim = Simulator::builder().vms(3).start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let state = |name: &str| DomainSelector::Name(name.to_owned());
+    connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    connection.domain_lookup_by_name("vm-00002").await.unwrap();
+    let (one, two) =
+        sim.model().read(|m| (m.machine("vm-00001").unwrap(), m.machine("vm-00002").unwrap()));
+    sim.model().change(|m| {
+        m.set_power_state(&one, PowerState::Suspended);
+        m.rename(&two, "renamed");
+        m.add_machine("new one");
+    });
+    assert_eq!(
+        connection.domain_lookup_state(&state("vm-00001")).await.unwrap().0,
+        DomainState::Paused
+    );
+    let gone = connection.domain_lookup_by_name("vm-00002").await.unwrap_err();
+    assert_eq!(gone.code, virt_api::ErrorCode::NoDomain);
+    connection.domain_lookup_by_name("renamed").await.unwrap();
+    let new = connection.domain_lookup_by_name("new one").await.unwrap();
+    sim.model().change(|m| {
+        let new = m.machine("new one").unwrap();
+        m.remove_machine(&new)
+    });
+    let gone = connection.domain_get_info(&new).await.unwrap_err();
+    assert_eq!(gone.code, virt_api::ErrorCode::NoDomain);
+}
+
+#[tokio::test]
+async fn bad_input_gets_one_clear_line() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let tls = Simulator::builder().tls(true).start().await.unwrap();
+    let vcenter = Simulator::builder().preset(Preset::VCenter).start().await.unwrap();
+    let port = sim.address().port();
+    let at = |rest: &str| format!("esx://user@127.0.0.1:{port}/{rest}");
+    let unused = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let vpx = |path: &str| {
+        format!("vpx://user@127.0.0.1:{}/{path}?transport=http", vcenter.address().port())
+    };
+    for (uri, password, code, needle) in [
+        ("esy://h/".to_owned(), "pass", 8, "esy"),
+        (at("?transport=htp"), "pass", 8, "htp"),
+        (at("?no-verify=1"), "pass", 8, "no-verify"),
+        (at("?transport=http"), "wrong", 45, "user name or password"),
+        (format!("esx://user@127.0.0.1:{unused}/?transport=http"), "pass", 5, "refuses"),
+        (format!("esx://user@127.0.0.1:{}/", tls.address().port()), "pass", 40, "thumbprint"),
+        (format!("vpx://user@127.0.0.1:{port}/dc/host?transport=http"), "pass", 1, "esx://"),
+        (vpx("nowhere"), "pass", 1, "there are:"),
+    ] {
+        let error = esx_driver::open(&uri, options(password)).await.err().expect(&uri);
+        let chain = error.chain().collect::<Vec<_>>().join(": ");
+        assert_eq!(error.code.number(), code, "{uri}: {chain}");
+        assert!(chain.contains(needle), "{uri}: {chain}");
+        assert!(!chain.contains('\n'), "{chain}");
+    }
+    for sim in [&sim, &tls, &vcenter] {
+        assert_eq!(sim.model().read(|m| m.session_count()), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_domain_gets_its_nearest_names() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let error = connection.domain_lookup_by_name("web1").await.unwrap_err();
+    assert_eq!(error.code, virt_api::ErrorCode::NoDomain);
+    assert!(error.to_string().contains("did you mean \"web01\""), "{error}");
+}
