@@ -1,116 +1,155 @@
-//! The built program: arguments, exit status and streams, as far as no host is needed.
+//! The program as a user runs it, against a simulated host in this process: requests counted, bad
+//! input answered by one line.
 
-use std::io::Write;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
-/// Runs the program without any environment of ours.
-fn run(arguments: &[&str], input: &str) -> Output {
+use esx_sim::{Preset, Running, Simulator};
+
+/// Runs the program with an auth file for the simulator's user.
+fn virtesx(sim: Option<&Running>, args: &[&str]) -> Output {
+    virtesx_with_input(sim, args, "")
+}
+
+fn virtesx_with_input(sim: Option<&Running>, args: &[&str], input: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let auth = folder.path().join("auth.conf");
+    let password = sim.map_or("pass", Running::password);
+    let text = format!("[credentials-sim]\nusername=user\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n");
+    std::fs::write(&auth, text).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
-        .args(arguments)
-        .env_remove("VIRTESX_DEFAULT_URI")
-        .env_remove("LIBVIRT_DEFAULT_URI")
+        .args(args)
+        .env_clear()
+        .env("LIBVIRT_AUTH_FILE", &auth)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read its input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+async fn run(sim: &Running, args: &[&str]) -> String {
+    let uri = sim.uri();
+    let mut all = vec!["-c", &uri];
+    all.extend(args);
+    // The simulator serves on this runtime: the child must not be waited for on its thread.
+    let output = tokio::task::block_in_place(|| virtesx(Some(sim), &all));
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn help_and_version_succeed() {
-    for arguments in [
-        &["--help"][..],
-        &["-h"],
-        &["help"],
-        &["help", "list"],
-        &["list", "--help"],
-        &["-v"],
-        &["-V"],
+fn methods(sim: &Running) -> Vec<String> {
+    let methods = sim.journal().into_iter().map(|entry| entry.method).collect();
+    sim.reset_journal();
+    methods
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn round_trips_of_the_whole_program() {
+    let sim = Simulator::builder().vms(500).start().await.unwrap();
+    for (args, requests) in [
+        (&["list", "--all"][..], 4),
+        (&["list", "--all", "--name"], 4),
+        (&["dominfo", "web01"], 6),
+        (&["domstate", "vm-00400"], 6),
+        (&["nodeinfo"], 4),
+        (&["hostname"], 4),
+        (&["capabilities"], 4),
+        (&["version"], 3),
+        (&["uri"], 3),
     ] {
-        let output = run(arguments, "");
-        assert!(output.status.success(), "{arguments:?}");
-        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments:?}");
+        run(&sim, args).await;
+        let asked = methods(&sim);
+        assert_eq!(asked[..2], ["RetrieveServiceContent", "Login"], "{args:?}");
+        assert_eq!(asked.last().unwrap(), "Logout", "{args:?}");
+        assert!(asked.len() <= requests, "{args:?}: {asked:?}");
+    }
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_states_in_one_session() {
+    let sim = Simulator::builder().vms(50).start().await.unwrap();
+    let script: String = (1..=50).map(|n| format!("domstate vm-{n:05}\n")).collect();
+    let uri = sim.uri();
+    let output = tokio::task::block_in_place(|| virtesx_with_input(Some(&sim), &["-c", &uri], &script));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.matches("running").count() + text.matches("shut off").count(), 50, "{text}");
+    assert!(sim.requests() <= 56, "{:?}", methods(&sim));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_machine_with_a_vmx_file_dumps() {
+    for preset in [Preset::Esx, Preset::VCenter] {
+        let sim = Simulator::builder().preset(preset).tls(true).vms(2).start().await.unwrap();
+        let names = run(&sim, &["list", "--all", "--uuid"]).await;
+        let uuids: Vec<_> = names.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        assert!(uuids.len() > 5, "{names}");
+        for uuid in uuids.iter().filter(|u| !u.starts_with("00000000-0000")) {
+            let xml = run(&sim, &["dumpxml", uuid]).await;
+            assert!(xml.starts_with("<domain type='vmware'") && xml.contains(uuid), "{xml}");
+        }
     }
 }
 
-#[test]
-fn mistakes_end_with_1_and_one_line() {
-    for (arguments, expect) in [
-        (
-            &["lits"][..],
-            "error: unknown command: 'lits'; did you mean 'list'?; see 'virtesx help'\n",
-        ),
-        (&["--bogus"], "error: unsupported option '--bogus'; see --help\n"),
-        (
-            &["-c", "sim:///?x=1", "list"],
-            "error: failed to connect to the hypervisor: 'sim:///?x=1' is not sim:///: the built-in simulated host has \
-             no name and no parameters\n",
-        ),
+/// Runs `args`, which must fail with one `error:` line that contains `needle`.
+async fn fails(args: &[&str], needle: &str) {
+    let output = tokio::task::block_in_place(|| virtesx(None, args));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let errors: Vec<_> = stderr.lines().filter(|l| !l.starts_with("note:")).collect();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+    assert_eq!(errors.len(), 1, "{args:?}: {stderr}");
+    assert!(errors[0].starts_with("error: ") && errors[0].contains(needle), "{args:?}: {stderr}");
+}
+
+/// A server that answers every connection with `reply` and hangs up.
+fn foreign_server(reply: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // Answer once the request has begun to arrive.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(reply);
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_gets_one_line() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let tls = Simulator::builder().tls(true).start().await.unwrap();
+    let vcenter = Simulator::builder().preset(Preset::VCenter).start().await.unwrap();
+    let http = |port: u16| format!("esx://user@127.0.0.1:{port}/?transport=http");
+    let html = foreign_server(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>a</html>");
+    let cut = foreign_server(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 5000\r\n\r\n<?xml version");
+    let deaf = foreign_server(b"");
+    let refused = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let wrong = Simulator::builder().credentials("user", "another").start().await.unwrap();
+    let vpx = format!("vpx://user@127.0.0.1:{}/nowhere?transport=http", vcenter.address().port());
+    for (uri, command, needle) in [
+        ("esy://127.0.0.1/".to_owned(), "uri", "esy"),
+        (http(sim.address().port()) + "&no-verify=1", "uri", "no_verify"),
+        (http(sim.address().port()) + "&auto_answer=yes", "uri", "auto_answer"),
+        (http(wrong.address().port()), "uri", "user name or password"),
+        (http(refused), "uri", "refuses"),
+        (format!("esx://user@127.0.0.1:{}/", tls.address().port()), "uri", "thumbprint"),
+        (http(deaf), "uri", "closed the connection"),
+        (http(cut), "uri", "closed the connection"),
+        (http(html), "uri", "HTML page"),
+        (http(sim.address().port()), "dominfo web1", "did you mean \"web01\""),
+        (vpx, "uri", "there are:"),
     ] {
-        let output = run(arguments, "");
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert_eq!(text(&output.stderr), expect);
+        let mut args = vec!["-c", &uri];
+        args.extend(command.split(' '));
+        fails(&args, needle).await;
     }
-}
-
-#[test]
-fn commands_come_from_standard_input() {
-    let output = run(&["-q"], "# a comment\n\nhelp host; bogus\nhelp host\nquit\nhelp\n");
-    assert_eq!(output.status.code(), Some(1), "one command was not understood");
-    let expect = text(&run(&["-q", "help", "host"], "").stdout).to_owned();
-    assert_eq!(text(&output.stdout), expect);
-    assert_eq!(text(&output.stderr), "error: unknown command: 'bogus'; see 'virtesx help'\n");
-}
-
-#[test]
-fn the_last_line_needs_no_end() {
-    let output = run(&["-q"], "help host");
-    assert!(output.status.success());
-    assert!(text(&output.stdout).contains("nodeinfo"));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_closed_pipe_is_no_failure() {
-    use std::os::unix::net::UnixStream;
-
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    drop(ours);
-    let output = Command::new(env!("CARGO_BIN_EXE_virtesx"))
-        .arg("help")
-        .stdout(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert!(output.stderr.is_empty());
-}
-
-#[cfg(unix)]
-#[test]
-fn an_interrupt_ends_the_run() {
-    use std::io::Read;
-
-    let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
-        .arg("-q")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(b"help host\n").unwrap();
-    // Output shows that commands are being read, and so that interrupts are listened to. The input stays open.
-    child.stdout.as_mut().unwrap().read_exact(&mut [0; 10]).unwrap();
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    drop(input);
+    fails(&["frobnicate"], "frobnicate").await;
 }
