@@ -16,7 +16,9 @@ fn virtesx_with_input(sim: Option<&Running>, args: &[&str], input: &str) -> Outp
     let folder = tempfile::tempdir().unwrap();
     let auth = folder.path().join("auth.conf");
     let password = sim.map_or("pass", Running::password);
-    let text = format!("[credentials-sim]\nusername=user\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n");
+    let text = format!(
+        "[credentials-sim]\nusername=user\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
+    );
     std::fs::write(&auth, text).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
         .args(args)
@@ -75,7 +77,8 @@ async fn fifty_states_in_one_session() {
     let sim = Simulator::builder().vms(50).start().await.unwrap();
     let script: String = (1..=50).map(|n| format!("domstate vm-{n:05}\n")).collect();
     let uri = sim.uri();
-    let output = tokio::task::block_in_place(|| virtesx_with_input(Some(&sim), &["-c", &uri], &script));
+    let output =
+        tokio::task::block_in_place(|| virtesx_with_input(Some(&sim), &["-c", &uri], &script));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(text.matches("running").count() + text.matches("shut off").count(), 50, "{text}");
     assert!(sim.requests() <= 56, "{:?}", methods(&sim));
@@ -125,8 +128,12 @@ async fn bad_input_gets_one_line() {
     let tls = Simulator::builder().tls(true).start().await.unwrap();
     let vcenter = Simulator::builder().preset(Preset::VCenter).start().await.unwrap();
     let http = |port: u16| format!("esx://user@127.0.0.1:{port}/?transport=http");
-    let html = foreign_server(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>a</html>");
-    let cut = foreign_server(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 5000\r\n\r\n<?xml version");
+    let html = foreign_server(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>a</html>",
+    );
+    let cut = foreign_server(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 5000\r\n\r\n<?xml version",
+    );
     let deaf = foreign_server(b"");
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -53,7 +53,9 @@ host_command!(Version, "version", "Show the versions of this program and of the 
 
 async fn capabilities(session: &Session) -> Result<Text, Error> {
     let xml = session.hypervisor().await?.connect_get_capabilities().await;
-    Ok(Text::document("xml", xml.context(|| "failed to get capabilities".to_owned())?))
+    let xml = xml.context(|| "failed to get capabilities".to_owned())?;
+    // virsh ends this document, and no other, with a line end of its own.
+    Ok(Text::line("xml", xml))
 }
 
 async fn hostname(session: &Session) -> Result<Text, Error> {

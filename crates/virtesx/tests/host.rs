@@ -1,0 +1,211 @@
+//! The built program against simulated hosts: pages and bytes of its requests, certificates, JSON errors, `sim:///`.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use esx_sim::{Builder, Running, Simulator};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A simulated host and an auth file for it.
+struct Host {
+    runtime: Runtime,
+    running: Running,
+    folder: TempDir,
+}
+
+impl Host {
+    fn start(builder: Builder) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let running = runtime.block_on(builder.start()).unwrap();
+        let host = Self { runtime, running, folder: tempfile::tempdir().unwrap() };
+        let password = host.running.password();
+        let text = format!(
+            "[credentials-sim]\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
+        );
+        std::fs::write(host.auth_file(), text).unwrap();
+        host
+    }
+
+    fn auth_file(&self) -> PathBuf {
+        self.folder.path().join("auth.conf")
+    }
+
+    /// Runs the program on this host; the journal holds the requests of this run only.
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.running.reset_journal();
+        program(&self.running.uri(), Some(self.auth_file()), arguments)
+    }
+
+    /// The methods that were called in the last run.
+    fn methods(&self) -> Vec<String> {
+        self.running.journal().into_iter().map(|entry| entry.method).collect()
+    }
+
+    /// The bytes that the last run received between login and logout.
+    fn bytes(&self) -> u64 {
+        let journal = self.running.journal();
+        let ours = journal
+            .iter()
+            .filter(|entry| entry.method.starts_with("Retrieve") || entry.method == "FindByUuid");
+        ours.filter(|entry| entry.method != "RetrieveServiceContent")
+            .map(|entry| entry.bytes_out)
+            .sum()
+    }
+
+    fn stop(self) {
+        self.runtime.block_on(self.running.stop());
+    }
+}
+
+fn program(uri: &str, auth_file: Option<PathBuf>, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_virtesx"));
+    command
+        .args(["-c", uri])
+        .args(arguments)
+        .env("LIBVIRT_AUTH_FILE", auth_file.unwrap_or_default());
+    command.stdin(std::process::Stdio::null()).output().unwrap()
+}
+
+fn good(output: &Output) -> &str {
+    assert!(output.status.success(), "{output:?}");
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+/// The one line of a failed run.
+fn bad(output: &Output) -> &str {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let line = std::str::from_utf8(&output.stderr).unwrap();
+    assert!(
+        line.starts_with("error: ") && line.ends_with('\n') && line.matches('\n').count() == 1,
+        "{line:?}"
+    );
+    line
+}
+
+#[test]
+fn a_list_is_one_request_and_its_pages_whatever_the_number() {
+    for vms in [10, 1000] {
+        let host = Host::start(Simulator::builder().vms(vms));
+        let output = host.run(&["-q", "list", "--all", "--name"]);
+        assert!(good(&output).lines().count() >= vms as usize);
+        let expect = ["RetrieveServiceContent", "Login", "RetrievePropertiesEx", "Logout"];
+        assert_eq!(host.methods(), expect, "{vms} machines");
+        host.stop();
+    }
+    let host = Host::start(Simulator::builder().vms(1000).page_size(300));
+    let all = good(&host.run(&["-q", "list", "--all", "--uuid", "--name"])).lines().count();
+    let pages = all.div_ceil(300);
+    let methods = host.methods();
+    assert_eq!(methods.iter().filter(|method| *method == "RetrievePropertiesEx").count(), 1);
+    let further = methods.iter().filter(|method| *method == "ContinueRetrievePropertiesEx").count();
+    // The host itself may be an object of the first page, too.
+    assert!(further < pages + 1 && further + 1 >= pages, "{methods:?}");
+    assert_eq!(methods.len(), 4 + further);
+    host.stop();
+}
+
+#[test]
+fn dominfo_takes_at_most_three_requests_and_bytes_that_do_not_grow() {
+    let mut bytes = Vec::new();
+    for vms in [10, 1000] {
+        let host = Host::start(Simulator::builder().vms(vms));
+        let uuid = good(&host.run(&["-q", "domuuid", "web01"])).trim().to_owned();
+        good(&host.run(&["dominfo", &uuid]));
+        assert!(host.methods().len() <= 3 + 3, "{:?}", host.methods());
+        bytes.push(host.bytes());
+        good(&host.run(&["dominfo", "web01"]));
+        assert!(host.methods().len() <= 3 + 3, "{:?}", host.methods());
+        host.stop();
+    }
+    assert!(bytes[1] <= bytes[0] + 64, "{bytes:?}");
+}
+
+/// Answers every connection with the same bytes, after the head of the request.
+fn answer_with(bytes: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = [0; 4096];
+            // Whoever hangs up early needs no answer.
+            let _ = stream.read(&mut head);
+            let _ = stream.write_all(bytes);
+        }
+    });
+    address
+}
+
+#[test]
+fn hosts_that_are_none_get_a_json_object() {
+    let html = answer_with(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 31\r\nConnection: close\r\n\r\n\
+          <html><body>Hello</body></html>",
+    );
+    let cut = answer_with(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 5000\r\n\r\n<soap",
+    );
+    let silent = answer_with(b"");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auth.conf");
+    std::fs::write(&file, "[credentials-x]\npassword=pa55\n[auth-esx-127.0.0.1]\ncredentials=x\n")
+        .unwrap();
+    for (address, what) in [(html, "HTML"), (cut, "cut"), (silent, "silent"), (closed, "closed")] {
+        let uri = format!("esx://user@{address}/?transport=http");
+        let output = program(&uri, Some(file.clone()), &["-q", "-o", "json", "list"]);
+        assert_eq!(output.status.code(), Some(1));
+        let json: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert!(
+            json["code"].is_u64() && json["domain"].is_u64() && json["message"].is_string(),
+            "{what}: {json}"
+        );
+    }
+}
+
+#[test]
+fn an_untrusted_certificate_is_named() {
+    let host = Host::start(Simulator::builder().tls(true));
+    good(&host.run(&["-q", "list"]));
+    let uri = host.running.uri();
+    let (base, _) = uri.split_once('?').unwrap();
+    let output = program(base, Some(host.auth_file()), &["-q", "list"]);
+    assert!(bad(&output).contains("certificate"), "{output:?}");
+    good(&program(&format!("{base}?no_verify=1"), Some(host.auth_file()), &["-q", "list"]));
+    host.stop();
+}
+
+#[test]
+fn the_built_in_host_needs_nothing() {
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_virtesx"))
+            .args(arguments)
+            .env_remove("VIRTESX_DEFAULT_URI")
+            .env_remove("LIBVIRT_DEFAULT_URI")
+            // About other hosts, and wrong.
+            .env("LIBVIRT_AUTH_FILE", "/nonexistent")
+            .output()
+            .unwrap()
+    };
+    let output = run(&["list", "--all"]);
+    assert!(good(&output).contains(" web01 "));
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        notes.lines().filter(|line| line.starts_with("note: no URI given")).count(),
+        1,
+        "{notes}"
+    );
+    let output = run(&["-q", "uri"]);
+    assert_eq!(good(&output), "sim:///\n");
+    assert!(output.stderr.is_empty());
+    let trace = run(&["--trace", "-q", "hostname"]);
+    let text = String::from_utf8(trace.stderr).unwrap();
+    assert!(text.contains("Login") && !text.contains("<password>pass"), "{text}");
+}
