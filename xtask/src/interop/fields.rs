@@ -1,6 +1,6 @@
 //! Reading what virsh-like programs print.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail, ensure};
 
@@ -48,6 +48,17 @@ pub(super) fn same_fields(ours: &str, theirs: &str) -> anyhow::Result<()> {
 
 fn shown(value: Option<&String>) -> &str {
     value.map_or("(no such field)", String::as_str)
+}
+
+/// The rows of `list` as cells, the head included; columns are two spaces apart at least. Rows with a cell that
+/// `leave_out` names are left out.
+pub(super) fn rows(table: &str, leave_out: &BTreeSet<&str>) -> String {
+    let rows = table.lines().filter(|line| !line.trim_matches(['-', ' ']).is_empty()).map(|line| {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        cells.collect::<Vec<_>>()
+    });
+    let rows = rows.filter(|cells| !cells.iter().any(|cell| leave_out.contains(cell)));
+    rows.map(|cells| cells.join(" | ")).collect::<Vec<_>>().join("\n")
 }
 
 /// Elements of a domain whose lines mean the same in every release of libvirt.
@@ -102,6 +113,16 @@ mod tests {
             let got = same_fields(ours, theirs).err().map(|e| e.to_string());
             assert_eq!(got.as_deref(), expect, "{ours:?} {theirs:?}");
         }
+    }
+
+    #[test]
+    fn tables_are_rows_of_cells() {
+        let table = " Id   Name     State\n--------------------\n 1    a b      running\n -    lost     no state\n";
+        assert_eq!(
+            rows(table, &BTreeSet::new()),
+            "Id | Name | State\n1 | a b | running\n- | lost | no state"
+        );
+        assert_eq!(rows(table, &BTreeSet::from(["lost"])), "Id | Name | State\n1 | a b | running");
     }
 
     #[test]

@@ -68,16 +68,12 @@ impl<'a> Tools<'a> {
     }
 }
 
-/// Commands about the host and all domains, whose texts must be equal in all three programs.
-const HOST_COMMANDS: &[&[&str]] = &[
-    &["list", "--all"],
-    &["list"],
-    &["list", "--inactive"],
-    &["list", "--all", "--title"],
-    &["nodeinfo"],
-    &["hostname"],
-    &["capabilities"],
-];
+/// Questions about the host, whose answers must be equal in all three programs.
+const HOST_COMMANDS: &[&[&str]] = &[&["nodeinfo"], &["hostname"], &["capabilities"]];
+
+/// Tables of domains.
+const LISTS: &[&[&str]] =
+    &[&["list"], &["list", "--inactive"], &["list", "--all"], &["list", "--all", "--title"]];
 
 fn check_host(tools: &Tools<'_>, name: &str, report: &mut Report) {
     for args in HOST_COMMANDS {
@@ -90,6 +86,34 @@ fn check_host(tools: &Tools<'_>, name: &str, report: &mut Report) {
                 fields::same_text(&tools.ours.ask(args)?, &tools.newest.ask(args)?)
             });
     }
+}
+
+/// The lists, then every domain that libvirt can find again, by name.
+fn check_domains(tools: &Tools<'_>, name: &str, report: &mut Report) {
+    let debian = report
+        .check(format!("{name}: Debian's virsh lists the domains"), || Domains::of(&tools.debian));
+    let newest = report.check(format!("{name}: the newest virsh lists the domains"), || {
+        Domains::of(&tools.newest)
+    });
+    let (Some(debian), Some(newest)) = (debian, newest) else { return };
+    for args in LISTS {
+        let shown = args.join(" ");
+        for (theirs, known, whose) in
+            [(&tools.debian, &debian, "Debian's"), (&tools.newest, &newest, "the newest")]
+        {
+            report.check(
+                format!("{name}: {shown} is the same in {whose} virsh and virtesx"),
+                || {
+                    let left_out = known.unusable();
+                    let (ours, theirs) = (tools.ours.ask(args)?, theirs.ask(args)?);
+                    fields::same_text(
+                        &fields::rows(&ours, &left_out),
+                        &fields::rows(&theirs, &left_out),
+                    )
+                },
+            );
+        }
+    }
     let args = ["list", "--all", "--uuid"];
     report.check(format!("{name}: BIOS UUIDs are those of Debian's virsh"), || {
         same_set(&tools.ours_legacy.ask(&args)?, &tools.debian.ask(&args)?)
@@ -97,19 +121,7 @@ fn check_host(tools: &Tools<'_>, name: &str, report: &mut Report) {
     report.check(format!("{name}: instance UUIDs are those of the newest virsh"), || {
         same_set(&tools.ours.ask(&args)?, &tools.newest.ask(&args)?)
     });
-}
-
-/// Every domain that Debian's virsh lists, by name in all three programs.
-fn check_domains(tools: &Tools<'_>, name: &str, report: &mut Report) {
-    let list = || tools.debian.ask(&["list", "--all", "--name"]);
-    let Some(names) = report.check(format!("{name}: Debian's virsh lists names"), || {
-        let names = list()?;
-        ensure!(names.lines().count() >= 12, "only {} of them", names.lines().count());
-        Ok(names)
-    }) else {
-        return;
-    };
-    for domain in names.lines().filter(|line| !line.is_empty()) {
+    for domain in debian.usable() {
         report.check(
             format!("{name}: {domain:?}: domstate, dominfo, dumpxml by Debian's virsh"),
             || {
@@ -125,30 +137,74 @@ fn check_domains(tools: &Tools<'_>, name: &str, report: &mut Report) {
                     .context("dumpxml")
             },
         );
+    }
+    for domain in newest.usable() {
         report.check(
-            format!("{name}: {domain:?}: domstate, dominfo, dumpxml by the newest virsh"),
+            format!("{name}: {domain:?}: domstate, dominfo, dumpxml --exact by the newest virsh"),
             || {
                 let args = ["domstate", domain];
                 fields::same_text(&tools.ours.ask(&args)?, &tools.newest.ask(&args)?)
                     .context("domstate")?;
                 let args = ["dominfo", domain];
                 let theirs = tools.newest.ask(&args)?;
-                fields::same_text(&tools.ours.ask(&args)?, &theirs).context("dominfo")?;
+                fields::same_fields(&tools.ours.ask(&args)?, &theirs).context("dominfo")?;
                 let dump = tools.newest.ask(&["dumpxml", domain])?;
                 fields::same_text(&tools.ours.ask(&["dumpxml", "--exact", domain])?, &dump)
                     .context("dumpxml --exact")?;
                 let uuid =
                     fields::parse(&theirs)?.remove("UUID").context("dominfo tells no UUID")?;
-                fields::same_text(&tools.ours.ask(&["dominfo", &uuid])?, &theirs)
+                fields::same_fields(&tools.ours.ask(&["dominfo", &uuid])?, &theirs)
                     .context("dominfo by UUID")
             },
         );
     }
 }
 
+/// The domains a virsh lists, as pairs of UUID and name.
+struct Domains(Vec<(String, String)>);
+
+impl Domains {
+    fn of(tool: &Tool<'_>) -> anyhow::Result<Self> {
+        let out = tool.ask(&["list", "--all", "--uuid", "--name"])?;
+        let pairs = out.lines().filter_map(|line| line.trim().split_once(' '));
+        let domains: Vec<_> =
+            pairs.map(|(uuid, name)| (uuid.to_owned(), name.trim().to_owned())).collect();
+        ensure!(domains.len() >= 12, "only {} of them: {out:?}", domains.len());
+        Ok(Self(domains))
+    }
+
+    /// libvirt asks for everything by UUID: it mixes up machines that share one, and cannot ask for a machine whose
+    /// configuration it could not read (zero UUID).
+    fn is_usable(&self, uuid: &str) -> bool {
+        let shared = self.0.iter().filter(|(other, _)| other == uuid).count() > 1;
+        !shared && !is_zero(uuid)
+    }
+
+    fn usable(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(uuid, _)| self.is_usable(uuid)).map(|(_, name)| name.as_str())
+    }
+
+    fn unusable(&self) -> BTreeSet<&str> {
+        self.0
+            .iter()
+            .filter(|(uuid, _)| !self.is_usable(uuid))
+            .map(|(_, name)| name.as_str())
+            .collect()
+    }
+}
+
+/// A UUID of zeros, or none at all.
+fn is_zero(uuid: &str) -> bool {
+    uuid.bytes().all(|b| b == b'0' || b == b'-')
+}
+
 fn same_set(ours: &str, theirs: &str) -> anyhow::Result<()> {
     let sorted = |text: &str| {
-        text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        text.lines()
+            .map(str::trim)
+            .filter(|uuid| !is_zero(uuid))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let (mut a, mut b) = (sorted(ours), sorted(theirs));
     a.sort();
