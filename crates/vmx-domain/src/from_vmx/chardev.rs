@@ -3,6 +3,7 @@
 use virt_xml::domain::{CharDevice, CharSource};
 
 use super::reader::Reader;
+use super::uri::Uri;
 use crate::error::Error;
 use crate::files::Missing;
 
@@ -151,48 +152,4 @@ fn parallel(r: &mut Reader<'_>, port: u32) -> Result<Option<CharDevice>, Error> 
     let reason = format!("parallel port type '{file_type}' is not known");
     r.bend(Error::internal(key("fileType"), reason), "left out")?;
     Ok(None)
-}
-
-/// The parts of a serial port's URI that count.
-struct Uri {
-    /// In lower case; empty if there is none.
-    scheme: String,
-    /// Percent-decoded, without brackets; may be empty.
-    host: String,
-    port: u64,
-}
-
-impl Uri {
-    /// `None` if it is no URI with an authority and a port other than 0 (RFC 3986).
-    fn parse(text: &str) -> Option<Self> {
-        let legal = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
-        if !text.bytes().all(legal) {
-            return None;
-        }
-        let (scheme, rest) = match text.split_once("//") {
-            Some(("", rest)) => ("", rest),
-            Some((scheme, rest)) => (scheme.strip_suffix(':')?, rest),
-            None => return None,
-        };
-        let scheme_byte = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
-        let lettered = scheme.is_empty() || scheme.as_bytes()[0].is_ascii_alphabetic();
-        if !lettered || !scheme.bytes().all(scheme_byte) {
-            return None;
-        }
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
-        let (host, port) = match host_and_port.strip_prefix('[') {
-            Some(rest) => {
-                let (host, rest) = rest.split_once(']')?;
-                (host, rest.strip_prefix(':')?)
-            }
-            None => host_and_port.split_once(':')?,
-        };
-        if !port.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let port = port.parse().ok().filter(|&p| p != 0)?;
-        let host = esx_vmx::unescape_percents(host)?;
-        Some(Self { scheme: scheme.to_ascii_lowercase(), host, port })
-    }
 }

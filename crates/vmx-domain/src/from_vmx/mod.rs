@@ -5,6 +5,7 @@ mod disks;
 mod network;
 mod reader;
 mod scalars;
+mod uri;
 
 use std::collections::BTreeSet;
 
