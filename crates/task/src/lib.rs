@@ -13,11 +13,17 @@
 //! assert!(matches!(question.decide(false), Decision::Blocked(_)));
 //! ```
 //!
-//! So far it holds what a question is and what becomes of it ([`Question::decide`]); waiting for a task
-//! joins with the driver's first function that starts one. It knows no socket and no clock.
+//! [`Question::decide`] says what becomes of a question; [`TaskWait`] looks at a machine before an
+//! operation is started, then waits for the operation's task and watches for questions with it. It knows
+//! no socket and no clock: `esx-vi-client` performs its outputs and reports back.
 
 #![forbid(unsafe_code)]
 
 mod question;
+mod wait;
 
 pub use question::{Blocked, Choice, Decision, Question, QuestionError};
+pub use wait::{
+    AutoAnswer, Input, Leftover, OtherTask, Outcome, Output, Reason, Refusal, TaskState,
+    TaskUpdate, TaskWait,
+};

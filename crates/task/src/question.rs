@@ -113,6 +113,11 @@ impl Question {
         }
     }
 
+    /// The label of the answer with this key; the key itself if there is none.
+    pub fn label<'a>(&'a self, key: &'a str) -> &'a str {
+        self.choices.iter().find(|choice| choice.key == key).map_or(key, |choice| &choice.label)
+    }
+
     fn shown(&self) -> Shown {
         if self.choices.is_empty() {
             return Shown(format!("the machine asks {:?}", self.text));
