@@ -42,6 +42,13 @@ struct Traversal {
     select: Vec<usize>,
 }
 
+/// The selected properties of an object: those that are set, and those that the caller may not read.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    pub(crate) set: Vec<(String, Value)>,
+    pub(crate) refused: Vec<(String, Fault)>,
+}
+
 /// What is left of a retrieval after a page.
 #[derive(Debug, Clone)]
 pub(crate) struct Pager {
@@ -206,42 +213,37 @@ impl Selection {
         Ok(selected)
     }
 
-    /// The values of an object's selected properties, those that are set, and the refused ones.
-    pub(crate) fn values(
-        &self,
-        context: &Context<'_>,
-        object: &MoRef,
-    ) -> (Vec<(String, Value)>, Vec<(String, Fault)>) {
-        let mut values: Vec<(String, Value)> = Vec::new();
-        let mut missing: Vec<(String, Fault)> = Vec::new();
+    /// The values of an object's selected properties.
+    pub(crate) fn values(&self, context: &Context<'_>, object: &MoRef) -> Values {
+        let mut values = Values::default();
         for set in self.properties.iter().filter(|set| is_a(object, &set.class)) {
             let all = if set.all { context.all_paths(&object.kind) } else { Vec::new() };
             for path in all.iter().chain(&set.paths) {
-                if values.iter().any(|(name, _)| name == path.text()) {
+                if values.set.iter().any(|(name, _)| name == path.text()) {
                     continue;
                 }
                 match context.read(object, path) {
-                    Ok(Some(value)) => values.push((path.text().to_owned(), value)),
+                    Ok(Some(value)) => values.set.push((path.text().to_owned(), value)),
                     Ok(None) => {}
-                    Err(fault) => missing.push((path.text().to_owned(), fault)),
+                    Err(fault) => values.refused.push((path.text().to_owned(), fault)),
                 }
             }
         }
-        (values, missing)
+        values
     }
 
     /// `ObjectContent`.
     fn content(&self, context: &Context<'_>, object: &MoRef) -> Object {
-        let (values, missing) = self.values(context, object);
+        let values = self.values(context, object);
         let mut content = Object::new("ObjectContent").with("obj", object);
-        if !values.is_empty() {
-            let properties = values.into_iter().map(|(name, value)| {
+        if !values.set.is_empty() {
+            let properties = values.set.into_iter().map(|(name, value)| {
                 Object::new("DynamicProperty").with("name", name).with("val", value)
             });
             content.set("propSet", objects("DynamicProperty", properties));
         }
-        if !missing.is_empty() {
-            content.set("missingSet", missing_set(&missing));
+        if !values.refused.is_empty() {
+            content.set("missingSet", missing_set(&values.refused));
         }
         content
     }

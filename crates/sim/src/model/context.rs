@@ -55,7 +55,7 @@ impl Context<'_> {
             return Err(Fault::no_permission(moref));
         }
         if let Some(machine) = self.inventory.machine(moref)
-            && let Some(value) = machine.leaf(path.text())
+            && let Some(value) = machine.leaf(self.inventory, path.text())
         {
             return Ok(value);
         }

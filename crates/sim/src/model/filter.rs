@@ -158,9 +158,9 @@ impl Filter {
             updates.push(update("leave", &moref));
         }
         for moref in now {
-            let (values, missing) = self.selection.values(context, &moref);
+            let values = self.selection.values(context, &moref);
             let told = self.told.get(&moref);
-            let changes = changes(told.map_or(&[], Vec::as_slice), &values);
+            let changes = changes(told.map_or(&[], Vec::as_slice), &values.set);
             if told.is_some() && changes.is_empty() {
                 continue;
             }
@@ -172,11 +172,11 @@ impl Filter {
             if !changes.is_empty() {
                 object.set("changeSet", objects("PropertyChange", changes));
             }
-            if told.is_none() && !missing.is_empty() {
-                object.set("missingSet", missing_set(&missing));
+            if told.is_none() && !values.refused.is_empty() {
+                object.set("missingSet", missing_set(&values.refused));
             }
             updates.push(object);
-            self.told.insert(moref, values);
+            self.told.insert(moref, values.set);
         }
         Ok((updates, false))
     }

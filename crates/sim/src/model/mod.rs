@@ -2,7 +2,7 @@
 //!
 //! Time, cookies and bytes are arguments. [`Model::call`] takes a decoded request and gives the result, a fault, or the
 //! wish to be asked again when something has changed (a blocked `WaitForUpdatesEx`). The shell around it is
-//! [`server`](crate::server).
+//! the private module `server`.
 //!
 //! | file | holds |
 //! | --- | --- |

@@ -208,9 +208,9 @@ impl Maker<'_> {
         };
         machine.serials = vec![
             Serial::File(FileRef::Own("serial.log".to_owned())),
-            network("telnet://:13370", true, None),
+            network("telnet://0.0.0.0:13370", true, None),
             network("tcp://10.80.0.9:4000", false, None),
-            network("console01", false, Some("telnet://10.80.0.9:13371")),
+            network("tcp://console01:4001", false, Some("telnet://10.80.0.9:13371")),
         ];
         machine
     }

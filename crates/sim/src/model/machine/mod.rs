@@ -203,7 +203,7 @@ pub(crate) struct Snapshot {
     pub(crate) created: Timestamp,
     pub(crate) power: PowerState,
     pub(crate) quiesced: bool,
-    pub(crate) children: Vec<Snapshot>,
+    pub(crate) children: Vec<Self>,
 }
 
 impl Snapshot {

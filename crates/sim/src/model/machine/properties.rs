@@ -11,16 +11,40 @@ use crate::model::tree::{enumeration, green, objects, references, skeleton, stri
 impl Machine {
     /// Properties that lists ask for, without building the objects around them. `None` if the path is not one of them;
     /// the inner `None` if it is, and is unset.
-    pub(crate) fn leaf(&self, path: &str) -> Option<Option<Value>> {
-        let of_config = |value: String| Some(self.accessible.then(|| Value::from(value)));
+    pub(crate) fn leaf(&self, inventory: &Inventory, path: &str) -> Option<Option<Value>> {
+        let of_config = |value: Value| Some(self.accessible.then_some(value));
+        let name = || Value::from(percent::escape(&self.name).as_ref());
         match path {
-            "runtime.powerState" => Some(Some(self.power_state())),
-            "config.name" => of_config(percent::escape(&self.name).into_owned()),
-            "config.uuid" => of_config(self.bios_uuid.to_string()),
-            "config.instanceUuid" => of_config(self.instance_uuid.to_string()),
-            "config.annotation" => of_config(self.annotation.clone()),
-            "config.template" => Some(self.accessible.then_some(Value::Bool(self.template))),
-            "summary.config.name" => Some(Some(percent::escape(&self.name).as_ref().into())),
+            "runtime.powerState" | "summary.runtime.powerState" => Some(Some(self.power_state())),
+            "runtime.host" | "summary.runtime.host" => Some(Some((&self.place.host).into())),
+            "runtime.connectionState" => Some(Some(self.connection_state())),
+            "runtime.question" => Some(None),
+            "config.name" => of_config(name()),
+            "summary.config.name" => Some(Some(name())),
+            "config.uuid" | "summary.config.uuid" => of_config(self.bios_uuid.to_string().into()),
+            "config.instanceUuid" | "summary.config.instanceUuid" => {
+                of_config(self.instance_uuid.to_string().into())
+            }
+            "config.annotation" | "summary.config.annotation" => {
+                of_config(self.annotation.as_str().into())
+            }
+            "config.template" => of_config(self.template.into()),
+            "summary.config.template" => Some(Some(self.template.into())),
+            "config.guestFullName" | "summary.config.guestFullName" => {
+                of_config(self.os.full.into())
+            }
+            "config.hardware.memoryMB" | "summary.config.memorySizeMB" => {
+                of_config(self.memory_mib.into())
+            }
+            "config.hardware.numCPU" | "summary.config.numCpu" => of_config(self.cpus.into()),
+            "config.files.vmPathName" => of_config(self.vmx_datastore_path(inventory).into()),
+            "summary.config.vmPathName" => Some(Some(self.vmx_datastore_path(inventory).into())),
+            "config.memoryAllocation.limit" => {
+                of_config(self.memory_limit_mib.unwrap_or(-1).into())
+            }
+            "snapshot.rootSnapshotList" if self.snapshots.is_empty() => Some(None),
+            "guest.hostName" => Some(self.guest_host_name().map(Value::from)),
+            "guest.ipAddress" => Some(self.guest_ip().map(Value::from)),
             _ => None,
         }
     }
@@ -76,6 +100,11 @@ impl Machine {
         enumeration("VirtualMachinePowerState", self.power.as_str())
     }
 
+    fn connection_state(&self) -> Value {
+        let state = if self.accessible { "connected" } else { "inaccessible" };
+        enumeration("VirtualMachineConnectionState", state)
+    }
+
     fn is_running(&self) -> bool {
         self.power == PowerState::PoweredOn
     }
@@ -93,10 +122,9 @@ impl Machine {
     }
 
     fn runtime(&self) -> Object {
-        let connection = if self.accessible { "connected" } else { "inaccessible" };
         let mut runtime = Object::new("VirtualMachineRuntimeInfo")
             .with("host", &self.place.host)
-            .with("connectionState", enumeration("VirtualMachineConnectionState", connection))
+            .with("connectionState", self.connection_state())
             .with("powerState", self.power_state())
             .with(
                 "faultToleranceState",

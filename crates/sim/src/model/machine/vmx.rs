@@ -157,8 +157,8 @@ impl Text {
             NicModel::Vmxnet3 => "vmxnet3",
         };
         self.raw(&format!("{key}.virtualDev"), model);
-        match inventory.network(&nic.network) {
-            Some(network) => match &network.switch {
+        if let Some(network) = inventory.network(&nic.network) {
+            match &network.switch {
                 Some(switch) => {
                     self.raw(&format!("{key}.dvs.switchId"), &uuid_text(switch.uuid));
                     self.raw(&format!("{key}.dvs.portId"), &(100 + index).to_string());
@@ -166,8 +166,7 @@ impl Text {
                     self.raw(&format!("{key}.dvs.connectionId"), "1815291547");
                 }
                 None => self.raw(&format!("{key}.networkName"), &network.name),
-            },
-            None => {}
+            }
         }
         let mac = mac_text(nic.mac);
         match nic.mac_kind {
