@@ -269,19 +269,19 @@ impl Running {
         self.thumbprint.as_deref()
     }
 
-    /// Every request so far, in the order of the answers.
+    /// The requests so far, in the order of the answers; the newest 100 000 if there were more.
     pub fn journal(&self) -> Vec<JournalEntry> {
-        self.shared.journal().clone()
+        self.shared.journal().entries.iter().cloned().collect()
     }
 
     /// How many requests there were.
     pub fn requests(&self) -> usize {
-        self.shared.journal().len()
+        self.shared.journal().count
     }
 
     /// Forgets all requests so far.
     pub fn reset_journal(&self) {
-        self.shared.journal().clear();
+        *self.shared.journal() = Default::default();
     }
 
     /// The model, to look at or to change.

@@ -132,7 +132,10 @@ async fn the_header_decides_the_dialect() {
     }
     let old = Simulator::builder().api_version("4.0").start().await.unwrap();
     let answer = Client::new(&old, Some("urn:vim25/8.0.2.0")).call(CONTENT).await;
-    assert_eq!(answer.status, 500);
+    assert_eq!(
+        (answer.status, answer.element("faultcode").as_deref()),
+        (500, Some("VersionMismatchFaultCode"))
+    );
     assert!(
         answer
             .element("faultstring")

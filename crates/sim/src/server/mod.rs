@@ -4,6 +4,7 @@ mod folder;
 mod soap;
 pub(crate) mod tls;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,8 @@ use crate::model::{Model, Timestamp};
 
 /// The longest request that is read.
 const MAX_BODY: usize = 16 << 20;
+/// How many requests the journal remembers: a simulator may run for days.
+const MAX_JOURNAL: usize = 100_000;
 /// The name of the session cookie.
 const SESSION_COOKIE: &str = "vmware_soap_session";
 
@@ -45,6 +48,23 @@ pub struct JournalEntry {
     pub bytes_in: u64,
     /// The size of the answer's body.
     pub bytes_out: u64,
+}
+
+/// The newest requests, and how many there were.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    pub(crate) entries: VecDeque<JournalEntry>,
+    pub(crate) count: usize,
+}
+
+impl Journal {
+    fn push(&mut self, entry: JournalEntry) {
+        if self.entries.len() == MAX_JOURNAL {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(entry);
+        self.count += 1;
+    }
 }
 
 /// A request that has arrived, as a plan sees it.
@@ -77,7 +97,7 @@ pub(crate) type Plan = Arc<dyn Fn(&Arrival) -> Reaction + Send + Sync>;
 /// What all connections share.
 pub(crate) struct Shared {
     model: Mutex<Model>,
-    journal: Mutex<Vec<JournalEntry>>,
+    journal: Mutex<Journal>,
     /// The generation of the model; those who wait for updates watch it.
     generation: watch::Sender<u64>,
     /// How far the clock was put forward, in milliseconds.
@@ -98,7 +118,7 @@ impl Shared {
         Self {
             generation: watch::Sender::new(model.generation()),
             model: Mutex::new(model),
-            journal: Mutex::new(Vec::new()),
+            journal: Mutex::new(Journal::default()),
             clock_ahead: AtomicU64::new(0),
             arrivals: AtomicU64::new(0),
             tls,
@@ -111,7 +131,7 @@ impl Shared {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn journal(&self) -> MutexGuard<'_, Vec<JournalEntry>> {
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

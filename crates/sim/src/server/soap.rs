@@ -9,6 +9,9 @@ use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
 use super::{Reply, Shared, session_cookie, xml};
 use crate::model::{Answer, Caller, Fault};
 
+/// The first version whose hosts take an unknown newer version for their own newest.
+const LENIENT: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+
 /// Answers a SOAP request.
 pub(super) async fn post(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Reply {
     let newest = shared.model().api_version();
@@ -24,8 +27,11 @@ pub(super) async fn post(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> R
     };
     let dialect = match dialect(action, newest) {
         Ok(dialect) => dialect,
-        Err(refusal) => {
-            return Reply { method: request.method, ..fault(&refusal, newest) };
+        Err(code) => {
+            let action = action.unwrap_or_default().trim_matches('"');
+            let message = format!("Unsupported version URI \"{action}\"");
+            let reply = coded_fault(code, &Fault::invalid_request(message), newest);
+            return Reply { method: request.method, ..reply };
         }
     };
     let cookie = session_cookie(headers);
@@ -91,6 +97,10 @@ fn fault(fault: &Fault, dialect: ApiVersion) -> Reply {
         "InvalidRequest" | "MethodNotFound" => "ClientFaultCode",
         _ => "ServerFaultCode",
     };
+    coded_fault(code, fault, dialect)
+}
+
+fn coded_fault(code: &str, fault: &Fault, dialect: ApiVersion) -> Reply {
     let body = soap::encode_fault(code, &fault.message, Some(&fault.detail), dialect);
     Reply {
         response: xml(StatusCode::INTERNAL_SERVER_ERROR, body),
@@ -99,17 +109,21 @@ fn fault(fault: &Fault, dialect: ApiVersion) -> Reply {
     }
 }
 
-/// The API version that a request asks for by its `SOAPAction`, `urn:vim25/8.0.2.0`. Without one it gets the oldest.
-fn dialect(action: Option<&str>, newest: ApiVersion) -> Result<ApiVersion, Fault> {
+/// The API version that a request asks for by its `SOAPAction`, `urn:vim25/8.0.2.0`, or the fault code of the refusal.
+///
+/// Without one it gets the oldest. What the server does not know, newer clients ask for: since 5.0 hosts then speak
+/// their newest version, before they refused. Another namespace is always refused.
+fn dialect(action: Option<&str>, newest: ApiVersion) -> Result<ApiVersion, &'static str> {
     let action = action.unwrap_or_default().trim().trim_matches('"');
     if matches!(action, "" | "urn:vim25") {
         return Ok(ApiVersion::V2_5);
     }
-    action
-        .strip_prefix("urn:vim25/")
-        .and_then(ApiVersion::parse)
-        .filter(|version| (ApiVersion::V2_5..=newest).contains(version))
-        .ok_or_else(|| Fault::invalid_request(format!("Unsupported version URI \"{action}\"")))
+    let version = action.strip_prefix("urn:vim25/").ok_or("ClientFaultCode")?;
+    match ApiVersion::parse(version) {
+        Some(version) if (ApiVersion::V2_5..=newest).contains(&version) => Ok(version),
+        _ if newest >= LENIENT => Ok(newest),
+        _ => Err("VersionMismatchFaultCode"),
+    }
 }
 
 /// `vimServiceVersions.xml`: what clients read to choose a version.
@@ -134,22 +148,26 @@ mod tests {
 
     #[test]
     fn dialects() {
-        let newest = ApiVersion::new(6, 7, 0, 0);
-        for (action, expect) in [
-            (None, Some("2.5")),
-            (Some(""), Some("2.5")),
-            (Some("\"\""), Some("2.5")),
-            (Some("urn:vim25"), Some("2.5")),
-            (Some("urn:vim25/4.0"), Some("4.0")),
-            (Some("\"urn:vim25/6.7\""), Some("6.7")),
-            (Some("urn:vim25/6.7.1"), None),
-            (Some("urn:vim25/8.0.2.0"), None),
-            (Some("urn:vim25/2.0"), None),
-            (Some("urn:vim25/x"), None),
-            (Some("urn:vim2/2.0"), None),
+        for (newest, action, expect) in [
+            ("6.7", None, Ok("2.5")),
+            ("6.7", Some(""), Ok("2.5")),
+            ("6.7", Some("\"\""), Ok("2.5")),
+            ("6.7", Some("urn:vim25"), Ok("2.5")),
+            ("6.7", Some("urn:vim25/4.0"), Ok("4.0")),
+            ("6.7", Some("\"urn:vim25/6.7\""), Ok("6.7")),
+            ("6.7", Some("urn:vim25/8.0.2.0"), Ok("6.7")),
+            ("6.7", Some("urn:vim25/x"), Ok("6.7")),
+            ("6.7", Some("urn:vim2/2.0"), Err("ClientFaultCode")),
+            ("4.1", Some("urn:vim25/4.1"), Ok("4.1")),
+            ("4.1", Some("urn:vim25/5.0"), Err("VersionMismatchFaultCode")),
+            ("2.5", Some("urn:vim25/4.0"), Err("VersionMismatchFaultCode")),
         ] {
-            let found = dialect(action, newest).ok();
-            assert_eq!(found, expect.and_then(ApiVersion::parse), "{action:?}");
+            let found = dialect(action, ApiVersion::parse(newest).unwrap());
+            assert_eq!(
+                found,
+                expect.map(|text| ApiVersion::parse(text).unwrap()),
+                "{newest} {action:?}"
+            );
         }
     }
 }
