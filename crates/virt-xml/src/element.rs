@@ -174,12 +174,37 @@ fn nesting(text: &str) -> usize {
 pub(crate) struct Reader {
     element: Element,
     path: String,
+    strict: bool,
 }
 
 impl Reader {
-    pub(crate) fn root(element: Element) -> Self {
+    /// `strict`: words that libvirt does not know are errors.
+    pub(crate) fn root(element: Element, strict: bool) -> Self {
         let path = format!("/{}", element.name);
-        Self { element, path }
+        Self { element, path, strict }
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// An attribute that libvirt compares with a list of words.
+    pub(crate) fn word(&self, name: &str, known: &[&str]) -> Result<Option<String>, Error> {
+        match self.attr(name) {
+            Some(word) if self.strict && !known.contains(&word) => {
+                Err(self.attr_error(name, format!("'{word}' is not known")))
+            }
+            word => Ok(word.map(str::to_owned)),
+        }
+    }
+
+    /// The element's text, which libvirt compares with a list of words.
+    pub(crate) fn text_word(self, known: &[&str]) -> Result<Option<String>, Error> {
+        let text = self.text();
+        if self.strict && !text.is_empty() && !known.contains(&text.as_str()) {
+            return Err(self.error(ErrorKind::Unsupported, format!("'{text}' is not known")));
+        }
+        Ok(Some(text).filter(|t| !t.is_empty()))
     }
 
     pub(crate) fn is(&self, name: &str) -> bool {
@@ -225,7 +250,7 @@ impl Reader {
                         0 => format!("{}/{name}", self.path),
                         n => format!("{}/{name}[{}]", self.path, n + 1),
                     };
-                    taken.push(Self { element, path });
+                    taken.push(Self { element, path, strict: self.strict });
                 }
                 other => self.element.children.push(other),
             }

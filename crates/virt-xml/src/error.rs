@@ -23,14 +23,18 @@ pub enum ErrorKind {
     Attribute,
     /// A UUID, port or size is malformed (`VIR_ERR_INTERNAL_ERROR`).
     Value,
-    /// An argument such as a unit or a CPU list is malformed (`VIR_ERR_INVALID_ARG`).
+    /// A unit or a CPU list is malformed (`VIR_ERR_INVALID_ARG` of the helpers).
     Argument,
+    /// A name has characters it cannot have (`VIR_ERR_INVALID_ARG`).
+    Characters,
     /// A size does not fit (`VIR_ERR_OVERFLOW`).
     Overflow,
     /// Two parts of the document contradict each other (`VIR_ERR_XML_DETAIL`).
     Contradiction,
     /// The document asks for something known but not supported (`VIR_ERR_CONFIG_UNSUPPORTED`).
     Unsupported,
+    /// The CPU's mode is not known (`VIR_ERR_CONFIG_UNSUPPORTED` of the CPU code).
+    CpuMode,
     /// The domain has no name (`VIR_ERR_NO_NAME`).
     NoName,
     /// A device has no source (`VIR_ERR_NO_SOURCE`).

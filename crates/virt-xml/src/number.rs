@@ -101,7 +101,7 @@ pub(crate) fn unsigned(text: &str) -> Option<u64> {
 /// A size in KiB from a number and its unit (`spec/vmx.md` 9.2).
 pub(crate) fn size_kib(text: &str, unit: Option<&str>) -> Result<u64, (ErrorKind, String)> {
     let Some(value) = unsigned(text) else {
-        return Err((ErrorKind::Element, format!("'{text}' is not a size")));
+        return Err((ErrorKind::Attribute, format!("'{text}' is not a size")));
     };
     let Some(scale) = unit_scale(unit.unwrap_or("KiB")) else {
         let unit = unit.unwrap_or_default();
@@ -174,8 +174,8 @@ mod tests {
             ("1", Some("GB"), Ok(976_563)),
             ("1025", Some("bytes"), Ok(2)),
             (" 7", Some("k"), Ok(7)),
-            ("-4", None, Err(ErrorKind::Element)),
-            ("2 ", None, Err(ErrorKind::Element)),
+            ("-4", None, Err(ErrorKind::Attribute)),
+            ("2 ", None, Err(ErrorKind::Attribute)),
             ("2", Some("bogus"), Err(ErrorKind::Argument)),
             ("99999999", Some("TiB"), Err(ErrorKind::Overflow)),
         ];

@@ -89,6 +89,8 @@ pub enum ErrorDomain {
     Domain = 20,
     /// `VIR_FROM_ESX`: the mapping of file names.
     Esx = 28,
+    /// `VIR_FROM_CPU`: the CPU's mode.
+    Cpu = 31,
     /// `VIR_FROM_CAPABILITIES`: the host cannot run such a guest.
     Capabilities = 44,
 }
@@ -121,8 +123,10 @@ impl From<virt_xml::Error> for Error {
             Kind::Element => (Code::XmlError, ErrorDomain::Domain),
             Kind::Attribute => (Code::XmlError, ErrorDomain::Xml),
             Kind::Value => (Code::InternalError, ErrorDomain::Domain),
-            Kind::Argument => (Code::InvalidArg, ErrorDomain::Domain),
-            Kind::Overflow => (Code::Overflow, ErrorDomain::Domain),
+            Kind::Argument => (Code::InvalidArg, ErrorDomain::None),
+            Kind::Characters => (Code::InvalidArg, ErrorDomain::Domain),
+            Kind::Overflow => (Code::Overflow, ErrorDomain::None),
+            Kind::CpuMode => (Code::ConfigUnsupported, ErrorDomain::Cpu),
             Kind::Unsupported => (Code::ConfigUnsupported, ErrorDomain::Domain),
             Kind::NoName => (Code::NoName, ErrorDomain::Domain),
             Kind::NoSource => (Code::NoSource, ErrorDomain::Domain),

@@ -40,4 +40,4 @@ pub use context::{
 };
 pub use error::{Code, Error, ErrorDomain, Warning};
 pub use from_vmx::{Conversion, to_domain};
-pub use to_vmx::{VmxConversion, needs_scsi_models, to_vmx};
+pub use to_vmx::{VmxConversion, needs_scsi_models, parse_domain, to_vmx};

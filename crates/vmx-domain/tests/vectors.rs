@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use esx_vmx::Document;
 use esx_vmx_domain::{
-    Context, Datastore, Error, Mode, ProductLine, to_domain, to_vmx, virtual_hardware_version,
+    Context, Datastore, Error, Mode, ProductLine, parse_domain, to_domain, to_vmx,
+    virtual_hardware_version,
 };
-use virt_xml::{Domain, FormatOptions};
+use virt_xml::FormatOptions;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vmx/crafted")
@@ -115,7 +116,7 @@ fn define(name: &str, xml: &[u8], mode: Mode) -> Result<(Vec<u8>, Vec<String>), 
         context.hardware_version = virtual_hardware_version(ProductLine::Esx, version);
     }
     let text = std::str::from_utf8(xml).expect("the vectors are UTF-8");
-    let conversion = to_vmx(&Domain::parse(text)?, &context)?;
+    let conversion = to_vmx(&parse_domain(text, &context)?, &context)?;
     let warnings = conversion.warnings.iter().map(ToString::to_string).collect();
     Ok((conversion.document.to_bytes(), warnings))
 }

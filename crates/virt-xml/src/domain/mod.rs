@@ -4,6 +4,7 @@ mod devices;
 mod os;
 mod read;
 mod read_devices;
+mod words;
 mod write;
 
 use std::fmt;
@@ -11,7 +12,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::element::Element;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::number::CpuSet;
 
 pub use devices::{
@@ -180,7 +181,36 @@ impl Domain {
     /// The text is no domain document, or an element has a value that libvirt refuses as well; the error
     /// names the element.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        read::domain(Element::parse(text)?)
+        let domain = read::domain(Element::parse(text)?, false)?;
+        let error = |kind, path: &str, reason: &str| {
+            Err(Error { kind, path: path.to_owned(), reason: reason.to_owned() })
+        };
+        if domain.memory_kib == 0 {
+            return error(ErrorKind::Element, "/domain/memory", "the size is missing");
+        }
+        for (i, disk) in domain.devices.disks.iter().enumerate() {
+            if disk.target.is_empty() {
+                let path = format!("/domain/devices/disk[{}]", i + 1);
+                return error(ErrorKind::NoTarget, &path, "the target is missing");
+            }
+        }
+        for (i, folder) in domain.devices.filesystems.iter().enumerate() {
+            if folder.target_dir.is_none() {
+                let path = format!("/domain/devices/filesystem[{}]", i + 1);
+                return error(ErrorKind::NoTarget, &path, "the target is missing");
+            }
+        }
+        Ok(domain)
+    }
+
+    /// Reads a definition as libvirt does: words it does not know are errors, and of several errors the one
+    /// it meets first is reported. What it checks after reading is left to the caller, so that memory may
+    /// be 0 and targets may be missing.
+    ///
+    /// # Errors
+    /// As [`Domain::parse`], and a word that libvirt does not know.
+    pub fn parse_strict(text: &str) -> Result<Self, Error> {
+        read::domain(Element::parse(text)?, true)
     }
 
     /// The document as libvirt writes it: no XML declaration, one line feed at the end.

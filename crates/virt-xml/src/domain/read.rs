@@ -4,32 +4,36 @@ use uuid::Uuid;
 
 use crate::domain::os::{FirmwareFeature, Loader, Nvram, Os};
 use crate::domain::{
-    Clock, Cpu, Domain, Topology, VMWARE_NAMESPACE, Vcpu, VmwareData, read_devices,
+    Clock, Cpu, Domain, Topology, VMWARE_NAMESPACE, Vcpu, VmwareData, read_devices, words,
 };
 use crate::element::{Element, Reader};
 use crate::error::{Error, ErrorKind};
 use crate::number::{CpuSet, size_kib, unsigned};
 use crate::uuids::parse_uuid;
 
-pub(super) fn domain(root: Element) -> Result<Domain, Error> {
-    let mut r = Reader::root(root);
+/// In the order in which libvirt 12.8 meets errors (measured, pair by pair).
+pub(super) fn domain(root: Element, strict: bool) -> Result<Domain, Error> {
+    let mut r = Reader::root(root, strict);
     if !r.is("domain") {
         return Err(r.error(ErrorKind::Element, "the document is no domain"));
     }
-    let Some(kind) = r.attr_string("type") else {
-        return Err(r.error(ErrorKind::Value, "the type is missing"));
-    };
-    let mut domain = Domain { kind, ..Domain::default() };
-    domain.name = r.take_text("name");
-    domain.uuid = uuid(&mut r, "uuid")?;
-    domain.hwuuid = uuid(&mut r, "hwuuid")?;
-    domain.genid = genid(&mut r)?;
-    domain.title = title(&mut r)?;
-    domain.description = r.take_text("description");
+    let mut domain = Domain { name: r.take_text("name"), ..Domain::default() };
     if domain.name.is_none() {
         return Err(r.error(ErrorKind::NoName, "the name is missing"));
     }
-    system_uuid(&mut r, &domain)?;
+    domain.uuid = uuid(&mut r, "uuid")?;
+    domain.hwuuid = uuid(&mut r, "hwuuid")?;
+    domain.genid = genid(&mut r)?;
+    domain.kind = hypervisor(&r)?;
+    let mut os = match r.take("os") {
+        Some(mut os) => {
+            domain.os = os_type(&mut os)?;
+            os
+        }
+        None => return Err(r.error(ErrorKind::Element, "the operating system is missing")),
+    };
+    domain.title = title(&mut r)?;
+    domain.description = r.take_text("description");
     memory(&mut r, &mut domain)?;
     domain.vcpu = vcpu(&mut r)?;
     if let Some(mut cputune) = r.take("cputune") {
@@ -39,20 +43,56 @@ pub(super) fn domain(root: Element) -> Result<Domain, Error> {
         };
         domain.cputune_other = cputune.rest();
     }
-    domain.os = os(&mut r)?;
     domain.cpu = cpu(&mut r)?;
+    if domain.vcpu.count == 0 {
+        return Err(r.error(ErrorKind::Value, "a domain has at least one CPU"));
+    }
+    domain.on_reboot = action(&mut r, "on_reboot", &words::ACTIONS)?;
+    domain.on_poweroff = action(&mut r, "on_poweroff", &words::ACTIONS)?;
+    domain.on_crash = action(&mut r, "on_crash", &words::CRASH_ACTIONS)?;
     domain.clock = r.take("clock").map(|clock| Clock {
         offset: clock.attr_string("offset").unwrap_or_else(|| "utc".to_owned()),
         other: clock.rest(),
     });
-    domain.on_poweroff = r.take_text("on_poweroff");
-    domain.on_reboot = r.take_text("on_reboot");
-    domain.on_crash = r.take_text("on_crash");
+    // Other systems boot in other ways.
+    if domain.os.kind == "hvm" || !strict {
+        boot(&mut os, &mut domain.os)?;
+    }
     if let Some(devices) = r.take("devices") {
         domain.devices = read_devices::devices(devices)?;
     }
+    domain.os.smbios_mode = match os.take("smbios") {
+        Some(smbios) => {
+            let mode = smbios.attr_string("mode");
+            let known = mode.as_deref().is_none_or(|m| words::SMBIOS_MODES.contains(&m));
+            if strict && !known {
+                return Err(smbios.error(ErrorKind::Unsupported, "the mode is not known"));
+            }
+            mode
+        }
+        None => None,
+    };
+    domain.os.other = os.rest();
+    system_uuid(&mut r, &domain)?;
     (domain.vmware, domain.other) = vmware(r.rest());
     Ok(domain)
+}
+
+fn hypervisor(r: &Reader) -> Result<String, Error> {
+    let Some(kind) = r.attr_string("type") else {
+        return Err(r.error(ErrorKind::Value, "the type is missing"));
+    };
+    if r.is_strict() && !words::HYPERVISORS.contains(&kind.as_str()) {
+        return Err(r.error(ErrorKind::Unsupported, format!("type '{kind}' is not known")));
+    }
+    Ok(kind)
+}
+
+fn action(r: &mut Reader, name: &str, known: &[&str]) -> Result<Option<String>, Error> {
+    match r.take(name) {
+        Some(action) => action.text_word(known),
+        None => Ok(None),
+    }
 }
 
 fn number(r: &Reader) -> Result<u64, Error> {
@@ -122,9 +162,6 @@ fn system_uuid(r: &mut Reader, domain: &Domain) -> Result<(), Error> {
 
 fn memory(r: &mut Reader, domain: &mut Domain) -> Result<(), Error> {
     domain.memory_kib = size(r, "memory")?.unwrap_or(0);
-    if domain.memory_kib == 0 {
-        return Err(r.error(ErrorKind::Element, "the memory size is missing"));
-    }
     domain.current_memory_kib = size(r, "currentMemory")?.filter(|&kib| kib != 0);
     if let Some(mut memtune) = r.take("memtune") {
         domain.min_guarantee_kib = size(&mut memtune, "min_guarantee")?.filter(|&kib| kib != 0);
@@ -149,14 +186,12 @@ fn vcpu(r: &mut Reader) -> Result<Vcpu, Error> {
     };
     let count = u32::try_from(count)
         .map_err(|_| element.error(ErrorKind::Element, format!("{count} CPUs are too many")))?;
-    if count == 0 {
-        return Err(element.error(ErrorKind::Value, "a domain has at least one CPU"));
-    }
     let current = element.number::<u32>("current")?;
-    if current.is_some_and(|current| current == 0 || current > count) {
-        return Err(element.error(ErrorKind::Value, "no such number of CPUs can be plugged in"));
+    if current.is_some_and(|current| current > count) {
+        let reason = format!("more CPUs are plugged in than the domain's {count}");
+        return Err(element.error(ErrorKind::Unsupported, reason));
     }
-    let placement = element.attr_string("placement");
+    let placement = element.word("placement", &words::PLACEMENTS)?;
     let cpuset = match element.attr("cpuset") {
         Some(text) if placement.as_deref() != Some("auto") => {
             let Some(set) = CpuSet::parse(text) else {
@@ -174,31 +209,37 @@ fn vcpu(r: &mut Reader) -> Result<Vcpu, Error> {
     Ok(Vcpu { count, current: current.filter(|&c| c != count), placement, cpuset })
 }
 
-fn os(r: &mut Reader) -> Result<Os, Error> {
-    let Some(mut r) = r.take("os") else {
-        return Err(r.error(ErrorKind::Element, "the type of the operating system is missing"));
+fn os_type(r: &mut Reader) -> Result<Os, Error> {
+    let mut os = Os::default();
+    let Some(element) = r.take("type").filter(|e| !e.text().is_empty()) else {
+        return Err(r.error(ErrorKind::Element, "the type is missing"));
     };
-    let firmware = r.attr_string("firmware");
-    if firmware.as_deref().is_some_and(|f| !matches!(f, "efi" | "bios")) {
-        return Err(r.attr_error("firmware", "neither efi nor bios"));
+    os.arch = element.attr_string("arch");
+    os.machine = element.attr_string("machine");
+    if let Some(arch) = os.arch.as_deref()
+        && element.is_strict()
+        && !words::ARCHITECTURES.contains(&arch)
+    {
+        let reason = format!("architecture '{arch}' is not known");
+        return Err(element.error(ErrorKind::Unsupported, reason));
     }
-    let mut os = Os { firmware, ..Os::default() };
-    match r.take("type") {
-        Some(element) if !element.text().is_empty() => {
-            os.kind = element.text();
-            os.arch = element.attr_string("arch");
-            os.machine = element.attr_string("machine");
-        }
-        _ => return Err(r.error(ErrorKind::Element, "the type is missing")),
-    }
+    os.kind = element.text_word(&words::OS_TYPES)?.unwrap_or_default();
+    Ok(os)
+}
+
+fn boot(r: &mut Reader, os: &mut Os) -> Result<(), Error> {
+    os.firmware = r.attr_string("firmware");
     if let Some(mut firmware) = r.take("firmware") {
         os.firmware_features = features(&mut firmware, os.firmware.is_some())?;
+    }
+    if os.firmware.as_deref().is_some_and(|f| !matches!(f, "efi" | "bios")) {
+        return Err(r.error(ErrorKind::Element, "the firmware is neither efi nor bios"));
     }
     os.loader = match r.take("loader") {
         Some(loader) => Some(Loader {
             readonly: loader.yes_no("readonly")?,
+            kind: loader.word("type", &words::LOADER_TYPES)?,
             secure: loader.yes_no("secure")?,
-            kind: loader.attr_string("type"),
             stateless: loader.yes_no("stateless")?,
             format: loader.attr_string("format"),
             path: Some(loader.text()).filter(|t| !t.is_empty()),
@@ -206,9 +247,14 @@ fn os(r: &mut Reader) -> Result<Os, Error> {
         None => None,
     };
     os.nvram = r.take("nvram").map(nvram);
-    os.smbios_mode = r.take("smbios").and_then(|smbios| smbios.attr_string("mode"));
-    os.other = r.rest();
-    Ok(os)
+    if r.is_strict()
+        && let Some(boot) = r.peek("boot")
+        && boot.attribute("dev").is_some_and(|dev| !words::BOOT_DEVICES.contains(&dev))
+    {
+        let reason = "the boot device is not known";
+        return Err(r.error(ErrorKind::Attribute, reason));
+    }
+    Ok(())
 }
 
 /// Features count only where the host is to choose the firmware.
@@ -221,15 +267,10 @@ fn features(r: &mut Reader, autoselect: bool) -> Result<Vec<FirmwareFeature>, Er
         let Some(enabled) = feature.yes_no("enabled")? else {
             return Err(feature.attr_error("enabled", "missing"));
         };
-        let Some(name) = feature.attr_string("name") else {
+        let Some(name) = feature.word("name", &words::FIRMWARE_FEATURES)? else {
             return Err(feature.attr_error("name", "missing"));
         };
         features.push(FirmwareFeature { enabled, name });
-    }
-    let is = |name: &str, enabled| features.iter().any(|f| f.name == name && f.enabled == enabled);
-    if is("secure-boot", false) && is("enrolled-keys", true) {
-        let reason = "enrolled keys make no sense without secure boot";
-        return Err(r.error(ErrorKind::Contradiction, reason));
     }
     Ok(features)
 }
@@ -257,6 +298,10 @@ fn nvram(mut r: Reader) -> Nvram {
 
 fn cpu(r: &mut Reader) -> Result<Option<Cpu>, Error> {
     let Some(mut r) = r.take("cpu") else { return Ok(None) };
+    let mode = r.attr_string("mode");
+    if r.is_strict() && mode.as_deref().is_some_and(|m| !words::CPU_MODES.contains(&m)) {
+        return Err(r.error(ErrorKind::CpuMode, "the mode is not known"));
+    }
     let topology = match r.take("topology") {
         Some(t) => {
             let positive = |name: &str, default: Option<u32>| match t.number::<u32>(name)? {
@@ -274,7 +319,7 @@ fn cpu(r: &mut Reader) -> Result<Option<Cpu>, Error> {
         }
         None => None,
     };
-    Ok(Some(Cpu { mode: r.attr_string("mode"), topology, other: r.rest() }))
+    Ok(Some(Cpu { mode, topology, other: r.rest() }))
 }
 
 fn vmware(elements: Vec<Element>) -> (VmwareData, Vec<Element>) {

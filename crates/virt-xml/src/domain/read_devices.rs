@@ -1,11 +1,11 @@
 //! Reading devices (`spec/vmx.md` 9.3).
 
-use crate::domain::Secret;
 use crate::domain::devices::{
     Address, CharDevice, CharSource, Controller, Devices, Disk, DiskSource, Driver, Filesystem,
     Graphics, Interface, InterfaceSource, Listen, Mac, PciAddress, Tpm, TpmBackend, Video,
     VideoModel,
 };
+use crate::domain::{Secret, words};
 use crate::element::Reader;
 use crate::error::{Error, ErrorKind};
 use crate::number::MacAddress;
@@ -24,38 +24,51 @@ pub(super) fn devices(mut r: Reader) -> Result<Devices, Error> {
         controllers: all(&mut r, "controller", controller)?,
         filesystems: all(&mut r, "filesystem", filesystem)?,
         interfaces: all(&mut r, "interface", interface)?,
-        serials: all(&mut r, "serial", char_device)?,
         parallels: all(&mut r, "parallel", char_device)?,
-        consoles: all(&mut r, "console", char_device)?,
-        tpms: all(&mut r, "tpm", tpm)?,
+        serials: all(&mut r, "serial", char_device)?,
+        consoles: all(&mut r, "console", console)?,
         graphics: all(&mut r, "graphics", graphics)?,
         videos: all(&mut r, "video", video)?,
+        tpms: {
+            let tpms = r.take_all("tpm");
+            if let Some(third) = tpms.get(2).filter(|tpm| tpm.is_strict()) {
+                return Err(third.error(ErrorKind::Element, "there may be two only"));
+            }
+            tpms.into_iter().map(tpm).collect::<Result<_, _>>()?
+        },
         other: r.rest(),
     })
 }
 
 fn disk(mut r: Reader) -> Result<Disk, Error> {
-    let source = r.take("source").map(|source| DiskSource {
-        file: source.attr_string("file"),
-        dev: source.attr_string("dev"),
-        startup_policy: source.attr_string("startupPolicy"),
-        other: source.rest(),
-    });
-    // Without a source libvirt forgets the type.
-    let kind = r.attr("type").filter(|_| source.is_some()).unwrap_or("file").to_owned();
-    let device = r.attr("device").unwrap_or("disk").to_owned();
+    let kind = r.word("type", &words::DISK_TYPES)?;
+    let device = r.word("device", &words::DISK_DEVICES)?.unwrap_or_else(|| "disk".to_owned());
     let target = r.take("target");
-    let name = target.as_ref().and_then(|t| t.attr("dev"));
-    let Some(name) = name.map(|n| n.strip_prefix("ioemu:").unwrap_or(n).to_owned()) else {
-        return Err(r.error(ErrorKind::NoTarget, "the target is missing"));
+    let (name, bus) = match &target {
+        Some(target) => (target.attr("dev"), target.word("bus", &words::DISK_BUSES)?),
+        None => (None, None),
     };
-    let bus = target.as_ref().and_then(|t| t.attr("bus"));
-    let bus = bus.unwrap_or_else(|| default_bus(&device, &name)).to_owned();
-    let driver = r.take("driver").map(|driver| Driver {
-        name: driver.attr_string("name"),
-        kind: driver.attr_string("type"),
-        cache: driver.attr_string("cache"),
-    });
+    let name = name.map(|n| n.strip_prefix("ioemu:").unwrap_or(n)).unwrap_or_default().to_owned();
+    let driver = match r.take("driver") {
+        Some(driver) => Some(Driver {
+            name: driver.attr_string("name"),
+            kind: driver.attr_string("type"),
+            cache: driver.word("cache", &words::CACHES)?,
+        }),
+        None => None,
+    };
+    let source = match r.take("source") {
+        Some(source) => Some(DiskSource {
+            file: source.attr_string("file"),
+            dev: source.attr_string("dev"),
+            startup_policy: source.word("startupPolicy", &words::STARTUP_POLICIES)?,
+            other: source.rest(),
+        }),
+        None => None,
+    };
+    // Without a source libvirt forgets the type.
+    let kind = kind.filter(|_| source.is_some()).unwrap_or_else(|| "file".to_owned());
+    let bus = bus.unwrap_or_else(|| default_bus(&device, &name).to_owned());
     let (readonly, shareable, transient) = (
         r.take("readonly").is_some(),
         r.take("shareable").is_some(),
@@ -136,56 +149,61 @@ fn c_number(text: &str) -> Option<i64> {
 }
 
 fn controller(mut r: Reader) -> Result<Controller, Error> {
-    let Some(kind) = r.attr_string("type") else {
-        return Err(r.attr_error("type", "missing"));
-    };
+    let kind = r.word("type", &words::CONTROLLER_TYPES)?.unwrap_or_else(|| "ide".to_owned());
     let index = r.number("index")?;
     let model = r.attr_string("model");
+    let known = model.as_deref().is_none_or(|m| words::SCSI_MODELS.contains(&m));
+    if r.is_strict() && kind == "scsi" && !known {
+        return Err(r.error(ErrorKind::Unsupported, "the model is not known"));
+    }
     let address = address(&mut r)?;
     Ok(Controller { kind, index, model, address, other: r.rest() })
 }
 
 fn filesystem(mut r: Reader) -> Result<Filesystem, Error> {
+    let kind = r.word("type", &words::FILESYSTEM_TYPES)?.unwrap_or_else(|| "mount".to_owned());
     let source = r.take("source");
-    let target_dir = r.take("target").and_then(|t| t.attr_string("dir"));
-    if source.is_none() {
+    let has_source = match (&source, kind.as_str()) {
+        (Some(source), "mount" | "bind") => source.attr("dir").is_some(),
+        (source, _) => source.is_some(),
+    };
+    if !has_source {
         return Err(r.error(ErrorKind::NoSource, "the source is missing"));
     }
-    if target_dir.is_none() {
-        return Err(r.error(ErrorKind::NoTarget, "the target is missing"));
-    }
     Ok(Filesystem {
-        kind: r.attr("type").unwrap_or("mount").to_owned(),
+        kind,
         access_mode: r.attr_string("accessmode"),
         source_dir: source.and_then(|s| s.attr_string("dir")),
-        target_dir,
+        target_dir: r.take("target").and_then(|t| t.attr_string("dir")),
         readonly: r.take("readonly").is_some(),
         other: r.rest(),
     })
 }
 
 fn interface(mut r: Reader) -> Result<Interface, Error> {
-    let kind = r.attr("type").unwrap_or("user").to_owned();
+    let kind = r.word("type", &words::INTERFACE_TYPES)?.unwrap_or_else(|| "user".to_owned());
     let mac = match r.take("mac") {
         Some(mac) => read_mac(&mac)?,
         None => None,
     };
     let source = match r.take("source") {
         Some(source) => Some(interface_source(source, &kind)?),
+        None if matches!(kind.as_str(), "bridge" | "vds" | "network") => {
+            return Err(r.error(ErrorKind::Element, "the source is missing"));
+        }
         None => None,
     };
-    if source.as_ref().is_none_or(|s| s.bridge.is_none()) && kind == "bridge" {
-        return Err(r.error(ErrorKind::Element, "the bridge is missing"));
-    }
-    if source.is_none() && kind == "vds" {
-        return Err(r.error(ErrorKind::Element, "the source is missing"));
+    let model = r.take("model").and_then(|m| m.attr_string("type"));
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if r.is_strict() && model.as_ref().is_some_and(|m| !m.bytes().all(legal)) {
+        return Err(r.error(ErrorKind::Characters, "the model has illegal characters"));
     }
     let address = address(&mut r)?;
     Ok(Interface {
         mac,
         source,
         target_dev: r.take("target").and_then(|t| t.attr_string("dev")),
-        model: r.take("model").and_then(|m| m.attr_string("type")),
+        model,
         link_state: r.take("link").and_then(|l| l.attr_string("state")),
         address,
         kind,
@@ -203,10 +221,7 @@ fn read_mac(r: &Reader) -> Result<Option<Mac>, Error> {
         let reason = format!("{address} is a multicast address");
         return Err(r.error(ErrorKind::Element, reason));
     }
-    let kind = r.attr_string("type");
-    if kind.as_deref().is_some_and(|k| !matches!(k, "generated" | "static")) {
-        return Err(r.attr_error("type", "neither generated nor static"));
-    }
+    let kind = r.word("type", &words::MAC_TYPES)?;
     Ok(Some(Mac { address, kind, check: r.yes_no("check")? }))
 }
 
@@ -218,13 +233,16 @@ fn interface_source(r: Reader, kind: &str) -> Result<InterfaceSource, Error> {
         mode: r.attr_string("mode"),
         ..InterfaceSource::default()
     };
+    if kind == "bridge" && source.bridge.is_none() {
+        return Err(r.attr_error("bridge", "missing"));
+    }
     if kind == "vds" {
         let Some(text) = r.attr("switchid") else {
             return Err(r.attr_error("switchid", "missing"));
         };
         source.switch_id = parse_uuid(text);
         if source.switch_id.is_none() {
-            return Err(r.error(ErrorKind::Value, format!("'{text}' is not a UUID")));
+            return Err(r.attr_error("switchid", format!("'{text}' is not a UUID")));
         }
         let number = |name: &str| match r.attr(name) {
             None => Ok(None),
@@ -240,33 +258,49 @@ fn interface_source(r: Reader, kind: &str) -> Result<InterfaceSource, Error> {
     Ok(source)
 }
 
-fn char_device(mut r: Reader) -> Result<CharDevice, Error> {
-    let mut sources = r.take_all("source").into_iter();
-    let source = sources.next().map(|source| CharSource {
-        path: source.attr_string("path"),
-        mode: source.attr_string("mode"),
-        host: source.attr_string("host"),
-        service: source.attr_string("service"),
-    });
-    if let Some(second) = sources.next() {
-        return Err(second.error(ErrorKind::Element, "there may be one only"));
+fn console(r: Reader) -> Result<CharDevice, Error> {
+    let path = r.error(ErrorKind::Unsupported, "the type of the target is not known");
+    let strict = r.is_strict();
+    let device = char_device(r)?;
+    let target = device.target_type.as_deref();
+    if strict && target.is_some_and(|t| !words::CONSOLE_TARGETS.contains(&t)) {
+        return Err(path);
     }
-    let protocol = r.take("protocol");
-    let known = ["raw", "telnet", "telnets", "tls"];
-    if let Some(protocol) = &protocol
-        && protocol.attr("type").is_some_and(|t| !known.contains(&t))
-    {
-        return Err(protocol.attr_error("type", "not a known protocol"));
+    Ok(device)
+}
+
+fn char_device(mut r: Reader) -> Result<CharDevice, Error> {
+    let kind = r.attr("type").unwrap_or("pty").to_owned();
+    if r.is_strict() && !words::CHAR_TYPES.contains(&kind.as_str()) {
+        return Err(r.error(ErrorKind::Unsupported, format!("type '{kind}' is not known")));
     }
     let target = r.take("target");
     let target_port = match &target {
         Some(target) => target.number("port")?,
         None => None,
     };
+    let mut sources = r.take_all("source").into_iter();
+    let source = match sources.next() {
+        Some(source) => Some(CharSource {
+            path: source.attr_string("path"),
+            mode: source.word("mode", &words::CHAR_MODES)?,
+            host: source.attr_string("host"),
+            service: source.attr_string("service"),
+        }),
+        None => None,
+    };
+    // Only datagrams go out to one place and come in from another.
+    if let Some(second) = sources.next().filter(|_| kind != "udp") {
+        return Err(second.error(ErrorKind::Element, "there may be one only"));
+    }
+    let protocol = match r.take("protocol") {
+        Some(protocol) => protocol.word("type", &words::CHAR_PROTOCOLS)?,
+        None => None,
+    };
     Ok(CharDevice {
-        kind: r.attr("type").unwrap_or("pty").to_owned(),
+        kind,
         source,
-        protocol: protocol.and_then(|p| p.attr_string("type")),
+        protocol,
         target_type: target.and_then(|t| t.attr_string("type")),
         target_port,
         other: r.rest(),
@@ -274,31 +308,25 @@ fn char_device(mut r: Reader) -> Result<CharDevice, Error> {
 }
 
 fn tpm(mut r: Reader) -> Result<Tpm, Error> {
-    let backend = r.take("backend").map(|backend| TpmBackend {
-        kind: backend.attr("type").unwrap_or_default().to_owned(),
-        version: backend.attr_string("version"),
-        other: backend.rest(),
-    });
-    Ok(Tpm { model: r.attr_string("model"), backend, other: r.rest() })
+    let model = r.word("model", &words::TPM_MODELS)?;
+    let backend = match r.take("backend") {
+        Some(backend) => Some(TpmBackend {
+            kind: backend.word("type", &words::TPM_BACKENDS)?.unwrap_or_default(),
+            version: backend.attr_string("version"),
+            other: backend.rest(),
+        }),
+        None => None,
+    };
+    Ok(Tpm { model, backend, other: r.rest() })
 }
 
 fn graphics(mut r: Reader) -> Result<Graphics, Error> {
-    let Some(kind) = r.attr_string("type") else {
+    let Some(kind) = r.word("type", &words::GRAPHICS_TYPES)? else {
         return Err(r.attr_error("type", "missing"));
-    };
-    let port = match r.attr("port") {
-        None => None,
-        Some(text) => match text.parse::<i32>() {
-            Ok(port) => Some(port),
-            Err(_) => {
-                let reason = format!("port '{text}' is no number");
-                return Err(r.error(ErrorKind::Value, reason));
-            }
-        },
     };
     let mut listens = Vec::new();
     for listen in r.take_all("listen") {
-        let Some(kind) = listen.attr_string("type") else {
+        let Some(kind) = listen.word("type", &words::LISTEN_TYPES)? else {
             return Err(listen.attr_error("type", "missing"));
         };
         listens.push(Listen {
@@ -318,7 +346,7 @@ fn graphics(mut r: Reader) -> Result<Graphics, Error> {
     }
     Ok(Graphics {
         kind,
-        port,
+        port: r.number("port")?,
         // Any other word than yes and no is ignored.
         autoport: r.attr("autoport").and_then(|word| match word {
             "yes" => Some(true),
@@ -337,10 +365,10 @@ fn graphics(mut r: Reader) -> Result<Graphics, Error> {
 fn video(mut r: Reader) -> Result<Video, Error> {
     let model = match r.take("model") {
         Some(model) => Some(VideoModel {
-            kind: model.attr_string("type"),
+            kind: model.word("type", &words::VIDEO_TYPES)?,
             vram_kib: model.number("vram")?,
             heads: model.number("heads")?,
-            primary: model.yes_no("primary")? == Some(true),
+            primary: model.attr("primary") == Some("yes"),
             other: model.rest(),
         }),
         None => None,

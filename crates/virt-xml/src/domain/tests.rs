@@ -158,29 +158,31 @@ fn defaults_are_filled_in() {
 #[test]
 fn errors_name_the_element() {
     let domain = |inner: &str| format!("<domain type='vmware'>{inner}</domain>");
+    let os = "<name>a</name><os><type>hvm</type></os>";
     let rest = "<name>a</name><memory>1</memory><os><type>hvm</type></os>";
     let table: Vec<(String, ErrorKind, &str)> = vec![
         ("<domain".into(), ErrorKind::NotWellFormed, "/"),
         ("<!DOCTYPE a><domain/>".into(), ErrorKind::NotWellFormed, "/"),
         (format!("{}{}", "<a>".repeat(5000), "</a>".repeat(5000)), ErrorKind::NotWellFormed, "/"),
         ("<network/>".into(), ErrorKind::Element, "/network"),
-        ("<domain/>".into(), ErrorKind::Value, "/domain"),
-        (domain(""), ErrorKind::NoName, "/domain"),
+        ("<domain/>".into(), ErrorKind::NoName, "/domain"),
+        ("<domain><name>a</name></domain>".into(), ErrorKind::Value, "/domain"),
         (domain("<name>a</name><uuid>x</uuid>"), ErrorKind::Value, "/domain/uuid"),
-        (domain("<name>a</name><memory>2 </memory>"), ErrorKind::Element, "/domain/memory"),
+        (domain(&format!("{os}<memory>2 </memory>")), ErrorKind::Attribute, "/domain/memory"),
         (
-            domain("<name>a</name><memory unit='x'>2</memory>"),
+            domain(&format!("{os}<memory unit='x'>2</memory>")),
             ErrorKind::Argument,
             "/domain/memory",
         ),
         (domain("<name>a</name>"), ErrorKind::Element, "/domain"),
-        (domain(&format!("{rest}<vcpu>0</vcpu>")), ErrorKind::Value, "/domain/vcpu"),
+        (domain(os), ErrorKind::Element, "/domain/memory"),
+        (domain(&format!("{rest}<vcpu>0</vcpu>")), ErrorKind::Value, "/domain"),
         (
             domain(&format!("{rest}<vcpu cpuset='^0'>1</vcpu>")),
             ErrorKind::Unsupported,
             "/domain/vcpu",
         ),
-        (with_devices("<disk/>"), ErrorKind::NoTarget, "/domain/devices/disk"),
+        (with_devices("<disk/>"), ErrorKind::NoTarget, "/domain/devices/disk[1]"),
         (
             with_devices("<interface type='null'/><interface type='vds'><source/></interface>"),
             ErrorKind::Attribute,

@@ -10,7 +10,7 @@ use crate::target;
 
 const HOST_CDROM: &str = "/vmfs/devices/cdrom/";
 /// libvirt's words for SCSI controller models, which a legacy driver name may be.
-pub(super) const SCSI_MODELS: [&str; 13] = [
+const SCSI_MODELS: [&str; 13] = [
     "auto",
     "buslogic",
     "lsilogic",
@@ -73,6 +73,16 @@ pub(super) fn write(w: &mut Writer<'_>, devices: &Devices) -> Result<bool, Error
     for (i, (disk, key)) in devices.disks.iter().zip(keys).enumerate() {
         // In default mode a disk that has no place in a VMX file has been warned of.
         let Some(key) = key else { continue };
+        let prefix = match disk.bus.as_deref() {
+            Some("ide") => "hd",
+            Some("fdc") => "fd",
+            Some("nvme") => "nvme",
+            _ => "sd",
+        };
+        if !disk.target.starts_with(prefix) {
+            let reason = format!("target '{}' is not on its bus", disk.target);
+            w.bend(Error::internal(location(i), reason), "the bus counts")?;
+        }
         if disk.device == "floppy" {
             floppy(w, &location(i), disk, &key)?;
             for (n, present) in floppies.iter_mut().enumerate() {
@@ -101,22 +111,16 @@ fn key(w: &mut Writer<'_>, at: &str, disk: &Disk) -> Result<Option<String>, Erro
         };
         return w.bend(error, "left out").map(|()| None);
     };
-    let prefix = match bus {
-        "scsi" | "sata" => "sd",
-        "ide" => "hd",
-        "fdc" => "fd",
-        "nvme" if !w.exact() => "",
-        _ => {
-            let error = Error::unsupported(at, format!("disks on bus '{bus}' cannot be written"));
-            return w.bend(error, "left out").map(|()| None);
-        }
-    };
+    if !matches!(bus, "scsi" | "sata" | "ide" | "fdc") && (bus != "nvme" || w.exact()) {
+        let error = Error::unsupported(at, format!("disks on bus '{bus}' cannot be written"));
+        return w.bend(error, "left out").map(|()| None);
+    }
     if bus == "sata" && w.exact() {
         return Err(Error::unsupported(at, "disks on bus 'sata' cannot be written"));
     }
     let address = (controller, bus_number, unit);
     if !matches!(bus, "sata" | "nvme") {
-        let named = target::index(&disk.target).filter(|(p, _)| *p == prefix);
+        let named = target::index(&disk.target);
         if named.map(|(_, index)| by_name(bus, index)) != Some(address) {
             let reason = format!(
                 "address {controller}:{bus_number}:{unit} is not that of target '{}'",

@@ -12,7 +12,7 @@ use virt_xml::domain::{Domain, Graphics};
 use virt_xml::{CpuSet, Uuid};
 
 use crate::context::Context;
-use crate::error::{Code, Error, Warning};
+use crate::error::{Error, Warning};
 pub use normal::needs_scsi_models;
 use writer::Writer;
 
@@ -28,6 +28,15 @@ pub struct VmxConversion {
     pub document: Document,
     /// What was bent on the way; none in exact mode.
     pub warnings: Vec<Warning>,
+}
+
+/// Reads a domain document for [`to_vmx`]: in exact mode as strictly as libvirt does.
+///
+/// # Errors
+/// The text is no domain document, or has a value that libvirt refuses as well.
+pub fn parse_domain(text: &str, context: &Context) -> Result<Domain, Error> {
+    let domain = if context.exact() { Domain::parse_strict(text) } else { Domain::parse(text) };
+    Ok(domain?)
 }
 
 /// Converts a domain to a VMX file (`virVMXFormatConfig` and the checks before it).
@@ -226,9 +235,15 @@ fn vnc(w: &mut Writer<'_>, number: usize, graphics: &Graphics) -> Result<(), Err
         return Ok(());
     }
     w.line("RemoteDisplay.vnc.enabled", true);
-    let port = graphics.port.filter(|&p| p != 0 && p != -1);
-    if let Some(port) = port.filter(|_| graphics.autoport != Some(true)) {
-        w.line("RemoteDisplay.vnc.port", port);
+    let auto = match graphics.autoport {
+        Some(auto) => auto,
+        None => matches!(graphics.port, None | Some(0 | -1)),
+    };
+    match graphics.port.unwrap_or(0) {
+        _ if auto => {}
+        // Fixed, but no port: libvirt writes one that VMware cannot use.
+        0 | -1 if !w.exact() => w.warn(at, "a port that is fixed but not given is left out"),
+        port => w.line("RemoteDisplay.vnc.port", port),
     }
     let address = match graphics.listens.first() {
         Some(listen) => listen.address.as_ref().filter(|_| listen.kind == "address"),
@@ -361,9 +376,4 @@ fn trailer(w: &mut Writer<'_>, scsi: bool) {
         }
     }
     w.line("vmci0.present", true);
-}
-
-/// An error of libvirt's for something it knows and a VMX file cannot say.
-fn invalid(location: impl Into<String>, reason: impl std::fmt::Display) -> Error {
-    Error::new(Code::InvalidArg, location, reason)
 }
