@@ -30,6 +30,7 @@
 //! talks to a host or knows an inventory; rules and vectors are in `connection.md`, sections 12 to 14.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::disallowed_methods)]
 
 pub mod base64;
 pub mod datastore_item;

@@ -12,6 +12,9 @@
 //! | `session`, `context` | who asks, and what they can see |
 //! | `methods` | the table of methods |
 
+// Pure, though the crate is not: no clock, no file, no environment.
+#![warn(clippy::disallowed_methods)]
+
 mod collector;
 mod context;
 mod datastore;
