@@ -171,6 +171,7 @@ fn long_files_are_remarked_upon_and_generated_ones_refused() {
 #[test]
 fn crate_roots_carry_their_attributes() {
     let forbid = "//! A.\n#![forbid(unsafe_code)]\n";
+    let bare = "//! A.\n#![forbid(unsafe_code)]\n#![warn(clippy::disallowed_methods)]\n";
     let both = "//! A.\n#![forbid(unsafe_code)]\n#![cfg_attr(not(test), warn(clippy::disallowed_methods))]\n";
     let table = [
         ("//! A.\n", false, 1),
