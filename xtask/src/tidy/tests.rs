@@ -179,6 +179,7 @@ fn crate_roots_carry_their_attributes() {
         (forbid, false, 0),
         (forbid, true, 1),
         (both, true, 0),
+        (bare, true, 0),
     ];
     for (text, pure, breaches) in table {
         let mut found = Findings::default();
