@@ -216,6 +216,11 @@ impl Reader {
         self.element.attribute(name).filter(|v| !v.is_empty())
     }
 
+    /// The value of an attribute, empty or not.
+    pub(crate) fn attr_or_empty(&self, name: &str) -> Option<&str> {
+        self.element.attribute(name)
+    }
+
     pub(crate) fn attr_string(&self, name: &str) -> Option<String> {
         self.attr(name).map(str::to_owned)
     }

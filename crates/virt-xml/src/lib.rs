@@ -33,6 +33,7 @@ mod writer;
 
 pub mod capabilities;
 pub mod domain;
+pub mod snapshot;
 
 pub use domain::{Domain, FormatOptions};
 pub use element::{Element, Node};

@@ -15,7 +15,7 @@ use crate::uuids::parse_uuid;
 pub(super) fn domain(root: Element, strict: bool) -> Result<Domain, Error> {
     let mut r = Reader::root(root, strict);
     if !r.is("domain") {
-        return Err(r.error(ErrorKind::Element, "the document is no domain"));
+        return Err(r.error(ErrorKind::Attribute, "the document is no domain"));
     }
     let mut domain = Domain { name: r.take_text("name"), ..Domain::default() };
     if domain.name.is_none() {
@@ -49,7 +49,7 @@ pub(super) fn domain(root: Element, strict: bool) -> Result<Domain, Error> {
     }
     domain.on_reboot = action(&mut r, "on_reboot", &words::ACTIONS)?;
     domain.on_poweroff = action(&mut r, "on_poweroff", &words::ACTIONS)?;
-    domain.on_crash = action(&mut r, "on_crash", &words::CRASH_ACTIONS)?;
+    domain.on_crash = action(&mut r, "on_crash", &words::ACTIONS)?;
     domain.clock = r.take("clock").map(|clock| Clock {
         offset: clock.attr_string("offset").unwrap_or_else(|| "utc".to_owned()),
         other: clock.rest(),
@@ -171,7 +171,7 @@ fn memory(r: &mut Reader, domain: &mut Domain) -> Result<(), Error> {
 }
 
 fn size(r: &mut Reader, name: &str) -> Result<Option<u64>, Error> {
-    let Some(element) = r.take(name) else { return Ok(None) };
+    let Some(element) = r.take(name).filter(|e| !e.text().is_empty()) else { return Ok(None) };
     match size_kib(&element.text(), element.attr("unit")) {
         Ok(kib) => Ok(Some(kib)),
         Err((kind, reason)) => Err(element.error(kind, reason)),
@@ -180,32 +180,30 @@ fn size(r: &mut Reader, name: &str) -> Result<Option<u64>, Error> {
 
 fn vcpu(r: &mut Reader) -> Result<Vcpu, Error> {
     let Some(element) = r.take("vcpu") else { return Ok(Vcpu::default()) };
-    let count = match element.text().as_str() {
-        "" => 1,
-        _ => number(&element)?,
-    };
+    let placement = element.word("placement", &words::PLACEMENTS)?;
+    let count = number(&element)?;
     let count = u32::try_from(count)
         .map_err(|_| element.error(ErrorKind::Element, format!("{count} CPUs are too many")))?;
     let current = element.number::<u32>("current")?;
+    // An empty one is there all the same.
+    let cpuset = match element.attr_or_empty("cpuset") {
+        Some(text) if placement.as_deref() != Some("auto") => {
+            let set = CpuSet::parse(text);
+            if set.is_none() {
+                let reason = format!("'{text}' is not a set of CPUs");
+                return Err(element.error(ErrorKind::Argument, reason));
+            }
+            set
+        }
+        _ => None,
+    };
+    if cpuset.as_ref().is_some_and(|set| set.0.is_empty()) {
+        return Err(element.error(ErrorKind::Unsupported, "the CPU set is empty"));
+    }
     if current.is_some_and(|current| current > count) {
         let reason = format!("more CPUs are plugged in than the domain's {count}");
         return Err(element.error(ErrorKind::Unsupported, reason));
     }
-    let placement = element.word("placement", &words::PLACEMENTS)?;
-    let cpuset = match element.attr("cpuset") {
-        Some(text) if placement.as_deref() != Some("auto") => {
-            let Some(set) = CpuSet::parse(text) else {
-                let reason = format!("'{text}' is not a set of CPUs");
-                return Err(element.error(ErrorKind::Argument, reason));
-            };
-            if set.0.is_empty() {
-                let reason = format!("the CPU set '{text}' is empty");
-                return Err(element.error(ErrorKind::Unsupported, reason));
-            }
-            Some(set)
-        }
-        _ => None,
-    };
     Ok(Vcpu { count, current: current.filter(|&c| c != count), placement, cpuset })
 }
 

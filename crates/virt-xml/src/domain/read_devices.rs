@@ -163,10 +163,15 @@ fn controller(mut r: Reader) -> Result<Controller, Error> {
 fn filesystem(mut r: Reader) -> Result<Filesystem, Error> {
     let kind = r.word("type", &words::FILESYSTEM_TYPES)?.unwrap_or_else(|| "mount".to_owned());
     let source = r.take("source");
-    let has_source = match (&source, kind.as_str()) {
-        (Some(source), "mount" | "bind") => source.attr("dir").is_some(),
-        (source, _) => source.is_some(),
+    let attribute = match kind.as_str() {
+        "block" => "dev",
+        "file" => "file",
+        "template" => "name",
+        "ram" => "usage",
+        "volume" => "pool",
+        _ => "dir",
     };
+    let has_source = source.as_ref().is_some_and(|s| s.attr(attribute).is_some());
     if !has_source {
         return Err(r.error(ErrorKind::NoSource, "the source is missing"));
     }
@@ -182,15 +187,17 @@ fn filesystem(mut r: Reader) -> Result<Filesystem, Error> {
 
 fn interface(mut r: Reader) -> Result<Interface, Error> {
     let kind = r.word("type", &words::INTERFACE_TYPES)?.unwrap_or_else(|| "user".to_owned());
-    let mac = match r.take("mac") {
-        Some(mac) => read_mac(&mac)?,
-        None => None,
-    };
+    let needs_source = matches!(kind.as_str(), "bridge" | "vds" | "network")
+        || r.is_strict() && matches!(kind.as_str(), "internal" | "direct" | "hostdev" | "vdpa");
     let source = match r.take("source") {
         Some(source) => Some(interface_source(source, &kind)?),
-        None if matches!(kind.as_str(), "bridge" | "vds" | "network") => {
+        None if needs_source => {
             return Err(r.error(ErrorKind::Element, "the source is missing"));
         }
+        None => None,
+    };
+    let mac = match r.take("mac") {
+        Some(mac) => read_mac(&mac)?,
         None => None,
     };
     let model = r.take("model").and_then(|m| m.attr_string("type"));

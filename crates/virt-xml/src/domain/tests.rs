@@ -164,7 +164,7 @@ fn errors_name_the_element() {
         ("<domain".into(), ErrorKind::NotWellFormed, "/"),
         ("<!DOCTYPE a><domain/>".into(), ErrorKind::NotWellFormed, "/"),
         (format!("{}{}", "<a>".repeat(5000), "</a>".repeat(5000)), ErrorKind::NotWellFormed, "/"),
-        ("<network/>".into(), ErrorKind::Element, "/network"),
+        ("<network/>".into(), ErrorKind::Attribute, "/network"),
         ("<domain/>".into(), ErrorKind::NoName, "/domain"),
         ("<domain><name>a</name></domain>".into(), ErrorKind::Value, "/domain"),
         (domain("<name>a</name><uuid>x</uuid>"), ErrorKind::Value, "/domain/uuid"),

@@ -63,8 +63,7 @@ pub(super) const ARCHITECTURES: [&str; 40] = [
 ];
 pub(super) const PLACEMENTS: [&str; 2] = ["static", "auto"];
 pub(super) const CPU_MODES: [&str; 4] = ["custom", "host-model", "host-passthrough", "maximum"];
-pub(super) const ACTIONS: [&str; 4] = ["destroy", "restart", "rename-restart", "preserve"];
-pub(super) const CRASH_ACTIONS: [&str; 6] =
+pub(super) const ACTIONS: [&str; 6] =
     ["destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart"];
 pub(super) const FIRMWARE_FEATURES: [&str; 2] = ["enrolled-keys", "secure-boot"];
 pub(super) const LOADER_TYPES: [&str; 3] = ["rom", "pflash", "none"];

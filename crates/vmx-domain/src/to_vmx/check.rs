@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use virt_xml::domain::{Address, CharDevice, Disk, Domain, Video};
 
-use super::normal::by_name;
+use super::normal::{by_name, regrouped};
 use crate::context::Context;
 use crate::error::{Code, Error, ErrorDomain};
 use crate::target;
@@ -48,8 +48,11 @@ fn at(device: &str, index: usize) -> String {
 pub(super) fn domain(domain: &Domain, context: &Context) -> Result<(), Error> {
     guest(domain, context)?;
     if context.exact() {
-        additions(domain)?;
-        validity(domain)?;
+        // libvirt has sorted the disks by then.
+        let mut sorted = domain.clone();
+        sorted.devices.disks = regrouped(sorted.devices.disks);
+        additions(&sorted)?;
+        validity(&sorted)?;
     }
     Ok(())
 }
@@ -102,9 +105,11 @@ fn additions(domain: &Domain) -> Result<(), Error> {
         return Err(fails(Code::XmlError, "/domain/memory", "the size is missing"));
     }
     for (i, controller) in devices.controllers.iter().enumerate() {
-        let twin = devices.controllers[..i]
-            .iter()
-            .any(|c| c.kind == controller.kind && c.index.is_some() && c.index == controller.index);
+        let twin = devices.controllers[..i].iter().any(|c| {
+            // USB controllers have companions of the same index.
+            let numbered = c.index.is_some() && c.kind != "usb";
+            numbered && c.kind == controller.kind && c.index == controller.index
+        });
         if twin {
             let reason = "there is one of that type and index";
             return Err(fails(Code::XmlError, at("controller", i), reason));
@@ -241,7 +246,8 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
     if disk.device == "disk" && matches!(disk.kind.as_str(), "file" | "block") && empty {
         return Err(fails(Code::NoSource, at, "a hard disk needs a source"));
     }
-    if disk.device == "lun" && disk.kind != "block" {
+    // A volume may turn out to be a block device.
+    if disk.device == "lun" && !matches!(disk.kind.as_str(), "block" | "volume") {
         return Err(fails(Code::ConfigUnsupported, at, "a lun must be a block device"));
     }
     if hard && policy == Some("requisite") {

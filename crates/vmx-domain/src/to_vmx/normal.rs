@@ -83,7 +83,7 @@ pub(super) fn is_detectable(disk: &Disk) -> bool {
 }
 
 /// Disks of one bus together, in order of their names.
-fn regrouped(disks: Vec<Disk>) -> Vec<Disk> {
+pub(super) fn regrouped(disks: Vec<Disk>) -> Vec<Disk> {
     let mut groups: Vec<(Option<String>, Vec<Disk>)> = Vec::new();
     for disk in disks {
         match groups.iter_mut().find(|(bus, _)| *bus == disk.bus) {
@@ -145,11 +145,15 @@ fn controllers(devices: &mut Devices) -> Result<(), Error> {
     }
     for (i, controller) in list.iter().enumerate() {
         let twin = |c: &Controller| c.kind == controller.kind && c.index == controller.index;
-        if list[..i].iter().any(twin) {
+        // USB controllers have companions of the same index.
+        if controller.kind != "usb" && list[..i].iter().any(twin) {
             let at = format!("/domain/devices/controller[{}]", i + 1);
             let error = Error::new(Code::XmlError, at, "there is one of that type and index");
             return Err(error.in_domain(ErrorDomain::Domain));
         }
+    }
+    for controller in std::mem::take(list) {
+        insert(list, controller);
     }
     for bus in DRIVE_BUSES {
         let used = devices.disks.iter().filter(|d| d.bus.as_deref() == Some(bus));
@@ -167,13 +171,21 @@ fn controllers(devices: &mut Devices) -> Result<(), Error> {
                     index: Some(index),
                     ..Controller::default()
                 };
-                let before = |c: &Controller| c.kind == bus && c.index < Some(index);
-                let at = list.iter().rposition(before).map_or(list.len(), |i| i + 1);
-                list.insert(at, new);
+                insert(list, new);
             }
         }
     }
     Ok(())
+}
+
+/// Adds a controller to those of its type, by number.
+fn insert(list: &mut Vec<Controller>, new: Controller) {
+    let same = |c: &Controller| c.kind == new.kind;
+    let at = match list.iter().position(|c| same(c) && c.index > new.index) {
+        Some(higher) => higher,
+        None => list.iter().rposition(same).map_or(list.len(), |i| i + 1),
+    };
+    list.insert(at, new);
 }
 
 /// Numbers the ports, and makes of the consoles what libvirt makes of them.
