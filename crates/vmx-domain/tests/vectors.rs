@@ -2,6 +2,8 @@
 //!
 //! The vectors and how they were made: `testdata/vmx/crafted/README.md`.
 
+#![allow(clippy::disallowed_methods, reason = "a test reads its vectors; the crate reads no files")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -37,7 +37,4 @@ pub use document::{Document, Entry};
 pub use edit::EditError;
 pub use group::Group;
 pub use problem::{Problem, ProblemKind};
-pub use value::{
-    ValueError, escape_pipes, escape_separators, parse_bool, parse_integer, unescape_percents,
-    unescape_pipes,
-};
+pub use value::{ValueError, parse_bool, parse_integer};

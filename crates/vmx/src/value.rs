@@ -1,4 +1,4 @@
-//! Typed values and the escapes inside values (`spec/vmx.md` 1.5, 1.6).
+//! Typed values (`spec/vmx.md` 1.5, 1.6).
 
 /// A value does not have the form its reader asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,66 +34,11 @@ pub fn parse_integer(value: &str) -> Option<i64> {
     digits.parse().ok()
 }
 
-/// Pipe escapes for a value: `|` becomes `|7c`, `"` becomes `|22`.
-pub fn escape_pipes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '|' => out.push_str("|7c"),
-            '"' => out.push_str("|22"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Percent escapes for a display name: `%`, `/` and `\`.
-pub fn escape_separators(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '%' => out.push_str("%25"),
-            '/' => out.push_str("%2f"),
-            '\\' => out.push_str("%5c"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Undoes pipe escapes of any byte. `None` if a `|` is not followed by two hexadecimal digits. The
-/// text ends at an escaped NUL; bytes that are no UTF-8 become U+FFFD.
-pub fn unescape_pipes(text: &str) -> Option<String> {
-    unescape(text, b'|')
-}
-
-/// Undoes percent escapes of any byte, under the same rules as [`unescape_pipes`].
-pub fn unescape_percents(text: &str) -> Option<String> {
-    unescape(text, b'%')
-}
-
-fn unescape(text: &str, mark: u8) -> Option<String> {
-    if !text.as_bytes().contains(&mark) {
-        return Some(text.to_owned());
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != mark {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
-        let (high, low) = (digit()?, digit()?);
-        out.push(u8::try_from(high * 16 + low).expect("two hexadecimal digits fit a byte"));
-    }
-    if let Some(nul) = out.iter().position(|&b| b == 0) {
-        out.truncate(nul);
-    }
-    Some(match String::from_utf8(out) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+/// Undoes pipe escapes of any byte. `None` if a `|` is not followed by two hexadecimal digits; bytes that
+/// are no UTF-8 become U+FFFD.
+pub(crate) fn unescape_pipes(text: &str) -> Option<String> {
+    let bytes = esx_escape::pipe::unescape_bytes(text.as_bytes()).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -147,9 +92,5 @@ mod tests {
         for (text, expect) in table {
             assert_eq!(unescape_pipes(text).as_deref(), expect, "{text:?}");
         }
-        assert_eq!(unescape_percents("%7c41").as_deref(), Some("|41"));
-        assert_eq!(unescape_percents("100%"), None);
-        assert_eq!(escape_separators("50%/a\\b"), "50%25%2fa%5cb");
-        assert_eq!(escape_pipes("a|\"b"), "a|7c|22b");
     }
 }

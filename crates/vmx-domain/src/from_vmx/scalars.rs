@@ -1,5 +1,7 @@
 //! Keys that stand alone (`spec/vmx.md` 4, `spec/libvirt-12-deltas.md` 2 and 7).
 
+use std::borrow::Cow;
+
 use virt_xml::domain::{Cpu, Domain, FirmwareFeature, Topology};
 use virt_xml::{CpuSet, Uuid, parse_uuid};
 
@@ -49,9 +51,10 @@ pub(super) fn identity(r: &mut Reader<'_>, domain: &mut Domain) -> Result<(), Er
     domain.uuid = Some(shown);
     domain.hwuuid = Some(bios).filter(usable);
     domain.name = match r.get("displayName") {
-        Some(name) => Some(unescape(r, "displayName", name, |name| {
-            esx_vmx::unescape_pipes(&esx_vmx::unescape_percents(name)?)
-        })?),
+        Some(name) => {
+            let bytes = esx_escape::percent_pipe::unescape_bytes(name.as_bytes());
+            Some(unescaped(r, "displayName", name, bytes)?)
+        }
         None => None,
     };
     let high = r.integer("vm.genid", 0)?;
@@ -61,7 +64,10 @@ pub(super) fn identity(r: &mut Reader<'_>, domain: &mut Domain) -> Result<(), Er
         domain.genid = Some(Uuid::from_u64_pair(high as u64, low as u64));
     }
     domain.description = match r.get("annotation") {
-        Some(text) => Some(unescape(r, "annotation", text, esx_vmx::unescape_pipes)?),
+        Some(text) => {
+            let bytes = esx_escape::pipe::unescape_bytes(text.as_bytes());
+            Some(unescaped(r, "annotation", text, bytes)?)
+        }
         None => None,
     };
     Ok(())
@@ -78,17 +84,17 @@ fn uuid(r: &mut Reader<'_>, key: &str) -> Result<Uuid, Error> {
     }
 }
 
-fn unescape(
+/// The text without escapes; bytes that are no UTF-8 become U+FFFD.
+fn unescaped(
     r: &mut Reader<'_>,
     key: &str,
     text: &str,
-    undo: impl Fn(&str) -> Option<String>,
+    bytes: Result<Cow<'_, [u8]>, esx_escape::UnescapeError>,
 ) -> Result<String, Error> {
-    match undo(text) {
-        Some(text) => Ok(text),
-        None => {
-            let reason = "an escape is not followed by two hexadecimal digits";
-            r.bend(Error::internal(key, reason), "the text is kept as it is")?;
+    match bytes {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) => {
+            r.bend(Error::internal(key, error), "the text is kept as it is")?;
             Ok(text.to_owned())
         }
     }

@@ -140,8 +140,7 @@ fn identity(w: &mut Writer<'_>, domain: &Domain) -> Result<(), Error> {
     }
     // libvirt does not read a domain without a name.
     let name = domain.name.as_deref().unwrap_or_default();
-    let name = esx_vmx::escape_separators(&esx_vmx::escape_pipes(name));
-    w.line("displayName", name);
+    w.line("displayName", esx_escape::percent_pipe::escape(name));
     if let Some(genid) = domain.genid.filter(|g| !w.exact() && !g.is_nil()) {
         let (high, low) = genid.as_u64_pair();
         // Two's complement, both of them.
@@ -150,7 +149,7 @@ fn identity(w: &mut Writer<'_>, domain: &Domain) -> Result<(), Error> {
         w.warn("/domain/genid", "written, which libvirt does not");
     }
     if let Some(description) = &domain.description {
-        w.line("annotation", esx_vmx::escape_pipes(description));
+        w.line("annotation", esx_escape::pipe::escape(description));
     }
     Ok(())
 }
