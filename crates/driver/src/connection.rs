@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use esx_vi_api::MoRef;
-use esx_vi_api::methods::{CurrentTime, FindByIp};
+use esx_vi_api::methods::{CurrentTime, FindByIp, FindByUuid};
 use esx_vi_client::{Client, Endpoint, Retrieval, Scheme};
 use esx_vmx_domain::ProductLine;
 use tokio::sync::OnceCell;
@@ -350,6 +350,28 @@ impl Session {
     pub(crate) fn remembered(&self, domain: &Domain) -> Option<MoRef> {
         let key = (domain.uuid, domain.name.clone());
         self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    /// The machine of a handle as the connection's vCenter knows it; `None` without a vCenter.
+    pub(crate) async fn vcenter_machine(&self, domain: &Domain) -> Result<Option<(Client, MoRef)>> {
+        let Some(VCenter { client }) = &self.vcenter else { return Ok(None) };
+        let failed = |e| vi_error("cannot look up the domain in the vCenter", e);
+        let index =
+            client.service("searchIndex", &client.content().search_index).map_err(failed)?;
+        let call = FindByUuid {
+            datacenter: None,
+            uuid: domain.uuid.to_string(),
+            vm_search: true,
+            instance_uuid: (!self.uri.legacy_uuid()).then_some(true),
+        };
+        let found = client.call(index, &call).await.map_err(failed)?;
+        let machine = found.ok_or_else(|| {
+            Error::no_domain(format!(
+                "the vCenter does not know the domain {:?} ({})",
+                domain.name, domain.uuid
+            ))
+        })?;
+        Ok(Some((client.clone(), machine)))
     }
 
     pub(crate) async fn auto_start_manager(&self) -> Result<Option<MoRef>> {

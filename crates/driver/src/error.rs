@@ -1,5 +1,6 @@
 //! The only place where our errors become libvirt's codes.
 
+use esx_task::Reason;
 use esx_vi_api::{DecodeError, schema};
 use esx_vi_client::{Error as ViError, Fault, TransportError};
 use virt_api::{Error, ErrorCode, ErrorDomain};
@@ -10,7 +11,16 @@ use virt_api::{Error, ErrorCode, ErrorDomain};
 /// that spec `domain.md` 19 no. 50 asks for.
 pub(crate) fn vi_error(what: &str, error: ViError) -> Error {
     let code = match &error {
-        ViError::Fault { fault, .. } => fault_code(fault),
+        ViError::Fault { fault, .. } | ViError::TaskFailed { fault, .. } => fault_code(fault),
+        ViError::Refused { .. } => ErrorCode::OperationInvalid,
+        ViError::TaskGivenUp { reason, .. } => match reason {
+            Reason::TimedOut => ErrorCode::OperationTimeout,
+            Reason::Caller => ErrorCode::OperationAborted,
+            Reason::Question(_) | Reason::AnswerRefused(_) | Reason::TooManyQuestions => {
+                ErrorCode::OperationFailed
+            }
+        },
+        ViError::TaskVanished { .. } => ErrorCode::OperationFailed,
         ViError::Decode { .. } => ErrorCode::InternalError,
         ViError::NotVi { .. } => ErrorCode::NoConnect,
         ViError::TooOld { .. } | ViError::NoService(_) => ErrorCode::OperationUnsupported,

@@ -3,12 +3,16 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainDetails, DomainInfo, DomainSelector, DomainState, DomainStateReason,
-    DomainXmlFlags, Error, ErrorDomain, Feature, Hypervisor, ListAllDomainsFlags, ListedDomain,
-    NativeConversionFlags, NoFlags, NodeInfo, Result, Version, check_flags,
+    Domain, DomainCreateFlags, DomainDestroyFlags, DomainDetails, DomainInfo, DomainInterface,
+    DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags, DomainSelector,
+    DomainShutdownFlags, DomainState, DomainStateReason, DomainUndefineFlags, DomainVcpuFlags,
+    DomainXmlFlags, Error, ErrorDomain, Feature, Hypervisor, InterfaceAddressesSource,
+    ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags, NodeInfo, Result,
+    SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags,
+    SnapshotRevertFlags, SnapshotXmlFlags, TypedParam, Version, check_flags,
 };
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Session};
 use crate::domain::Wanted;
 
 #[async_trait]
@@ -161,6 +165,260 @@ impl Hypervisor for Connection {
 
     async fn domain_get_autostart(&self, domain: &Domain) -> Result<bool> {
         self.session.autostart(domain).await
+    }
+
+    async fn domain_suspend(&self, domain: &Domain) -> Result<()> {
+        self.session.suspend(domain).await
+    }
+
+    async fn domain_resume(&self, domain: &Domain) -> Result<()> {
+        self.session.resume(domain).await
+    }
+
+    async fn domain_shutdown_flags(
+        &self,
+        domain: &Domain,
+        flags: DomainShutdownFlags,
+    ) -> Result<()> {
+        self.session.shutdown(domain, flags).await
+    }
+
+    async fn domain_reboot(&self, domain: &Domain, flags: DomainRebootFlags) -> Result<()> {
+        self.session.reboot(domain, flags).await
+    }
+
+    async fn domain_reset(&self, domain: &Domain, flags: NoFlags) -> Result<()> {
+        self.session.reset(domain, flags).await
+    }
+
+    async fn domain_destroy_flags(&self, domain: &Domain, flags: DomainDestroyFlags) -> Result<()> {
+        self.session.destroy(domain, flags).await
+    }
+
+    async fn domain_create_with_flags(
+        &self,
+        domain: &Domain,
+        flags: DomainCreateFlags,
+    ) -> Result<Domain> {
+        self.session.create(domain, flags).await
+    }
+
+    async fn domain_undefine_flags(
+        &self,
+        domain: &Domain,
+        flags: DomainUndefineFlags,
+    ) -> Result<()> {
+        self.session.undefine(domain, flags).await
+    }
+
+    async fn domain_set_autostart(&self, domain: &Domain, autostart: bool) -> Result<()> {
+        self.session.set_autostart(domain, autostart).await
+    }
+
+    async fn domain_get_hostname(&self, domain: &Domain, flags: NoFlags) -> Result<String> {
+        self.session.guest_hostname(domain, flags).await
+    }
+
+    async fn domain_interface_addresses(
+        &self,
+        domain: &Domain,
+        source: InterfaceAddressesSource,
+        flags: NoFlags,
+    ) -> Result<Vec<DomainInterface>> {
+        self.session.interface_addresses(domain, source, flags).await
+    }
+
+    async fn domain_get_max_memory(&self, domain: &Domain) -> Result<u64> {
+        self.session.max_memory(domain).await
+    }
+
+    async fn domain_set_max_memory(&self, domain: &Domain, memory_kib: u64) -> Result<()> {
+        self.session.set_max_memory(domain, memory_kib).await
+    }
+
+    async fn domain_set_memory_flags(
+        &self,
+        domain: &Domain,
+        memory_kib: u64,
+        flags: DomainMemoryFlags,
+    ) -> Result<()> {
+        self.session.set_memory(domain, memory_kib, flags).await
+    }
+
+    async fn domain_get_memory_parameters(
+        &self,
+        domain: &Domain,
+        flags: DomainModificationFlags,
+    ) -> Result<Vec<TypedParam>> {
+        self.session.memory_parameters(domain, flags).await
+    }
+
+    async fn domain_set_memory_parameters(
+        &self,
+        domain: &Domain,
+        params: &[TypedParam],
+        flags: DomainModificationFlags,
+    ) -> Result<()> {
+        self.session.set_memory_parameters(domain, params, flags).await
+    }
+
+    async fn domain_get_vcpus_flags(&self, domain: &Domain, flags: DomainVcpuFlags) -> Result<u32> {
+        self.session.vcpus(domain, flags).await
+    }
+
+    async fn domain_set_vcpus_flags(
+        &self,
+        domain: &Domain,
+        vcpus: u32,
+        flags: DomainVcpuFlags,
+    ) -> Result<()> {
+        self.session.set_vcpus(domain, vcpus, flags).await
+    }
+
+    async fn domain_get_scheduler_type(&self, _domain: &Domain) -> Result<SchedulerType> {
+        Ok(Session::scheduler_type())
+    }
+
+    async fn domain_get_scheduler_parameters_flags(
+        &self,
+        domain: &Domain,
+        flags: DomainModificationFlags,
+    ) -> Result<Vec<TypedParam>> {
+        self.session.scheduler_parameters(domain, flags).await
+    }
+
+    async fn domain_set_scheduler_parameters_flags(
+        &self,
+        domain: &Domain,
+        params: &[TypedParam],
+        flags: DomainModificationFlags,
+    ) -> Result<()> {
+        self.session.set_scheduler_parameters(domain, params, flags).await
+    }
+
+    async fn domain_snapshot_create_xml(
+        &self,
+        domain: &Domain,
+        xml: &str,
+        flags: SnapshotCreateFlags,
+    ) -> Result<Snapshot> {
+        self.session.create_snapshot(domain, xml, flags).await
+    }
+
+    async fn domain_snapshot_get_xml_desc(
+        &self,
+        snapshot: &Snapshot,
+        flags: SnapshotXmlFlags,
+    ) -> Result<String> {
+        self.session.snapshot_xml(snapshot, flags).await
+    }
+
+    async fn domain_snapshot_num(&self, domain: &Domain, flags: SnapshotListFlags) -> Result<u32> {
+        Ok(count(self.session.list_snapshots(domain, None, flags).await?.len()))
+    }
+
+    async fn domain_snapshot_list_names(
+        &self,
+        domain: &Domain,
+        max: usize,
+        flags: SnapshotListFlags,
+    ) -> Result<Vec<String>> {
+        let snapshots = self.session.list_snapshots(domain, None, flags).await?;
+        Ok(snapshots.into_iter().map(|s| s.name).take(max).collect())
+    }
+
+    async fn domain_list_all_snapshots(
+        &self,
+        domain: &Domain,
+        flags: SnapshotListFlags,
+    ) -> Result<Vec<Snapshot>> {
+        self.session.list_snapshots(domain, None, flags).await
+    }
+
+    async fn domain_snapshot_num_children(
+        &self,
+        snapshot: &Snapshot,
+        flags: SnapshotListFlags,
+    ) -> Result<u32> {
+        let below =
+            self.session.list_snapshots(&snapshot.domain, Some(&snapshot.name), flags).await?;
+        Ok(count(below.len()))
+    }
+
+    async fn domain_snapshot_list_children_names(
+        &self,
+        snapshot: &Snapshot,
+        max: usize,
+        flags: SnapshotListFlags,
+    ) -> Result<Vec<String>> {
+        let below =
+            self.session.list_snapshots(&snapshot.domain, Some(&snapshot.name), flags).await?;
+        Ok(below.into_iter().map(|s| s.name).take(max).collect())
+    }
+
+    async fn domain_snapshot_list_all_children(
+        &self,
+        snapshot: &Snapshot,
+        flags: SnapshotListFlags,
+    ) -> Result<Vec<Snapshot>> {
+        self.session.list_snapshots(&snapshot.domain, Some(&snapshot.name), flags).await
+    }
+
+    async fn domain_snapshot_lookup_by_name(
+        &self,
+        domain: &Domain,
+        name: &str,
+        flags: NoFlags,
+    ) -> Result<Snapshot> {
+        self.session.snapshot(domain, name, flags).await
+    }
+
+    async fn domain_has_current_snapshot(&self, domain: &Domain, flags: NoFlags) -> Result<bool> {
+        Ok(self.session.current_snapshot(domain, flags).await?.is_some())
+    }
+
+    async fn domain_snapshot_current(&self, domain: &Domain, flags: NoFlags) -> Result<Snapshot> {
+        self.session.require_current_snapshot(domain, flags).await
+    }
+
+    async fn domain_snapshot_get_parent(
+        &self,
+        snapshot: &Snapshot,
+        flags: NoFlags,
+    ) -> Result<Snapshot> {
+        self.session.parent_snapshot(snapshot, flags).await
+    }
+
+    async fn domain_snapshot_is_current(
+        &self,
+        snapshot: &Snapshot,
+        flags: NoFlags,
+    ) -> Result<bool> {
+        self.session.is_current_snapshot(snapshot, flags).await
+    }
+
+    async fn domain_snapshot_has_metadata(
+        &self,
+        snapshot: &Snapshot,
+        flags: NoFlags,
+    ) -> Result<bool> {
+        self.session.snapshot(&snapshot.domain, &snapshot.name, flags).await.map(|_| false)
+    }
+
+    async fn domain_revert_to_snapshot(
+        &self,
+        snapshot: &Snapshot,
+        flags: SnapshotRevertFlags,
+    ) -> Result<()> {
+        self.session.revert(snapshot, flags).await
+    }
+
+    async fn domain_snapshot_delete(
+        &self,
+        snapshot: &Snapshot,
+        flags: SnapshotDeleteFlags,
+    ) -> Result<()> {
+        self.session.delete_snapshot(snapshot, flags).await
     }
 
     async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {

@@ -158,7 +158,6 @@ impl ConnectionUri {
     }
 
     /// `auto_answer`: answer questions of virtual machines with their default.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for tasks, which no operation starts yet"))]
     pub(crate) fn auto_answer(&self) -> bool {
         self.parameters.auto_answer
     }

@@ -163,3 +163,17 @@ async fn an_unknown_domain_gets_its_nearest_names() {
     assert_eq!(error.code, virt_api::ErrorCode::NoDomain);
     assert!(error.to_string().contains("did you mean \"web01\""), "{error}");
 }
+
+#[tokio::test]
+async fn an_empty_vmx_file_is_named() {
+    let sim = Simulator::builder().vms(1).start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let domain = connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    let path = sim.model().change(|m| {
+        let files = [("datastore1", "vm-00001/vm-00001.vmx")];
+        files.into_iter().find(|(datastore, path)| m.add_file(datastore, path, b""))
+    });
+    assert!(path.is_some());
+    let error = connection.domain_get_xml_desc(&domain, DomainXmlFlags::empty()).await.unwrap_err();
+    assert!(error.to_string().ends_with("is empty"), "{error}");
+}

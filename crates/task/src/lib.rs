@@ -18,6 +18,7 @@
 //! no socket and no clock: `esx-vi-client` performs its outputs and reports back.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod question;
 mod wait;

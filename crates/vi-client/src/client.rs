@@ -1,6 +1,6 @@
 //! A connection to one VI API endpoint: service content, login, method calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use esx_vi_api::data::{ServiceContent, UserSession};
@@ -10,7 +10,7 @@ use esx_vi_api::{ApiVersion, DecodeError, Method, MoRef};
 use tracing::Instrument as _;
 
 use crate::error::{Error, Fault, Result};
-use crate::{Endpoint, Transport};
+use crate::{CallOptions, Endpoint, Transport};
 
 /// The newest API that our types describe; newer hosts are spoken to in it.
 const NEWEST: ApiVersion = ApiVersion::new(8, 0, 2, 0);
@@ -32,6 +32,8 @@ struct Inner {
     content: ServiceContent,
     version: ApiVersion,
     soap_action: String,
+    /// Collectors of watches that have ended.
+    collectors: Mutex<Vec<MoRef>>,
 }
 
 impl Client {
@@ -46,8 +48,10 @@ impl Client {
         let transport = Transport::new(endpoint)?;
         let this = MoRef::new("ServiceInstance", "ServiceInstance");
         let encoded = soap::encode_call(&RetrieveServiceContent {}, &this, ApiVersion::V2_5);
+        let options = transport.options();
         let content =
-            exchange::<RetrieveServiceContent>(&transport, "urn:vim25", &this, encoded).await?;
+            exchange::<RetrieveServiceContent>(&transport, "urn:vim25", &this, encoded, options)
+                .await?;
         let spoken = ApiVersion::parse(&content.about.api_version);
         let (version, soap_action) = match spoken {
             Some(host) if host <= NEWEST => {
@@ -57,7 +61,15 @@ impl Client {
             // A version that cannot be read: the oldest dialect is what is left.
             None => (ApiVersion::V2_5, "urn:vim25".to_owned()),
         };
-        Ok(Self { inner: Arc::new(Inner { transport, content, version, soap_action }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                transport,
+                content,
+                version,
+                soap_action,
+                collectors: Mutex::default(),
+            }),
+        })
     }
 
     /// What the host offers (VI API `ServiceContent`).
@@ -120,12 +132,40 @@ impl Client {
     /// # Errors
     /// Any [`Error`].
     pub async fn call<M: Method + Sync>(&self, this: &MoRef, method: &M) -> Result<M::Output> {
+        let idle = self.inner.transport.options().idle;
+        self.call_within(this, method, idle).await
+    }
+
+    /// As [`Client::call`], for a call during which the host may be silent for `idle` (`None`: for ever).
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn call_within<M: Method + Sync>(
+        &self,
+        this: &MoRef,
+        method: &M,
+        idle: Option<Duration>,
+    ) -> Result<M::Output> {
         let version = self.inner.version;
         if M::SINCE > version {
             return Err(Error::TooOld { method: M::NAME, since: M::SINCE, version });
         }
         let encoded = soap::encode_call(method, this, version);
-        exchange::<M>(&self.inner.transport, &self.inner.soap_action, this, encoded).await
+        let options = CallOptions { idle, ..self.inner.transport.options() };
+        exchange::<M>(&self.inner.transport, &self.inner.soap_action, this, encoded, options).await
+    }
+
+    /// A collector that an ended watch has left, if there is one.
+    pub(crate) fn take_collector(&self) -> Option<MoRef> {
+        self.inner.collectors.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps a collector for the next watch, unless `most` are kept already.
+    pub(crate) fn keep_collector(&self, collector: MoRef, most: usize) {
+        let mut collectors = self.inner.collectors.lock().unwrap_or_else(PoisonError::into_inner);
+        if collectors.len() < most {
+            collectors.push(collector);
+        }
     }
 
     /// Posts an envelope and hands the body of the reply to `decode`: for replies that are not read
@@ -137,7 +177,9 @@ impl Client {
         encoded: Encoded,
         decode: impl FnOnce(&[u8]) -> Result<Reply<T>, DecodeError>,
     ) -> Result<T> {
-        post(&self.inner.transport, method, &self.inner.soap_action, this, encoded, decode).await
+        let transport = &self.inner.transport;
+        post(transport, method, &self.inner.soap_action, this, encoded, transport.options(), decode)
+            .await
     }
 
     /// The time limit that a login or logout at the end of a program should be given.
@@ -149,8 +191,9 @@ async fn exchange<M: Method>(
     soap_action: &str,
     this: &MoRef,
     encoded: Encoded,
+    options: CallOptions,
 ) -> Result<M::Output> {
-    post(transport, M::NAME, soap_action, this, encoded, |body| {
+    post(transport, M::NAME, soap_action, this, encoded, options, |body| {
         let (text, repaired) = esx_vi_api::repair(body);
         if repaired > 0 {
             tracing::warn!(method = M::NAME, repaired, "the reply has characters that XML forbids");
@@ -166,6 +209,7 @@ async fn post<T>(
     soap_action: &str,
     this: &MoRef,
     encoded: Encoded,
+    options: CallOptions,
     decode: impl FnOnce(&[u8]) -> Result<Reply<T>, DecodeError>,
 ) -> Result<T> {
     let span = tracing::debug_span!("call", method, moref = %this);
@@ -173,7 +217,7 @@ async fn post<T>(
         for withheld in &encoded.withheld {
             tracing::warn!(withheld, "not sent: the host's API does not know it");
         }
-        let reply = transport.post(SDK, soap_action, encoded.body).await?;
+        let reply = transport.post_with(SDK, soap_action, encoded.body, options).await?;
         let endpoint = || transport.endpoint().to_string();
         match decode(&reply.body) {
             Ok(Reply::Result(result)) => Ok(result),

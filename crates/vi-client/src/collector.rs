@@ -66,7 +66,7 @@ impl Retrieval {
         self
     }
 
-    fn spec(&self) -> PropertyFilterSpec {
+    pub(crate) fn spec(&self) -> PropertyFilterSpec {
         PropertyFilterSpec {
             prop_set: self
                 .read
@@ -91,7 +91,7 @@ impl Retrieval {
     }
 
     /// Takes out what an API of `version` does not know; tells what that was.
-    fn withhold(&mut self, version: ApiVersion) -> Vec<String> {
+    pub(crate) fn withhold(&mut self, version: ApiVersion) -> Vec<String> {
         let mut withheld = Vec::new();
         for (kind, paths) in &mut self.read {
             paths.retain(|path| match schema::property_path_since(kind, path) {

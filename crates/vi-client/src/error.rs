@@ -53,6 +53,49 @@ pub enum Error {
         /// The version of the connection.
         version: ApiVersion,
     },
+    /// Nothing was started: a question or another task is in the way.
+    #[error("{method} on {target} was {refusal}")]
+    Refused {
+        /// The method.
+        method: &'static str,
+        /// The managed object it was to be called on.
+        target: MoRef,
+        /// What is in the way.
+        refusal: esx_task::Refusal,
+    },
+    /// The task ended in an error.
+    #[error("{method} on {target} failed: {} ({})", fault.message, fault.name)]
+    TaskFailed {
+        /// The method.
+        method: &'static str,
+        /// The managed object it was called on.
+        target: MoRef,
+        /// What the task says.
+        fault: Box<Fault>,
+    },
+    /// The wait for the task was given up.
+    #[error("{method} on {target} was given up: {reason}; the task {}", match task {
+        esx_task::Leftover::Cancelled => "was cancelled",
+        esx_task::Leftover::LeftBehind => "cannot be cancelled and is left behind on the host",
+    })]
+    TaskGivenUp {
+        /// The method.
+        method: &'static str,
+        /// The managed object it was called on.
+        target: MoRef,
+        /// Why.
+        reason: esx_task::Reason,
+        /// What became of the task.
+        task: esx_task::Leftover,
+    },
+    /// The task is gone before it ended: whether it did its work is not known.
+    #[error("the task of {method} on {target} has vanished, how it ended is not known")]
+    TaskVanished {
+        /// The method.
+        method: &'static str,
+        /// The managed object it was called on.
+        target: MoRef,
+    },
     /// The host does not offer a service that the call needs; nothing was sent.
     #[error("the host offers no {0}")]
     NoService(&'static str),
@@ -70,9 +113,12 @@ pub struct Fault {
 }
 
 impl Error {
-    /// The fault, if the host refused the call.
+    /// The fault, if the host refused the call or its task failed.
     pub fn fault(&self) -> Option<&Fault> {
-        if let Self::Fault { fault, .. } = self { Some(fault) } else { None }
+        match self {
+            Self::Fault { fault, .. } | Self::TaskFailed { fault, .. } => Some(fault),
+            _ => None,
+        }
     }
 
     /// Whether the host refused the call with a fault of the type `name`, or of one derived from it.

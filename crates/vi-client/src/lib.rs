@@ -25,8 +25,10 @@ mod endpoint;
 mod error;
 mod folder;
 mod proxy;
+mod task;
 mod tls;
 mod transport;
+mod updates;
 
 pub use client::Client;
 pub use collector::{Retrieval, Retrieved, named, traversal};
@@ -34,6 +36,7 @@ pub use cookie::SessionCookie;
 pub use endpoint::{Endpoint, Scheme, Timeouts};
 pub use error::{Error, Fault, Result};
 pub use proxy::{Proxy, ProxyKind};
+pub use task::{Checked, Progress, TaskOptions};
 pub use tls::{
     CertificateProblem, Thumbprint, ThumbprintAlgorithm, ThumbprintError, TlsFailure, TlsPolicy,
 };
@@ -41,3 +44,4 @@ pub use transport::{
     Body, ByteRange, CallOptions, CloseStage, ContentRange, GetReply, HttpReply, Stats, Transport,
     TransportError, Waiting, redact,
 };
+pub use updates::{Change, Watch};

@@ -31,6 +31,7 @@
 //! where it stands: [`ListedDomain`], [`Hypervisor::domain_get_details`] and the bits named `EXACT`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod auth;
 mod code;

@@ -62,12 +62,20 @@ impl SnapshotRequest {
     /// # Errors
     /// If the text is no snapshot document, or asks for a choice of disks, which VMware does not have.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let error = |kind, path: &str, reason: &str| Error { kind, path: path.to_owned(), reason: reason.to_owned() };
+        let error = |kind, path: &str, reason: &str| Error {
+            kind,
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
         let root = Element::parse(text)?;
         if !root.is("domainsnapshot") {
             return Err(error(ErrorKind::Element, "/", "the root element is not domainsnapshot"));
         }
-        let any_disk = root.children_named("disks").flat_map(|disks| disks.children_named("disk")).next().is_some();
+        let any_disk = root
+            .children_named("disks")
+            .flat_map(|disks| disks.children_named("disk"))
+            .next()
+            .is_some();
         if any_disk {
             return Err(error(
                 ErrorKind::Unsupported,
@@ -75,7 +83,9 @@ impl SnapshotRequest {
                 "the disks of a snapshot cannot be chosen",
             ));
         }
-        let text = |name: &str| root.children_named(name).next().map(Element::text).filter(|text| !text.is_empty());
+        let text = |name: &str| {
+            root.children_named(name).next().map(Element::text).filter(|text| !text.is_empty())
+        };
         Ok(Self { name: text("name"), description: text("description") })
     }
 }
@@ -115,9 +125,17 @@ mod tests {
     #[test]
     fn requests_are_read() {
         let parse = SnapshotRequest::parse;
-        let full = parse("<domainsnapshot><name>a</name><description>b</description><memory snapshot='no'/></domainsnapshot>");
-        assert_eq!(full.unwrap(), SnapshotRequest { name: Some("a".into()), description: Some("b".into()) });
-        assert_eq!(parse("<domainsnapshot><name/></domainsnapshot>").unwrap(), SnapshotRequest::default());
+        let full = parse(
+            "<domainsnapshot><name>a</name><description>b</description><memory snapshot='no'/></domainsnapshot>",
+        );
+        assert_eq!(
+            full.unwrap(),
+            SnapshotRequest { name: Some("a".into()), description: Some("b".into()) }
+        );
+        assert_eq!(
+            parse("<domainsnapshot><name/></domainsnapshot>").unwrap(),
+            SnapshotRequest::default()
+        );
         let kind = |text| parse(text).unwrap_err().kind;
         assert_eq!(kind("<domain/>"), ErrorKind::Element);
         assert_eq!(kind("<domainsnapshot"), ErrorKind::NotWellFormed);

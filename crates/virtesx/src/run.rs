@@ -151,8 +151,8 @@ impl Runner<'_, '_> {
             }
             Err(error) => {
                 self.complain(&error, format)?;
-                // virsh ends a failed command with its blank line, too.
-                if format == Format::Table && !quiet {
+                // virsh ends a failed command with its blank line, too, but not one that never connected.
+                if format == Format::Table && !quiet && !self.session.has_failed() {
                     self.streams.out.write_all(b"\n")?;
                 }
                 Ok(!self.session.has_failed())

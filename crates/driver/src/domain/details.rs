@@ -4,7 +4,7 @@ use virt_api::{
     Domain, DomainDetails, DomainInfo, DomainSelector, DomainState, DomainStateReason, Result,
 };
 
-use super::list::autostarted;
+use super::autostart::autostarted;
 use super::lookup::{Found, Wanted};
 use super::state_of;
 use crate::connection::Session;
@@ -66,13 +66,5 @@ impl Session {
             managed_save: Some(false),
             domain: found.machine.domain,
         })
-    }
-
-    pub(crate) async fn autostart(&self, domain: &Domain) -> Result<bool> {
-        let found = self.find_domain(domain, Wanted { paths: &[], autostart: true }).await?;
-        match &found.autostart {
-            Some(manager) => Ok(autostarted(manager)?.contains(&found.machine.moref)),
-            None => autostarted(&esx_vi_client::Retrieved::default()).map(|_| false),
-        }
     }
 }

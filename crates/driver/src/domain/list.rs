@@ -1,15 +1,10 @@
 //! Listing: one request and one per further page, whatever the number of machines.
 
-use std::collections::HashSet;
+use esx_vi_api::data::VirtualMachineSnapshotTree;
+use esx_vi_client::{Retrieval, traversal};
+use virt_api::{DomainState, ListAllDomainsFlags as Flags, ListedDomain, Result, check_flags};
 
-use esx_vi_api::MoRef;
-use esx_vi_api::data::{AutoStartPowerInfo, VirtualMachineSnapshotTree};
-use esx_vi_client::{Retrieval, Retrieved, traversal};
-use virt_api::{
-    DomainState, Error, ErrorDomain, ListAllDomainsFlags as Flags, ListedDomain, Result,
-    check_flags,
-};
-
+use super::autostart::{autostarted, with_autostart};
 use super::{Machine, identity_paths};
 use crate::connection::Session;
 use crate::error::{decode_error, vi_error};
@@ -140,29 +135,4 @@ fn state_flag(state: DomainState) -> Flags {
         DomainState::Shutoff => Flags::SHUTOFF,
         _ => Flags::OTHER,
     }
-}
-
-/// Also reads what the host starts by itself.
-pub(crate) fn with_autostart(retrieval: Retrieval, manager: &MoRef) -> Retrieval {
-    retrieval
-        .and(manager)
-        .read("HostAutoStartManager", ["config.defaults.enabled", "config.powerInfo"])
-}
-
-/// The machines that the host starts by itself (spec `domain.md` 13.1); none if it starts none at all.
-pub(crate) fn autostarted(found: &Retrieved) -> Result<HashSet<MoRef>> {
-    let Some(row) = found.of("HostAutoStartManager").next() else {
-        return Err(Error::new(
-            virt_api::ErrorCode::OperationUnsupported,
-            ErrorDomain::Esx,
-            "the host has no autostart manager",
-        ));
-    };
-    if row.get::<bool>("config.defaults.enabled").map_err(decode_error)? != Some(true) {
-        return Ok(HashSet::new());
-    }
-    let entries =
-        row.get_lenient::<Vec<AutoStartPowerInfo>>("config.powerInfo").map_err(decode_error)?;
-    let powers_on = |entry: &AutoStartPowerInfo| entry.start_action.eq_ignore_ascii_case("powerOn");
-    Ok(entries.unwrap_or_default().into_iter().filter(powers_on).map(|entry| entry.key).collect())
 }

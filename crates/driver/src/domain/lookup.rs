@@ -10,7 +10,7 @@ use esx_vi_client::Retrieval;
 use uuid::Uuid;
 use virt_api::{Domain, DomainSelector, DomainState, Error, ErrorCode, ErrorDomain, Result};
 
-use super::list::with_autostart;
+use super::autostart::with_autostart;
 use super::{Machine, NameIndex, identity_paths};
 use crate::connection::Session;
 use crate::error::vi_error;

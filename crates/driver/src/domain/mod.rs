@@ -1,9 +1,15 @@
 //! Domains: virtual machines in libvirt's words.
 
+mod autostart;
 mod details;
+mod guest;
 mod index;
 mod list;
 mod lookup;
+mod operate;
+mod power;
+mod resources;
+mod snapshot;
 mod xml;
 
 use esx_escape::percent;

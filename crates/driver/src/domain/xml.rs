@@ -50,6 +50,13 @@ impl Session {
                 return Err(vi_error(&format!("cannot read the VMX file \"{path}\""), error));
             }
         };
+        if bytes.is_empty() {
+            // vcsim has such files; a real host has one while a machine is being made.
+            return Err(Error::internal(
+                ErrorDomain::Esx,
+                format!("the VMX file \"{path}\" is empty"),
+            ));
+        }
         let document = Document::parse(&bytes).map_err(|e| conversion_error(e.into()))?;
         let context = Context {
             mode: mode(flags.contains(DomainXmlFlags::EXACT)),

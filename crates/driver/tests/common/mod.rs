@@ -10,7 +10,7 @@ use esx_sim::Running;
 use virt_api::{AuthCallback, CredentialRequest, CredentialType, Secret};
 
 /// Answers every question with the simulator's password.
-pub struct Answer(pub String);
+pub(crate) struct Answer(pub(crate) String);
 
 #[async_trait]
 impl AuthCallback for Answer {
@@ -32,7 +32,7 @@ impl AuthCallback for Answer {
 }
 
 /// Options that answer with `password` and look at no file of this machine.
-pub fn options(password: &str) -> OpenOptions {
+pub(crate) fn options(password: &str) -> OpenOptions {
     OpenOptions {
         auth: Some(Arc::new(Answer(password.to_owned()))),
         environment: Some(Environment::default()),
@@ -41,12 +41,12 @@ pub fn options(password: &str) -> OpenOptions {
 }
 
 /// Connects to a simulator; `query` is added to its URI.
-pub async fn connect(sim: &Running, query: &str) -> Connection {
+pub(crate) async fn connect(sim: &Running, query: &str) -> Connection {
     esx_driver::open(&format!("{}{query}", sim.uri()), options(sim.password())).await.unwrap()
 }
 
 /// The methods of the requests since the last reset.
-pub fn methods(sim: &Running) -> Vec<String> {
+pub(crate) fn methods(sim: &Running) -> Vec<String> {
     let methods = sim.journal().into_iter().map(|entry| entry.method).collect();
     sim.reset_journal();
     methods

@@ -1,0 +1,111 @@
+//! How operations reach a machine: where, checked how, with which errors.
+
+use esx_task::AutoAnswer;
+use esx_vi_api::{Method, MoRef, Value};
+use esx_vi_client::{Checked, Client, Error as ViError, TaskOptions};
+use virt_api::{Domain, DomainState, Error, ErrorCode, ErrorDomain, Result};
+
+use super::lookup::Wanted;
+use crate::connection::Session;
+use crate::error::vi_error;
+
+/// The machine's property that says whether it runs.
+pub(super) const POWER: &str = "runtime.powerState";
+
+/// What ends an operation early: the VI API, or our own look at the machine.
+pub(super) enum Stop {
+    Vi(ViError),
+    Driver(Error),
+}
+
+impl From<ViError> for Stop {
+    fn from(error: ViError) -> Self {
+        Self::Vi(error)
+    }
+}
+
+impl Stop {
+    pub(super) fn into_error(self, what: &str) -> Error {
+        match self {
+            Self::Vi(error) => vi_error(what, error),
+            Self::Driver(error) => error,
+        }
+    }
+}
+
+/// The state that the look before a start has found.
+pub(super) fn checked_state(checked: &Checked) -> DomainState {
+    match checked.get(POWER).and_then(Value::as_str) {
+        Some("poweredOn") => DomainState::Running,
+        Some("suspended") => DomainState::Paused,
+        Some("poweredOff") => DomainState::Shutoff,
+        _ => DomainState::NoState,
+    }
+}
+
+/// Refuses a machine that is in none of these states.
+pub(super) fn require_state(
+    domain: &Domain,
+    state: DomainState,
+    allowed: &[DomainState],
+) -> Result<(), Stop> {
+    if allowed.contains(&state) {
+        return Ok(());
+    }
+    let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+    let message = format!("domain {:?} is {state}, not {}", domain.name, allowed.join(" or "));
+    Err(Stop::Driver(Error::new(ErrorCode::OperationInvalid, ErrorDomain::Esx, message)))
+}
+
+impl Session {
+    /// Refuses a function that changes something if the connection is read-only.
+    pub(crate) fn check_writable(&self, function: &str) -> Result<()> {
+        if self.read_only { Err(Error::read_only(function)) } else { Ok(()) }
+    }
+
+    /// The machine behind a handle: remembered if possible, else looked up.
+    pub(super) async fn machine_of(&self, domain: &Domain) -> Result<MoRef> {
+        match self.remembered(domain) {
+            Some(moref) => Ok(moref),
+            None => Ok(self.find_domain(domain, Wanted::default()).await?.machine.moref),
+        }
+    }
+
+    pub(super) fn task_options(&self) -> TaskOptions {
+        let auto_answer =
+            if self.uri.auto_answer() { AutoAnswer::Default } else { AutoAnswer::Never };
+        TaskOptions { auto_answer, ..TaskOptions::default() }
+    }
+
+    /// Runs an operation of a machine that ends in a task. `may_start` sees the power state and `paths`.
+    pub(super) async fn run<M: Method<Output = MoRef> + Sync>(
+        &self,
+        domain: &Domain,
+        what: &str,
+        operation: &M,
+        paths: &[&str],
+        may_start: impl FnOnce(&Checked) -> Result<(), Stop> + Send,
+    ) -> Result<()> {
+        let machine = self.machine_of(domain).await?;
+        self.run_on(&self.client, &machine, &machine, what, operation, paths, may_start).await
+    }
+
+    /// The same with another endpoint, or on another object than the machine itself.
+    #[allow(clippy::too_many_arguments, reason = "each is one fact, and there are two callers")]
+    pub(super) async fn run_on<M: Method<Output = MoRef> + Sync>(
+        &self,
+        client: &Client,
+        machine: &MoRef,
+        target: &MoRef,
+        what: &str,
+        operation: &M,
+        paths: &[&str],
+        may_start: impl FnOnce(&Checked) -> Result<(), Stop> + Send,
+    ) -> Result<()> {
+        let paths: Vec<_> = std::iter::once(POWER).chain(paths.iter().copied()).collect();
+        client
+            .run_task(machine, target, operation, &paths, may_start, &self.task_options())
+            .await
+            .map_err(|stop| stop.into_error(what))
+    }
+}

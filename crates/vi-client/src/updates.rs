@@ -1,0 +1,344 @@
+//! Watching properties: a property collector of one's own, and waiting for updates of its filter.
+//!
+//! Every watch has its own collector, so that two waits never disturb each other (server fact 11);
+//! collectors that are done are kept for the next watch. Hosts of API 4.0 and older have one collector
+//! per session: there a watch asks again and again, more and more slowly, and compares.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use esx_vi_api::data::{ObjectUpdate, PropertyFilterSpec, UpdateSet, WaitOptions};
+use esx_vi_api::enums::{ObjectUpdateKind, PropertyChangeOp};
+use esx_vi_api::methods::{
+    CancelWaitForUpdates, CreateFilter, CreatePropertyCollector, DestroyPropertyCollector,
+    DestroyPropertyFilter, WaitForUpdatesEx,
+};
+use esx_vi_api::{Method as _, MoRef, Value};
+
+use crate::client::Client;
+use crate::collector::Retrieval;
+use crate::error::Result;
+
+/// How long one request waits at the most; a host that says nothing for longer is asked again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How much later than it was told to a host may answer.
+const GRACE: Duration = Duration::from_secs(30);
+/// Objects in one set of updates; the rest follows in the next (server fact 9).
+const MAX_OBJECT_UPDATES: i32 = 2000;
+/// The first and the longest pause between two looks where there are no updates.
+const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Collectors kept for later watches.
+const POOL: usize = 4;
+
+/// A change that a watch has seen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A property has this value now, also when the watch begins; `None` if it has none any more.
+    Property {
+        /// The object.
+        object: MoRef,
+        /// The property path. May be longer than the one that was asked for: `config.hardware.device[4000]`.
+        path: String,
+        /// Its value.
+        value: Option<Value>,
+    },
+    /// The object no longer exists, or is no longer reached.
+    Left {
+        /// The object.
+        object: MoRef,
+    },
+}
+
+/// Properties that are being watched. End it with [`Watch::close`]; a watch that is dropped ends on the
+/// host in the background, or with the session.
+#[derive(Debug)]
+pub struct Watch {
+    client: Client,
+    source: Option<Source>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A collector with one or more filters.
+    Collector {
+        collector: MoRef,
+        filters: Vec<MoRef>,
+        /// The version that has been handed out completely.
+        version: String,
+        /// The version of the batch that the caller has now.
+        handed_out: Option<String>,
+    },
+    /// Repeated retrieval.
+    Polling {
+        retrievals: Vec<Retrieval>,
+        known: HashMap<MoRef, Vec<(String, Value)>>,
+        pause: Duration,
+    },
+}
+
+impl Client {
+    /// Begins to watch what `retrieval` describes.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    pub async fn watch(&self, retrieval: &Retrieval) -> Result<Watch> {
+        if self.api_version() < WaitForUpdatesEx::SINCE {
+            let source =
+                Source::Polling { retrievals: Vec::new(), known: HashMap::new(), pause: POLL.0 };
+            let mut watch = Watch { client: self.clone(), source: Some(source) };
+            watch.add(retrieval).await?;
+            return Ok(watch);
+        }
+        let collector = match self.take_collector() {
+            Some(collector) => collector,
+            None => {
+                self.call(&self.content().property_collector, &CreatePropertyCollector {}).await?
+            }
+        };
+        let source = Source::Collector {
+            collector,
+            filters: Vec::new(),
+            version: String::new(),
+            handed_out: None,
+        };
+        // From here on a failure drops the watch, which takes the collector with it.
+        let mut watch = Watch { client: self.clone(), source: Some(source) };
+        watch.add(retrieval).await?;
+        Ok(watch)
+    }
+}
+
+impl Watch {
+    /// Watches this as well.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    pub async fn add(&mut self, retrieval: &Retrieval) -> Result<()> {
+        let mut retrieval = retrieval.clone();
+        for path in retrieval.withhold(self.client.api_version()) {
+            tracing::warn!(path, "not watched: the host's API does not know it");
+        }
+        match &mut self.source {
+            Some(Source::Collector { collector, filters, .. }) => {
+                let spec: PropertyFilterSpec = retrieval.spec();
+                let filter = CreateFilter { spec, partial_updates: false };
+                filters.push(self.client.call(collector, &filter).await?);
+            }
+            Some(Source::Polling { retrievals, .. }) => retrievals.push(retrieval),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until something has changed, at most `limit` (without one: for ever). The first call
+    /// returns how everything is at once. An empty list means that the time is over.
+    ///
+    /// A batch counts as taken only when the next is asked for: if the future is dropped, or the
+    /// caller fails before it has applied the batch, nothing is lost.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    pub async fn next(&mut self, limit: Option<Duration>) -> Result<Vec<Change>> {
+        let client = self.client.clone();
+        match &mut self.source {
+            Some(Source::Collector { collector, version, handed_out, .. }) => {
+                if let Some(applied) = handed_out.take() {
+                    *version = applied;
+                }
+                let (changes, newest) = collect(&client, collector, version, limit).await?;
+                *handed_out = newest;
+                Ok(changes)
+            }
+            Some(Source::Polling { retrievals, known, pause }) => {
+                poll(&client, retrievals, known, pause, limit).await
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Ends the watch on the host: one request.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`]; here nothing is left in any case.
+    pub async fn close(mut self) -> Result<()> {
+        let Some(Source::Collector { collector, mut filters, .. }) = self.source.take() else {
+            return Ok(());
+        };
+        match filters.pop() {
+            // One filter: take it away and keep the collector for the next watch.
+            Some(filter) if filters.is_empty() => {
+                self.client.call(&filter, &DestroyPropertyFilter {}).await?;
+                self.client.keep_collector(collector, POOL);
+                Ok(())
+            }
+            _ => self.client.call(&collector, &DestroyPropertyCollector {}).await,
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// Tells the host in the background, if there is a runtime to do so.
+    fn drop(&mut self) {
+        let Some(Source::Collector { collector, .. }) = self.source.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let client = self.client.clone();
+        runtime.spawn(async move {
+            let farewell = async {
+                // A wait may still be pending on the host; whether either call works is of no interest.
+                let _ = client.call(&collector, &CancelWaitForUpdates {}).await;
+                let _ = client.call(&collector, &DestroyPropertyCollector {}).await;
+            };
+            let _ = tokio::time::timeout(Client::FAREWELL, farewell).await;
+        });
+    }
+}
+
+/// Waits on a collector; returns the changes and the version that they lead to.
+async fn collect(
+    client: &Client,
+    collector: &MoRef,
+    from: &str,
+    limit: Option<Duration>,
+) -> Result<(Vec<Change>, Option<String>)> {
+    let started = tokio::time::Instant::now();
+    let mut version = from.to_owned();
+    let mut changes = Vec::new();
+    loop {
+        let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
+        let wait = left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        // Whole seconds, and at least one: 0 asks without waiting, which is right only if no time is left.
+        let seconds = if wait.is_zero() { 0 } else { wait.as_secs().max(1) };
+        let call = WaitForUpdatesEx {
+            version: Some(version.clone()),
+            options: Some(WaitOptions {
+                max_wait_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
+                max_object_updates: Some(MAX_OBJECT_UPDATES),
+            }),
+        };
+        let set = client
+            .call_within(collector, &call, Some(Duration::from_secs(seconds) + GRACE))
+            .await?;
+        let Some(set) = set else {
+            if limit.is_some_and(|limit| started.elapsed() >= limit) {
+                return Ok((changes, None));
+            }
+            continue;
+        };
+        let truncated = set.truncated == Some(true);
+        version.clone_from(&set.version);
+        take(set, &mut changes);
+        if !truncated && !changes.is_empty() {
+            return Ok((changes, Some(version)));
+        }
+    }
+}
+
+fn take(set: UpdateSet, changes: &mut Vec<Change>) {
+    for ObjectUpdate { kind, obj, change_set, .. } in
+        set.filter_set.into_iter().flat_map(|f| f.object_set)
+    {
+        if kind == ObjectUpdateKind::Leave {
+            changes.push(Change::Left { object: obj });
+            continue;
+        }
+        for change in change_set {
+            let removed =
+                matches!(change.op, PropertyChangeOp::Remove | PropertyChangeOp::IndirectRemove);
+            changes.push(Change::Property {
+                object: obj.clone(),
+                path: change.name,
+                value: change.val.filter(|_| !removed),
+            });
+        }
+    }
+}
+
+/// Looks again and again until something is different.
+async fn poll(
+    client: &Client,
+    retrievals: &[Retrieval],
+    known: &mut HashMap<MoRef, Vec<(String, Value)>>,
+    pause: &mut Duration,
+    limit: Option<Duration>,
+) -> Result<Vec<Change>> {
+    let started = tokio::time::Instant::now();
+    loop {
+        let mut now: HashMap<MoRef, Vec<(String, Value)>> = HashMap::new();
+        for retrieval in retrievals {
+            for row in client.retrieve(retrieval).await?.objects {
+                let entry = now.entry(row.moref.clone()).or_default();
+                for path in row.names().map(str::to_owned).collect::<Vec<_>>() {
+                    if let Ok(Some(value)) = row.get_lenient::<Value>(&path) {
+                        entry.push((path, value));
+                    }
+                }
+            }
+        }
+        let changes = differences(known, &now);
+        if !changes.is_empty() {
+            *known = now;
+            *pause = POLL.0;
+            return Ok(changes);
+        }
+        let left = limit.map_or(*pause, |limit| limit.saturating_sub(started.elapsed()));
+        if left.is_zero() {
+            return Ok(changes);
+        }
+        tokio::time::sleep((*pause).min(left)).await;
+        *pause = (*pause * 2).min(POLL.1);
+    }
+}
+
+fn differences(
+    before: &HashMap<MoRef, Vec<(String, Value)>>,
+    now: &HashMap<MoRef, Vec<(String, Value)>>,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (object, values) in now {
+        let old = before.get(object).map_or(&[][..], Vec::as_slice);
+        for (path, value) in values.iter().filter(|pair| !old.contains(pair)) {
+            changes.push(Change::Property {
+                object: object.clone(),
+                path: path.clone(),
+                value: Some(value.clone()),
+            });
+        }
+        for (path, _) in old.iter().filter(|(path, _)| values.iter().all(|(p, _)| p != path)) {
+            changes.push(Change::Property {
+                object: object.clone(),
+                path: path.clone(),
+                value: None,
+            });
+        }
+    }
+    let gone = before.keys().filter(|object| !now.contains_key(object));
+    changes.extend(gone.map(|object| Change::Left { object: object.clone() }));
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_what_an_update_would_say() {
+        let object = MoRef::new("VirtualMachine", "1");
+        let gone = MoRef::new("VirtualMachine", "2");
+        let pair = |path: &str, value: i32| (path.to_owned(), Value::Int(value));
+        let before = HashMap::from([
+            (object.clone(), vec![pair("a", 1), pair("b", 2)]),
+            (gone.clone(), Vec::new()),
+        ]);
+        let now = HashMap::from([(object.clone(), vec![pair("a", 1), pair("c", 3)])]);
+        let change = |path: &str, value| Change::Property {
+            object: object.clone(),
+            path: path.to_owned(),
+            value,
+        };
+        assert_eq!(
+            differences(&before, &now),
+            [change("c", Some(Value::Int(3))), change("b", None), Change::Left { object: gone }]
+        );
+        assert!(differences(&now, &now).is_empty());
+    }
+}
