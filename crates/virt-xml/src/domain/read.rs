@@ -181,10 +181,9 @@ fn size(r: &mut Reader, name: &str) -> Result<Option<u64>, Error> {
 fn vcpu(r: &mut Reader) -> Result<Vcpu, Error> {
     let Some(element) = r.take("vcpu") else { return Ok(Vcpu::default()) };
     let placement = element.word("placement", &words::PLACEMENTS)?;
-    let count = number(&element)?;
-    let count = u32::try_from(count)
-        .map_err(|_| element.error(ErrorKind::Element, format!("{count} CPUs are too many")))?;
-    let current = element.number::<u32>("current")?;
+    if element.text().is_empty() {
+        return Err(element.error(ErrorKind::Element, "the number of CPUs is missing"));
+    }
     // An empty one is there all the same.
     let cpuset = match element.attr_or_empty("cpuset") {
         Some(text) if placement.as_deref() != Some("auto") => {
@@ -197,6 +196,10 @@ fn vcpu(r: &mut Reader) -> Result<Vcpu, Error> {
         }
         _ => None,
     };
+    let current = element.number::<u32>("current")?;
+    let count = number(&element)?;
+    let count = u32::try_from(count)
+        .map_err(|_| element.error(ErrorKind::Element, format!("{count} CPUs are too many")))?;
     if cpuset.as_ref().is_some_and(|set| set.0.is_empty()) {
         return Err(element.error(ErrorKind::Unsupported, "the CPU set is empty"));
     }

@@ -196,15 +196,15 @@ fn interface(mut r: Reader) -> Result<Interface, Error> {
         }
         None => None,
     };
-    let mac = match r.take("mac") {
-        Some(mac) => read_mac(&mac)?,
-        None => None,
-    };
     let model = r.take("model").and_then(|m| m.attr_string("type"));
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if r.is_strict() && model.as_ref().is_some_and(|m| !m.bytes().all(legal)) {
         return Err(r.error(ErrorKind::Characters, "the model has illegal characters"));
     }
+    let mac = match r.take("mac") {
+        Some(mac) => read_mac(&mac)?,
+        None => None,
+    };
     let address = address(&mut r)?;
     Ok(Interface {
         mac,

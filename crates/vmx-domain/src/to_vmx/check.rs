@@ -232,16 +232,6 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
     let hard = matches!(disk.device.as_str(), "disk" | "lun");
     let prefixes = ["hd", "sd", "vd", "xvd", "ubd", "nvme"];
     let internal = |reason: &str| Err(fails(Code::InternalError, at, reason));
-    match (disk.device.as_str(), bus) {
-        (device, "fdc") if device != "floppy" => return internal("bus fdc is for floppies"),
-        ("floppy", _) if !disk.target.starts_with("fd") => {
-            return internal("the target is not that of a floppy");
-        }
-        _ => {}
-    }
-    if hard && !prefixes.iter().any(|p| disk.target.starts_with(p)) {
-        return internal("the target is not that of a disk");
-    }
     let empty = source.is_none_or(|s| s.file.is_none() && s.dev.is_none() && s.other.is_empty());
     if disk.device == "disk" && matches!(disk.kind.as_str(), "file" | "block") && empty {
         return Err(fails(Code::NoSource, at, "a hard disk needs a source"));
@@ -254,13 +244,21 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
         return Err(fails(Code::XmlError, at, "only removable media can be requisite"));
     }
     let drive_bus = matches!(bus, "scsi" | "ide" | "fdc" | "sata");
-    match disk.address {
-        None | Some(Address::Drive { .. }) => Ok(()),
-        Some(_) if drive_bus => {
-            Err(fails(Code::ConfigUnsupported, at, "the address is no drive address"))
-        }
-        Some(_) => Ok(()),
+    if drive_bus && !matches!(disk.address, None | Some(Address::Drive { .. })) {
+        let reason = "the address is no drive address";
+        return Err(fails(Code::ConfigUnsupported, at, reason));
     }
+    match (disk.device.as_str(), bus) {
+        (device, "fdc") if device != "floppy" => return internal("bus fdc is for floppies"),
+        ("floppy", _) if !disk.target.starts_with("fd") => {
+            return internal("the target is not that of a floppy");
+        }
+        _ => {}
+    }
+    if hard && !prefixes.iter().any(|p| disk.target.starts_with(p)) {
+        return internal("the target is not that of a disk");
+    }
+    Ok(())
 }
 
 fn char_device(at: &str, device: &CharDevice) -> Result<(), Error> {
