@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::OnceLock;
 
 use crate::charset::{Charset, EncodingError};
@@ -37,8 +37,8 @@ pub struct Document {
 /// First occurrence of each key, by hash.
 #[derive(Clone)]
 struct Index {
-    state: RandomState,
-    places: HashMap<u64, u32>,
+    seed: u64,
+    places: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
 }
 
 /// A key with its value.
@@ -235,7 +235,7 @@ impl Document {
     }
 
     fn build_index(&self) -> Index {
-        let mut index = Index { state: RandomState::new(), places: HashMap::new() };
+        let mut index = Index::new();
         index.places.reserve(self.order.len());
         for &place in &self.order {
             if let Some(key) = self.key_at(place) {
@@ -366,15 +366,44 @@ impl Document {
 }
 
 impl Index {
+    fn new() -> Self {
+        // Seeded, so that no file can be made whose keys collide.
+        let seed = RandomState::new().build_hasher().finish();
+        Self { seed, places: HashMap::default() }
+    }
+
+    /// A hash of the key in lower case: eight bytes at a time, multiplied and folded.
     fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = self.state.build_hasher();
-        for chunk in key.chunks(32) {
-            let mut lower = [0; 32];
+        let mut hash = self.seed ^ key.len() as u64;
+        for chunk in key.chunks(8) {
+            let mut lower = [0; 8];
             lower[..chunk.len()].copy_from_slice(chunk);
             lower.make_ascii_lowercase();
-            hasher.write(&lower[..chunk.len()]);
+            let mixed = u128::from(hash ^ u64::from_le_bytes(lower)) * 0x9e37_79b9_7f4a_7c15;
+            hash = (mixed as u64) ^ (mixed >> 64) as u64 ^ self.seed;
         }
-        hasher.finish()
+        hash
+    }
+}
+
+/// Hands on what is a hash already.
+#[derive(Clone, Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn write(&mut self, bytes: &[u8]) {
+        // The map's keys are `u64`, which go the other way.
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
