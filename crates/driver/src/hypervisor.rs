@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDestroyFlags, DomainDetails, DomainInfo, DomainInterface,
-    DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags, DomainSelector,
+    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainInfo,
+    DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags, DomainSelector,
     DomainShutdownFlags, DomainState, DomainStateReason, DomainUndefineFlags, DomainVcpuFlags,
     DomainXmlFlags, Error, ErrorDomain, Feature, Hypervisor, InterfaceAddressesSource,
     ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags, NodeInfo, Result,
@@ -209,6 +209,19 @@ impl Hypervisor for Connection {
         flags: DomainUndefineFlags,
     ) -> Result<()> {
         self.session.undefine(domain, flags).await
+    }
+
+    async fn domain_define_xml_flags(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
+        self.session.define(xml, flags).await
+    }
+
+    async fn connect_domain_xml_to_native(
+        &self,
+        format: &str,
+        xml: &str,
+        flags: NativeConversionFlags,
+    ) -> Result<String> {
+        self.session.xml_to_native(format, xml, flags).await
     }
 
     async fn domain_set_autostart(&self, domain: &Domain, autostart: bool) -> Result<()> {

@@ -21,6 +21,10 @@ pub(crate) struct Binding {
     pub(crate) datacenter_path: String,
     /// Where the datacenter's machines are.
     pub(crate) vm_folder: MoRef,
+    /// The compute resource's own resource pool, where new machines go.
+    pub(crate) resource_pool: Option<MoRef>,
+    /// What tells the hardware versions that a new machine may have.
+    pub(crate) environment_browser: Option<MoRef>,
     /// The host system.
     pub(crate) host: MoRef,
 }
@@ -42,7 +46,7 @@ pub(crate) fn read_way(retrieval: Retrieval) -> Retrieval {
     retrieval
         .read("Folder", ["name", "parent"])
         .read("Datacenter", ["name", "parent", "hostFolder", "vmFolder"])
-        .read("ComputeResource", ["name", "parent"])
+        .read("ComputeResource", ["name", "parent", "resourcePool", "environmentBrowser"])
 }
 
 /// The inventory between the root folder and the hosts, by parent.
@@ -101,7 +105,15 @@ impl<'a> Inventory<'a> {
         datacenter_path: String,
         host: &ObjectRow,
     ) -> Result<Binding> {
+        let parent: Option<MoRef> = host.get("parent").map_err(decode_error)?;
+        let compute = parent.and_then(|parent| self.rows.get(&parent).copied());
+        let of_compute = |path| match compute {
+            Some(row) => row.get::<MoRef>(path).map_err(decode_error),
+            None => Ok(None),
+        };
         Ok(Binding {
+            resource_pool: of_compute("resourcePool")?,
+            environment_browser: of_compute("environmentBrowser")?,
             datacenter: datacenter.moref.clone(),
             datacenter_path,
             vm_folder: datacenter.require("vmFolder").map_err(decode_error)?,

@@ -1,10 +1,13 @@
 //! Files of datastores, over `/folder`.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
-use esx_escape::{DatastorePath, folder_path_and_query};
+use esx_escape::{DatastorePath, folder_path_and_query, folder_upload_path_and_query};
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::{ByteRange, TransportError};
 
 impl Client {
     /// Downloads a small file whole, a VMX for example, of at most `limit` bytes.
@@ -20,5 +23,40 @@ impl Client {
         limit: u64,
     ) -> Result<Bytes> {
         Ok(self.transport().get_bytes(&folder_path_and_query(path, datacenter_path), limit).await?)
+    }
+
+    /// Whether there is such a file: its first byte is asked for.
+    ///
+    /// # Errors
+    /// Any [`crate::TransportError`] but a status that says there is no such file.
+    pub async fn file_exists(&self, path: &DatastorePath, datacenter_path: &str) -> Result<bool> {
+        let first = ByteRange { start: 0, length: Some(NonZeroU64::MIN) };
+        match self.transport().get(&folder_path_and_query(path, datacenter_path), Some(first)).await
+        {
+            // An empty file has no first byte.
+            Ok(_) | Err(TransportError::Status { status: 416, .. }) => Ok(true),
+            Err(TransportError::Status { status: 404, .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a small file whole; a file that is there is replaced.
+    ///
+    /// # Errors
+    /// Any [`crate::TransportError`].
+    pub async fn upload(
+        &self,
+        path: &DatastorePath,
+        datacenter_path: &str,
+        content: Bytes,
+    ) -> Result<()> {
+        let directory = path.directory();
+        let url = folder_upload_path_and_query(
+            path.datastore(),
+            directory,
+            path.file_name(),
+            datacenter_path,
+        );
+        Ok(self.transport().put_bytes(&url, content).await?)
     }
 }

@@ -20,6 +20,8 @@ const QUESTION: &str = "runtime.question";
 /// What is watched of every task.
 const TASK: [&str; 5] =
     ["info.cancelable", "info.descriptionId", "info.error", "info.progress", "info.state"];
+/// What a task returned.
+const RESULT: &str = "info.result";
 /// A host that has not shown the new task among the machine's after this long is asked for it by name.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
@@ -181,6 +183,53 @@ impl Client {
             tracing::debug!(%error, "cannot end the watch");
         }
         result
+    }
+}
+
+impl Client {
+    /// Runs an operation that belongs to no machine yet, and so has no questions: a registration, work on
+    /// files. Returns what the task returned (`TaskInfo.result`).
+    ///
+    /// # Errors
+    /// [`Error::TaskFailed`], [`Error::TaskVanished`], any other [`Error`].
+    pub async fn run_plain_task<M>(&self, target: &MoRef, operation: &M) -> Result<Option<Value>>
+    where
+        M: Method<Output = MoRef> + Sync,
+    {
+        let task = self.call(target, operation).await?;
+        tracing::debug!(%task, method = M::NAME, "started");
+        let mut watch = self
+            .watch(&Retrieval::from(&task).read("Task", TASK.into_iter().chain([RESULT])))
+            .await?;
+        let (mut seen, mut result) = (TaskSeen::default(), None);
+        let outcome = loop {
+            for change in watch.next(None).await? {
+                match change {
+                    Change::Left { .. } => seen.gone = true,
+                    Change::Property { path, value, .. } if path == RESULT => result = value,
+                    Change::Property { path, value, .. } => seen.set(&path, value),
+                }
+            }
+            match seen.update.state {
+                Some(TaskState::Success) => break Ok(result),
+                Some(TaskState::Error) => {
+                    let fault = Box::new(task_fault(seen.error.take()));
+                    break Err(Error::TaskFailed {
+                        method: M::NAME,
+                        target: target.clone(),
+                        fault,
+                    });
+                }
+                _ if seen.gone => {
+                    break Err(Error::TaskVanished { method: M::NAME, target: target.clone() });
+                }
+                _ => {}
+            }
+        };
+        if let Err(error) = watch.close().await {
+            tracing::debug!(%error, "cannot end the watch");
+        }
+        outcome
     }
 }
 

@@ -326,6 +326,30 @@ impl Transport {
         })
     }
 
+    /// Writes a file: `PUT` with its length, and 200 or 201 for an answer.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub async fn put_bytes(
+        &self,
+        path_and_query: &str,
+        content: Bytes,
+    ) -> Result<(), TransportError> {
+        let mut request = self.request(Method::PUT, path_and_query)?;
+        let kind = HeaderValue::from_static("application/octet-stream");
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        self.inner.stats.sent(content.len());
+        *request.body_mut() = Some(content.into());
+        let response = self.send(request, self.options().idle).await?;
+        let status = response.status().as_u16();
+        tracing::debug!(method = "PUT", path = &*shown_path(path_and_query), status, "http");
+        if matches!(status, 200 | 201) {
+            Ok(())
+        } else {
+            Err(self.refused("PUT", path_and_query, &response))
+        }
+    }
+
     /// Downloads a small file (a VMX, say) whole; more than `limit` bytes are [`TransportError::TooLarge`].
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Domains: virtual machines in libvirt's words.
 
 mod autostart;
+mod define;
 mod details;
 mod guest;
 mod index;

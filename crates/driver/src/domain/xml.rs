@@ -98,7 +98,7 @@ impl Session {
         convert(&document, &context, &FormatOptions { inactive: true, ..FormatOptions::default() })
     }
 
-    fn check_native(
+    pub(super) fn check_native(
         &self,
         function: &str,
         format: &str,
@@ -118,9 +118,11 @@ impl Session {
 
     /// The host's datastores, asked for only if the file names one: one request.
     async fn datastores_for(&self, document: &Document) -> Result<Vec<Datastore>> {
-        if !needs_datastores(document) {
-            return Ok(Vec::new());
-        }
+        if needs_datastores(document) { self.datastores().await } else { Ok(Vec::new()) }
+    }
+
+    /// The datastores that the host mounts: one request.
+    pub(super) async fn datastores(&self) -> Result<Vec<Datastore>> {
         let host = self.binding().await?.host;
         let retrieval = Retrieval::from(&host)
             .via([traversal("hostSystemToDatastore", "HostSystem", "datastore", [])])
@@ -150,7 +152,7 @@ impl Session {
     }
 }
 
-fn mode(exact: bool) -> Mode {
+pub(super) fn mode(exact: bool) -> Mode {
     if exact { Mode::Exact } else { Mode::Default }
 }
 
