@@ -5,11 +5,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod ci;
+mod codegen;
 mod interop;
 mod peers;
 mod process;
 mod sim;
 mod tidy;
+mod vi;
 mod workspace;
 
 use std::process::ExitCode;
@@ -64,16 +66,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Codegen { check } => codegen(check),
+        Command::Codegen { check } => codegen::run(check),
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),
         Command::Peers { action } => peers::run(action),
         Command::Interop(options) => interop::run(&options),
         Command::Sim { args } => sim::run(&args),
     }
-}
-
-/// The generator is not part of this program yet.
-fn codegen(_check: bool) -> anyhow::Result<()> {
-    anyhow::bail!("the code generator is not here yet")
 }

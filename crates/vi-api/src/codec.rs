@@ -26,14 +26,19 @@ pub trait Encode {
     fn encode(&self, name: &str, writer: &mut Writer);
 }
 
+/// One bit for each member of a data object; the largest of API 8.0 has 145.
+pub type Mask = [u64; 4];
+
 /// A data object of the schema as a plain struct, inherited members first.
 pub trait DataObject: Default {
     /// The type's name in the schema.
     const NAME: &'static str;
+    /// The API version that introduced it.
+    const SINCE: crate::ApiVersion;
     /// The members' names on the wire, in schema order.
     const MEMBERS: &'static [&'static str];
     /// A bit for each member that the schema calls mandatory.
-    const MANDATORY: u128;
+    const MANDATORY: Mask;
     /// Reads the member number `index` from `element`.
     ///
     /// # Errors
@@ -54,34 +59,133 @@ pub trait DataObject: Default {
 /// As [`Decode::decode`]; also if a mandatory member is missing and the reader is strict.
 pub fn decode_object<T: DataObject>(reader: &mut Reader<'_>) -> Result<T, DecodeError> {
     let mut object = T::default();
-    let mut seen = 0u128;
+    read_members(T::MEMBERS, &T::MANDATORY, reader, &mut |index, element, reader| {
+        object.read_member(index, element, reader)
+    })?;
+    Ok(object)
+}
+
+/// What [`read_members`] calls for each member: its number, its start tag, the reader inside it.
+type ReadMember<'c> =
+    dyn FnMut(usize, &Element<'_>, &mut Reader<'_>) -> Result<(), DecodeError> + 'c;
+
+/// The loop behind all data objects. It is compiled once, not once for each type.
+fn read_members(
+    names: &'static [&'static str],
+    mandatory: &Mask,
+    reader: &mut Reader<'_>,
+    read: &mut ReadMember<'_>,
+) -> Result<(), DecodeError> {
+    let mut seen: Mask = [0; 4];
     // Hosts send members in schema order, so the next one is mostly the one after the last.
     let mut next = 0;
     while let Some(child) = reader.next_child()? {
-        let found = T::MEMBERS[next..]
+        let (before, after) = names.split_at(next);
+        let found = after
             .iter()
             .position(|m| *m == child.name)
             .map(|at| at + next)
-            .or_else(|| T::MEMBERS[..next].iter().position(|m| *m == child.name));
+            .or_else(|| before.iter().position(|m| *m == child.name));
         match found {
             Some(_) if child.nil => reader.skip()?,
             Some(index) => {
-                object.read_member(index, &child, reader)?;
-                seen |= 1 << index;
+                read(index, &child, reader)?;
+                if let Some(word) = seen.get_mut(index / 64) {
+                    *word |= 1 << (index % 64);
+                }
                 next = index;
             }
             None => reader.skip()?,
         }
     }
-    let missing = T::MANDATORY & !seen;
-    if missing != 0 {
-        for (index, name) in T::MEMBERS.iter().enumerate() {
-            if missing & (1 << index) != 0 {
+    if mandatory.iter().zip(&seen).any(|(m, s)| m & !s != 0) {
+        for (index, name) in names.iter().enumerate() {
+            if (mandatory[index / 64] & !seen[index / 64]) >> (index % 64) & 1 == 1 {
                 reader.note_missing(name)?;
             }
         }
     }
-    Ok(object)
+    Ok(())
+}
+
+/// How a member gets into its field. Shared by all structs whose fields have the same type, which
+/// keeps the generated code small: they are calls on purpose, inlined they triple the build.
+#[allow(dead_code, reason = "which shapes occur is up to the schema")]
+pub(crate) mod slot {
+    use super::{Decode, DecodeError, Element, Object, Reader};
+    use crate::dynamic::decode_object;
+
+    #[inline(never)]
+    pub(crate) fn one<T: Decode>(
+        slot: &mut T,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        *slot = T::decode(element, reader)?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(crate) fn some<T: Decode>(
+        slot: &mut Option<T>,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        *slot = Some(T::decode(element, reader)?);
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(crate) fn push<T: Decode>(
+        slot: &mut Vec<T>,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        slot.push(T::decode(element, reader)?);
+        Ok(())
+    }
+
+    /// Reads a fault or event, whose declared type is `declared`.
+    fn tree(
+        declared: &'static str,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<Object, DecodeError> {
+        decode_object(element.xsi_type.map_or(declared, |t| t.name), reader)
+    }
+
+    #[inline(never)]
+    pub(crate) fn one_tree(
+        slot: &mut Object,
+        declared: &'static str,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        *slot = tree(declared, element, reader)?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(crate) fn some_tree(
+        slot: &mut Option<Object>,
+        declared: &'static str,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        *slot = Some(tree(declared, element, reader)?);
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(crate) fn push_tree(
+        slot: &mut Vec<Object>,
+        declared: &'static str,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        slot.push(tree(declared, element, reader)?);
+        Ok(())
+    }
 }
 
 /// Reads the items of an `ArrayOf...` value, whatever their element is called.
@@ -92,7 +196,11 @@ impl<T: Decode> Decode for Vec<T> {
     fn decode(_: &Element<'_>, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut items = Self::new();
         while let Some(child) = reader.next_child()? {
-            items.push(T::decode(&child, reader)?);
+            if child.nil {
+                reader.skip()?;
+            } else {
+                items.push(T::decode(&child, reader)?);
+            }
         }
         Ok(items)
     }
@@ -323,7 +431,11 @@ impl Decode for Object {
 
 impl Encode for Object {
     fn encode(&self, name: &str, writer: &mut Writer) {
-        crate::dynamic::encode_object(name, self, true, writer);
+        // Always with `xsi:type`: only the caller knows what the member is declared as.
+        let since = crate::schema::data_type(&self.type_name).map(|t| t.since);
+        if since.is_none_or(|since| writer.knows_type(&self.type_name, since, name)) {
+            crate::dynamic::encode_object(name, self, true, writer);
+        }
     }
 }
 
@@ -343,7 +455,10 @@ macro_rules! data_objects {
                 writer.close(name);
             }
         }
-    )*};
+    )*
+        #[cfg(test)]
+        pub(crate) const TYPED: &[$crate::codec::Typed] = &[$($crate::codec::Typed::data::<$name>()),*];
+    };
 }
 pub(crate) use data_objects;
 
@@ -403,7 +518,7 @@ pub(crate) use vi_enum;
 
 /// Defines what a member of a base type holds: any of the types that derive from it.
 macro_rules! vi_any {
-    ($(#[$doc:meta])* $name:ident: $base:ident { $($variant:ident),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident: $base:ident = $base_name:literal { $($variant:ident = $wire:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
@@ -428,8 +543,8 @@ macro_rules! vi_any {
 
         impl $crate::Decode for $name {
             fn decode(element: &$crate::Element<'_>, reader: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
-                match element.xsi_type.map_or(stringify!($base), |t| t.name) {
-                    $(stringify!($variant) => Ok(Self::$variant($crate::Decode::decode(element, reader)?)),)+
+                match element.xsi_type.map_or($base_name, |t| t.name) {
+                    $($wire => Ok(Self::$variant($crate::Decode::decode(element, reader)?)),)+
                     _ => Ok(Self::Unrecognized($crate::Decode::decode(element, reader)?)),
                 }
             }
@@ -438,11 +553,7 @@ macro_rules! vi_any {
         impl $crate::Encode for $name {
             fn encode(&self, name: &str, writer: &mut $crate::Writer) {
                 match self {
-                    $(Self::$variant(value) => {
-                        writer.open_typed(name, stringify!($variant));
-                        $crate::DataObject::write_members(value, writer);
-                        writer.close(name);
-                    })+
+                    $(Self::$variant(value) => writer.typed(name, value, $base_name),)+
                     Self::Unrecognized(object) => $crate::Encode::encode(object, name, writer),
                 }
             }
@@ -530,4 +641,98 @@ pub trait Method {
     /// # Errors
     /// If the result cannot be decoded.
     fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError>;
+}
+
+/// The arguments of a request as the struct again: what a server reads, here for tests.
+#[cfg(test)]
+pub(crate) trait ReadArgs: Method + Default {
+    /// The parameters' names.
+    const PARAMS: &'static [&'static str];
+    /// Reads the parameter number `index`.
+    fn read_arg(
+        &mut self,
+        index: usize,
+        element: &Element<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError>;
+}
+
+/// A struct or method of the generated code, for tests that go through all of them.
+#[cfg(test)]
+pub(crate) struct Typed {
+    /// The name in the schema.
+    pub(crate) name: &'static str,
+    pub(crate) since: crate::ApiVersion,
+    /// Decodes the root element of a text (for a method: the children of the root element),
+    /// encodes that, decodes it again, and gives back the second text and what was withheld.
+    pub(crate) through: fn(&str, crate::ApiVersion) -> Result<(String, Vec<String>), DecodeError>,
+}
+
+#[cfg(test)]
+impl Typed {
+    pub(crate) const fn data<T: DataObject + Decode + PartialEq>() -> Self {
+        fn read<T: Decode>(text: &str) -> Result<T, DecodeError> {
+            let mut reader = Reader::new(text);
+            let Some(root) = reader.next_child()? else {
+                return Err(reader.error(DecodeErrorKind::Truncated));
+            };
+            T::decode(&root, &mut reader)
+        }
+        fn through<T: DataObject + Decode + PartialEq>(
+            text: &str,
+            version: crate::ApiVersion,
+        ) -> Result<(String, Vec<String>), DecodeError> {
+            let value: T = read(text)?;
+            let mut writer = Writer::new(version);
+            writer.raw("<sample xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\">");
+            value.write_members(&mut writer);
+            writer.close("sample");
+            let (again, withheld) = writer.finish();
+            if withheld.is_empty() {
+                assert!(
+                    read::<T>(&again)? == value,
+                    "{} changed on its way\n{text}\n{again}",
+                    T::NAME
+                );
+            }
+            Ok((again, withheld))
+        }
+        Self { name: T::NAME, since: T::SINCE, through: through::<T> }
+    }
+
+    pub(crate) const fn call<M: ReadArgs + PartialEq>() -> Self {
+        fn read<M: ReadArgs>(text: &str) -> Result<M, DecodeError> {
+            let mut reader = Reader::new(text);
+            reader.next_child()?;
+            let mut call = M::default();
+            read_members(M::PARAMS, &[0; 4], &mut reader, &mut |index, element, reader| {
+                call.read_arg(index, element, reader)
+            })?;
+            Ok(call)
+        }
+        fn through<M: ReadArgs + PartialEq>(
+            text: &str,
+            version: crate::ApiVersion,
+        ) -> Result<(String, Vec<String>), DecodeError> {
+            let call: M = read(text)?;
+            let this = MoRef::new(M::TARGET, "this");
+            let encoded = crate::soap::encode_call(&call, &this, version);
+            if encoded.withheld.is_empty() {
+                let inner = encoded.body.split_once("<soapenv:Body>").map_or("", |(_, rest)| rest);
+                let mut again = String::from(
+                    "<r xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\">",
+                );
+                again.push_str(inner.split_once("</_this>").map_or("", |(_, rest)| rest));
+                let again = again
+                    .replace(&format!("</{}></soapenv:Body></soapenv:Envelope>", M::NAME), "</r>");
+                assert!(
+                    read::<M>(&again)? == call,
+                    "{} changed on its way\n{text}\n{again}",
+                    M::NAME
+                );
+            }
+            Ok((encoded.body, encoded.withheld))
+        }
+        Self { name: M::NAME, since: M::SINCE, through: through::<M> }
+    }
 }

@@ -42,10 +42,13 @@ pub(crate) fn decode_value(
     if let Some(item) = actual.name.strip_prefix("ArrayOf") {
         return decode_array(item, reader).map(Value::Array);
     }
-    match WireType::of_type(actual.name) {
-        Some(wire) => of_wire_type(wire, element, reader),
-        // A link or property path of a newer schema is a string; an unknown enumeration too.
-        None => unknown_type(actual.name, reader),
+    match (WireType::of_type(actual.name), declared) {
+        (Some(wire), _) => of_wire_type(wire, element, reader),
+        // A type of a newer schema, where the declared one is a base: its members as they come.
+        (None, Some(WireType::Data(_))) => decode_object(actual.name, reader).map(Value::Object),
+        (None, Some(WireType::AnyType) | None) => unknown_type(actual.name, element, reader),
+        // A link or property path of a newer schema where the declared type says it all.
+        (None, Some(wire)) => of_wire_type(wire, element, reader),
     }
 }
 
@@ -128,23 +131,49 @@ fn untyped(element: &Element<'_>, reader: &mut Reader<'_>) -> Result<Value, Deco
     if element.moref_kind.is_some() {
         return MoRef::decode(element, reader).map(Value::MoRef);
     }
-    unknown_type("DynamicData", reader)
+    match text_or_object("DynamicData", reader)? {
+        Ok(text) => Ok(Value::String(text.into_owned())),
+        Err(object) => Ok(Value::Object(object)),
+    }
 }
 
-fn unknown_type(name: &str, reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
-    match reader.text_or_child()? {
-        Ok(text) => Ok(Value::String(text.into_owned())),
-        Err(first) => {
-            let mut object = Object::new(interned(name));
-            let mut next = Some(first);
-            while let Some(child) = next {
-                let value = decode_value(None, &child, reader)?;
-                push_repeated(&mut object, child.name, value);
-                next = reader.next_child()?;
-            }
-            Ok(Value::Object(object))
-        }
+/// A value of the type `name`, which the tables do not know: one with text must be of a simple type,
+/// so it becomes an enumeration value, which is written back as it came.
+fn unknown_type(
+    name: &str,
+    element: &Element<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<Value, DecodeError> {
+    if element.moref_kind.is_some() {
+        return MoRef::decode(element, reader).map(Value::MoRef);
     }
+    Ok(match text_or_object(name, reader)? {
+        Ok(text) if text.trim_ascii().is_empty() => Value::Object(Object::new(interned(name))),
+        Ok(text) => Value::Enum(EnumValue::new(interned(name), text.into_owned())),
+        Err(object) => Value::Object(object),
+    })
+}
+
+fn text_or_object<'a>(
+    name: &str,
+    reader: &mut Reader<'a>,
+) -> Result<Result<Cow<'a, str>, Object>, DecodeError> {
+    let first = match reader.text_or_child()? {
+        Ok(text) => return Ok(Ok(text)),
+        Err(first) => first,
+    };
+    let mut object = Object::new(interned(name));
+    let mut next = Some(first);
+    while let Some(child) = next {
+        if child.nil {
+            reader.skip()?;
+        } else {
+            let value = decode_value(None, &child, reader)?;
+            push_repeated(&mut object, child.name, value);
+        }
+        next = reader.next_child()?;
+    }
+    Ok(Err(object))
 }
 
 /// Reads the items of `ArrayOf{item}`; primitives are named `ArrayOfInt`, `ArrayOfString` ...
@@ -161,13 +190,29 @@ pub(crate) fn decode_array(item: &str, reader: &mut Reader<'_>) -> Result<Array,
         Vec::new(),
     );
     while let Some(child) = reader.next_child()? {
-        array.items.push(decode_value(wire, &child, reader)?);
+        if child.nil {
+            reader.skip()?;
+        } else {
+            array.items.push(decode_value(wire, &child, reader)?);
+        }
     }
     Ok(array)
 }
 
+/// Writes the value of a member or parameter: a repeated one item by item.
+pub(crate) fn encode_member(member: &schema::Member, value: &Value, writer: &mut Writer) {
+    match value {
+        Value::Array(array) if member.array => {
+            for item in &array.items {
+                encode_value(member.name, item, member.wire_type, writer);
+            }
+        }
+        _ => encode_value(member.name, value, member.wire_type, writer),
+    }
+}
+
 /// Writes `value` as the element `name`, whose declared type is `declared`: with `xsi:type` where
-/// the declared type does not tell.
+/// the declared type does not tell. A value of a type that the host's API does not know is withheld.
 pub(crate) fn encode_value(name: &str, value: &Value, declared: WireType, writer: &mut Writer) {
     let any = declared == WireType::AnyType;
     let primitive = |writer: &mut Writer, xsd: &str, text: &str| {
@@ -197,14 +242,29 @@ pub(crate) fn encode_value(name: &str, value: &Value, declared: WireType, writer
             writer.close(name);
         }
         Value::Binary(v) => Binary(v.clone()).encode(name, writer),
-        Value::Enum(v) => primitive(writer, &v.type_name, &v.value),
+        Value::Enum(v) => {
+            if !any || knows_type(&v.type_name, name, writer) {
+                primitive(writer, &v.type_name, &v.value);
+            }
+        }
         Value::MoRef(v) => writer.moref(name, v, any),
         Value::Object(v) => {
             let typed = declared.name() != v.type_name;
-            encode_object(name, v, typed, writer);
+            if !typed || knows_type(&v.type_name, name, writer) {
+                encode_object(name, v, typed, writer);
+            }
         }
         Value::Array(array) => encode_array(name, array, any, writer),
     }
+}
+
+/// Whether the host's API has the data type or enumeration `type_name`; what the tables do not know
+/// came from a host, so it is sent back.
+fn knows_type(type_name: &str, name: &str, writer: &mut Writer) -> bool {
+    let since = schema::data_type(type_name)
+        .map(|t| t.since)
+        .or_else(|| schema::enumeration(type_name).map(|e| e.since));
+    since.is_none_or(|since| writer.knows_type(type_name, since, name))
 }
 
 /// Writes a repeated member; or, where the declared type is `xsd:anyType`, an `ArrayOf...` value
@@ -218,6 +278,9 @@ fn encode_array(name: &str, array: &Array, any: bool, writer: &mut Writer) {
         for item in &array.items {
             encode_value(name, item, wire.unwrap_or(WireType::AnyType), writer);
         }
+        return;
+    }
+    if !knows_type(item_type, name, writer) {
         return;
     }
     let (array_of, item_name) = match item_type.strip_prefix("xsd:") {
@@ -250,7 +313,7 @@ pub(crate) fn encode_object(name: &str, object: &Object, typed: bool, writer: &m
         let Some(value) = object.get(member.name) else { continue };
         written += 1;
         if writer.knows(member.since, member.name) {
-            encode_value(member.name, value, member.wire_type, writer);
+            encode_member(member, value, writer);
         }
     }
     if written < object.len() {
@@ -275,6 +338,12 @@ pub(crate) fn encode_object(name: &str, object: &Object, typed: bool, writer: &m
 ///
 /// # Errors
 /// If the text is malformed or does not fit the type.
+///
+/// ```
+/// let value = esx_vi_api::dynamic::from_xml("HostCpuIdInfo", "<cpu><level>1</level></cpu>")?;
+/// assert_eq!(value.as_object().and_then(|o| o.get("level")?.as_i64()), Some(1));
+/// # Ok::<(), esx_vi_api::DecodeError>(())
+/// ```
 pub fn from_xml(declared: &str, text: &str) -> Result<Value, DecodeError> {
     let mut reader = Reader::new(text);
     let wire = WireType::of_type(declared);

@@ -20,6 +20,11 @@
 //! does not rely on the order of members and passes over unknown ones.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
+// The samples of the tests are also built into an example, where the crate has this name.
+#[cfg(test)]
+extern crate self as esx_vi_api;
 
 mod codec;
 mod date_time;
@@ -31,11 +36,13 @@ pub mod properties;
 mod reader;
 pub mod schema;
 pub mod soap;
+#[cfg(test)]
+mod tests;
 mod value;
 mod version;
 mod writer;
 
-pub use codec::{Binary, DataObject, Decode, Encode, Method, decode_object, returned};
+pub use codec::{Binary, DataObject, Decode, Encode, Mask, Method, decode_object, returned};
 pub use date_time::DateTime;
 pub use error::{DecodeError, DecodeErrorKind};
 pub use generated::{data, enums, methods};

@@ -115,6 +115,8 @@ pub struct DataType {
 pub struct Enumeration {
     /// Its name.
     pub name: &'static str,
+    /// The API version that introduced it. Its values carry no version.
+    pub since: ApiVersion,
     /// The values the 8.0 schema knows.
     pub values: &'static [&'static str],
 }

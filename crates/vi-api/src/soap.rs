@@ -55,7 +55,7 @@ pub fn encode_request(method: &str, this: &MoRef, args: &Object, version: ApiVer
             if let Some(value) = args.get(param.name)
                 && writer.knows(param.since, param.name)
             {
-                dynamic::encode_value(param.name, value, param.wire_type, writer);
+                dynamic::encode_member(param, value, writer);
             }
         }
         for (name, value) in args.iter().filter(|(name, _)| params.iter().all(|p| p.name != *name))

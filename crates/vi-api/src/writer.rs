@@ -24,7 +24,8 @@ impl Writer {
     }
 
     /// What was asked for but left out, because the host's API does not know it: one entry per
-    /// value, as `member (since version)`.
+    /// value, as `member (since version)`, or `member of type T (since version)` where the host knows
+    /// the member but not the type of what it holds.
     pub fn withheld(&self) -> &[String] {
         &self.withheld
     }
@@ -35,6 +36,7 @@ impl Writer {
     }
 
     /// Whether the host knows things of `since`; if not, `name` is noted as withheld.
+    #[inline(never)]
     pub fn knows(&mut self, since: ApiVersion, name: &str) -> bool {
         if since <= self.version {
             return true;
@@ -112,6 +114,7 @@ impl Writer {
     }
 
     /// Writes a member if it is set and the host knows it.
+    #[inline(never)]
     pub fn optional<T: crate::Encode>(&mut self, name: &str, value: &Option<T>, since: ApiVersion) {
         if let Some(value) = value
             && self.knows(since, name)
@@ -121,6 +124,7 @@ impl Writer {
     }
 
     /// Writes a repeated member if the host knows it.
+    #[inline(never)]
     pub fn list<T: crate::Encode>(&mut self, name: &str, values: &[T], since: ApiVersion) {
         if !values.is_empty() && self.knows(since, name) {
             for value in values {
@@ -129,7 +133,33 @@ impl Writer {
         }
     }
 
+    /// Writes a data object as the element `name`, if the host knows the type: what a member of the
+    /// type `declared` holds, with `xsi:type` where it is another.
+    #[inline(never)]
+    pub fn typed<T: crate::DataObject>(&mut self, name: &str, value: &T, declared: &str) {
+        if T::NAME == declared {
+            self.open(name);
+            value.write_members(self);
+            self.close(name);
+        } else if self.knows_type(T::NAME, T::SINCE, name) {
+            self.open_typed(name, T::NAME);
+            value.write_members(self);
+            self.close(name);
+        }
+    }
+
+    /// Whether the host knows the type `type_name` of `since`; if not, the value of the member
+    /// `name` is noted as withheld.
+    pub fn knows_type(&mut self, type_name: &str, since: ApiVersion, name: &str) -> bool {
+        if since <= self.version {
+            return true;
+        }
+        self.withheld.push(format!("{name} of type {type_name} (since {since})"));
+        false
+    }
+
     /// Writes a value as the element `name`.
+    #[inline(never)]
     pub fn value<T: crate::Encode + ?Sized>(&mut self, name: &str, value: &T) {
         value.encode(name, self);
     }

@@ -1,7 +1,13 @@
 //! From the schema's names to Rust's.
 
 /// Words that Rust keeps for itself and that occur in the schema.
-const KEYWORDS: &[&str] = &["type", "self", "use", "ref", "in", "move", "mod", "match", "static", "super", "where", "as", "box", "final", "override", "virtual", "async", "dyn", "enum", "fn", "for", "if", "impl", "let", "loop", "pub", "return", "struct", "trait", "unsafe", "while", "abstract", "become", "do", "macro", "priv", "try", "typeof", "unsized", "yield", "else", "extern", "false", "true", "const", "continue", "crate", "break"];
+const KEYWORDS: &[&str] = &[
+    "type", "self", "use", "ref", "in", "move", "mod", "match", "static", "super", "where", "as",
+    "box", "final", "override", "virtual", "async", "dyn", "enum", "fn", "for", "if", "impl",
+    "let", "loop", "pub", "return", "struct", "trait", "unsafe", "while", "abstract", "become",
+    "do", "macro", "priv", "try", "typeof", "unsized", "yield", "else", "extern", "false", "true",
+    "const", "continue", "crate", "break",
+];
 
 /// `numCPU` becomes `num_cpu`, `PowerOnVM_Task` becomes `power_on_vm_task`.
 pub(crate) fn snake(name: &str) -> String {
@@ -53,10 +59,24 @@ mod tests {
 
     #[test]
     fn names() {
-        for (schema, rust) in [("numCPU", "num_cpu"), ("memoryMB", "memory_mb"), ("PowerOnVM_Task", "power_on_vm_task"), ("type", "type_"), ("hostName", "host_name"), ("IPAddress", "ip_address"), ("vnicDevice", "vnic_device")] {
+        for (schema, rust) in [
+            ("numCPU", "num_cpu"),
+            ("memoryMB", "memory_mb"),
+            ("PowerOnVM_Task", "power_on_vm_task"),
+            ("type", "type_"),
+            ("hostName", "host_name"),
+            ("IPAddress", "ip_address"),
+            ("vnicDevice", "vnic_device"),
+        ] {
             assert_eq!(snake(schema), rust);
         }
-        for (schema, rust) in [("poweredOn", "PoweredOn"), ("PowerOnVM_Task", "PowerOnVMTask"), ("self", "Self_"), ("802.1x", "V8021x"), ("vslmVClockInfo", "VslmVClockInfo")] {
+        for (schema, rust) in [
+            ("poweredOn", "PoweredOn"),
+            ("PowerOnVM_Task", "PowerOnVMTask"),
+            ("self", "Self_"),
+            ("802.1x", "V8021x"),
+            ("vslmVClockInfo", "VslmVClockInfo"),
+        ] {
             assert_eq!(camel(schema), rust);
         }
     }

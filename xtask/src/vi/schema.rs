@@ -26,6 +26,13 @@ pub(crate) struct DataType {
     pub(crate) members: Vec<Member>,
 }
 
+/// An enumeration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Enumeration {
+    pub(crate) since: String,
+    pub(crate) values: Vec<String>,
+}
+
 /// A class of managed objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Managed {
@@ -49,7 +56,7 @@ pub(crate) struct Method {
 pub(crate) struct Schema {
     pub(crate) api: String,
     pub(crate) types: BTreeMap<String, DataType>,
-    pub(crate) enums: BTreeMap<String, Vec<String>>,
+    pub(crate) enums: BTreeMap<String, Enumeration>,
     pub(crate) managed: BTreeMap<String, Managed>,
 }
 
@@ -68,7 +75,9 @@ impl Schema {
         files.sort();
         for file in &files {
             let text = std::fs::read_to_string(file)?;
-            schema.read_xsd(&text, &mut requests).with_context(|| format!("in {}", file.display()))?;
+            schema
+                .read_xsd(&text, &mut requests)
+                .with_context(|| format!("in {}", file.display()))?;
         }
         ensure!(!schema.types.is_empty(), "no type found in {}", folder.display());
         let json = folder.join("managed-objects.json");
@@ -79,20 +88,33 @@ impl Schema {
     }
 
     /// Takes in the types of one XSD, or of the schemas inside a WSDL.
-    pub(crate) fn read_xsd(&mut self, text: &str, requests: &mut BTreeMap<String, Vec<Member>>) -> Result<()> {
+    pub(crate) fn read_xsd(
+        &mut self,
+        text: &str,
+        requests: &mut BTreeMap<String, Vec<Member>>,
+    ) -> Result<()> {
         let document = roxmltree::Document::parse(text)?;
-        let schemas = document.descendants().filter(|n| n.has_tag_name(("http://www.w3.org/2001/XMLSchema", "schema")));
+        let schemas = document
+            .descendants()
+            .filter(|n| n.has_tag_name(("http://www.w3.org/2001/XMLSchema", "schema")));
         for node in schemas.flat_map(|s| s.children()).filter(roxmltree::Node::is_element) {
             let Some(name) = node.attribute("name") else { continue };
             match node.tag_name().name() {
                 "simpleType" => {
-                    let values = node.descendants().filter(|n| n.tag_name().name() == "enumeration");
-                    self.enums.insert(name.to_owned(), values.filter_map(|v| v.attribute("value")).map(str::to_owned).collect());
+                    let values =
+                        node.descendants().filter(|n| n.tag_name().name() == "enumeration");
+                    let values = values.filter_map(|v| v.attribute("value")).map(str::to_owned);
+                    let found = Enumeration { since: String::new(), values: values.collect() };
+                    self.enums.insert(name.to_owned(), found);
                 }
                 // Arrays are what `array` says; their types repeat it.
-                "complexType" if name.starts_with("ArrayOf") || name == "ManagedObjectReference" => {}
+                "complexType"
+                    if name.starts_with("ArrayOf") || name == "ManagedObjectReference" => {}
                 "complexType" => {
-                    let base = node.descendants().find(|n| n.tag_name().name() == "extension").and_then(|n| n.attribute("base"));
+                    let base = node
+                        .descendants()
+                        .find(|n| n.tag_name().name() == "extension")
+                        .and_then(|n| n.attribute("base"));
                     let members: Vec<_> = node
                         .descendants()
                         .filter(|n| n.tag_name().name() == "element")
@@ -104,7 +126,10 @@ impl Schema {
                         }
                         _ => {
                             let base = base.map(|b| local(b).to_owned());
-                            self.types.insert(name.to_owned(), DataType { base, since: String::new(), members });
+                            self.types.insert(
+                                name.to_owned(),
+                                DataType { base, since: String::new(), members },
+                            );
                         }
                     }
                 }
@@ -115,9 +140,16 @@ impl Schema {
     }
 
     /// Adds what a WSDL does not say: versions, managed objects, secrets.
-    pub(crate) fn read_json(&mut self, json: &Json, requests: &BTreeMap<String, Vec<Member>>) -> Result<()> {
+    pub(crate) fn read_json(
+        &mut self,
+        json: &Json,
+        requests: &BTreeMap<String, Vec<Member>>,
+    ) -> Result<()> {
         self.api = text(json, "api")?;
         for (name, extra) in json["dataTypes"].as_object().context("dataTypes")? {
+            if let Some(found) = self.enums.get_mut(name) {
+                found.since = text(extra, "since")?;
+            }
             let Some(data) = self.types.get_mut(name) else { continue };
             data.since = text(extra, "since")?;
             for member in &mut data.members {
@@ -136,8 +168,10 @@ impl Schema {
                 let since = method["since"].as_str().unwrap_or(&since).to_owned();
                 let mut params = json_members(&method["params"], &since)?;
                 // What counts on the wire is the XSD's `minOccurs`.
-                let request = requests.get(&format!("{}RequestType", name.trim_end_matches("_Task")));
-                let Some(request) = request.or_else(|| requests.get(&format!("{name}RequestType"))) else {
+                let request =
+                    requests.get(&format!("{}RequestType", name.trim_end_matches("_Task")));
+                let Some(request) = request.or_else(|| requests.get(&format!("{name}RequestType")))
+                else {
                     bail!("no request type for {name}");
                 };
                 for param in &mut params {
@@ -162,13 +196,21 @@ impl Schema {
     /// Every name that is used must be defined, and every version known.
     fn check(&self) -> Result<()> {
         let known = |name: &str| {
-            name.starts_with("xsd:") || name == "ManagedObjectReference" || self.types.contains_key(name) || self.enums.contains_key(name)
+            name.starts_with("xsd:")
+                || name == "ManagedObjectReference"
+                || self.types.contains_key(name)
+                || self.enums.contains_key(name)
         };
         for (name, data) in &self.types {
             ensure!(data.base.as_deref().is_none_or(known), "{name} has an unknown base");
             // DynamicData and a few roots are in no version list: they have always been there.
             for member in &data.members {
-                ensure!(known(&member.type_name), "{name}.{} has the unknown type {}", member.name, member.type_name);
+                ensure!(
+                    known(&member.type_name),
+                    "{name}.{} has the unknown type {}",
+                    member.name,
+                    member.type_name
+                );
             }
         }
         Ok(())
@@ -176,7 +218,20 @@ impl Schema {
 
     /// Whether `name` is `base` or derives from it.
     pub(crate) fn is_subtype(&self, name: &str, base: &str) -> bool {
-        name == base || self.types.get(name).and_then(|t| t.base.as_deref()).is_some_and(|b| self.is_subtype(b, base))
+        name == base
+            || self
+                .types
+                .get(name)
+                .and_then(|t| t.base.as_deref())
+                .is_some_and(|b| self.is_subtype(b, base))
+    }
+
+    /// The properties of the class `name`, inherited ones first.
+    pub(crate) fn properties(&self, name: &str) -> Vec<&Member> {
+        let Some(class) = self.managed.get(name) else { return Vec::new() };
+        let mut properties = class.base.as_deref().map_or_else(Vec::new, |b| self.properties(b));
+        properties.extend(&class.properties);
+        properties
     }
 
     /// The members of `name`, inherited ones first.

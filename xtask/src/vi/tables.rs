@@ -43,7 +43,14 @@ fn wire_type(schema: &Schema, name: &str) -> String {
 
 fn member(schema: &Schema, member: &Member) -> String {
     let since = if member.since.is_empty() { "2.0" } else { &member.since };
-    format!("m({:?}, {}, {}, {}, {})", member.name, wire_type(schema, &member.type_name), member.array, member.optional, version(since))
+    format!(
+        "m({:?}, {}, {}, {}, {})",
+        member.name,
+        wire_type(schema, &member.type_name),
+        member.array,
+        member.optional,
+        version(since)
+    )
 }
 
 fn members(out: &mut String, schema: &Schema, list: &[Member], indent: &str) {
@@ -76,13 +83,23 @@ pub(crate) fn emit(schema: &Schema) -> BTreeMap<String, String> {
     parts.push(current);
     let parts: Vec<_> = parts.into_iter().filter(|p| !p.is_empty()).collect();
     for (index, part) in parts.iter().enumerate() {
-        let text = format!("//! Data objects and faults, part {index}.\n\nuse super::*;\n\npub(super) static PART: &[DataType] = &[\n{part}];\n");
+        let text = format!(
+            "//! Data objects and faults, part {index}.\n\nuse super::*;\n\npub(super) static PART: &[DataType] = &[\n{part}];\n"
+        );
         files.insert(format!("data_{index:02}.rs"), text);
     }
 
-    let mut enums = String::from("//! Enumerations.\n\nuse super::*;\n\npub(crate) static ENUMS: &[Enumeration] = &[\n");
-    for (name, values) in &schema.enums {
-        let _ = writeln!(enums, "    Enumeration {{ name: {name:?}, values: &{values:?} }},");
+    let mut enums = String::from(
+        "//! Enumerations.\n\nuse super::*;\n\npub(crate) static ENUMS: &[Enumeration] = &[\n",
+    );
+    for (name, found) in &schema.enums {
+        let since = if found.since.is_empty() { "2.0" } else { &found.since };
+        let _ = writeln!(
+            enums,
+            "    Enumeration {{ name: {name:?}, since: {}, values: &{:?} }},",
+            version(since),
+            found.values
+        );
     }
     enums.push_str("];\n");
     files.insert("enums.rs".to_owned(), enums);
@@ -91,9 +108,15 @@ pub(crate) fn emit(schema: &Schema) -> BTreeMap<String, String> {
     let mut current = String::new();
     let mut index: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, class) in &schema.managed {
-        let base = class.base.as_ref().map_or_else(|| "None".to_owned(), |b| format!("Some({b:?})"));
-        let _ = writeln!(current, "pub(super) const {}: ManagedType = ManagedType {{", constant(name));
-        let _ = writeln!(current, "    name: {name:?},\n    base: {base},\n    since: {},", version(&class.since));
+        let base =
+            class.base.as_ref().map_or_else(|| "None".to_owned(), |b| format!("Some({b:?})"));
+        let _ =
+            writeln!(current, "pub(super) const {}: ManagedType = ManagedType {{", constant(name));
+        let _ = writeln!(
+            current,
+            "    name: {name:?},\n    base: {base},\n    since: {},",
+            version(&class.since)
+        );
         current.push_str("    properties: ");
         members(&mut current, schema, &class.properties, "    ");
         current.push_str(",\n    methods: &[\n");
@@ -116,11 +139,16 @@ pub(crate) fn emit(schema: &Schema) -> BTreeMap<String, String> {
     managed.push(current);
     let managed: Vec<_> = managed.into_iter().filter(|p| !p.is_empty()).collect();
     for (number, part) in managed.iter().enumerate() {
-        let text = format!("//! Managed objects, part {number}.\n\nuse super::*;\n\n{}\n", part.trim_end());
+        let text = format!(
+            "//! Managed objects, part {number}.\n\nuse super::*;\n\n{}\n",
+            part.trim_end()
+        );
         files.insert(format!("managed_{number:02}.rs"), text);
     }
 
-    let mut out = String::from("//! The whole schema as static tables; [`crate::schema`] is how to ask them.\n\n");
+    let mut out = String::from(
+        "//! The whole schema as static tables; [`crate::schema`] is how to ask them.\n\n",
+    );
     out.push_str("use crate::ApiVersion;\nuse crate::schema::{DataType, Enumeration, ManagedType, Member, MethodType, WireType as W};\n\n");
     for number in 0..parts.len() {
         let _ = writeln!(out, "mod data_{number:02};");
@@ -134,7 +162,10 @@ pub(crate) fn emit(schema: &Schema) -> BTreeMap<String, String> {
     out.push_str("const fn m(name: &'static str, wire_type: W, array: bool, optional: bool, since: ApiVersion) -> Member {\n    Member { name, wire_type, array, optional, since }\n}\n\n");
     out.push_str("const fn d(name: &'static str, base: Option<&'static str>, since: ApiVersion, members: &'static [Member]) -> DataType {\n    DataType { name, base, since, members }\n}\n\n");
     out.push_str("const fn f(name: &'static str, since: ApiVersion, params: &'static [Member], result: Option<Member>) -> MethodType {\n    MethodType { name, since, params, result }\n}\n\n");
-    let _ = writeln!(out, "/// Every data object and fault, in parts sorted by name.\npub(crate) static DATA: &[&[DataType]] = &[");
+    let _ = writeln!(
+        out,
+        "/// Every data object and fault, in parts sorted by name.\npub(crate) static DATA: &[&[DataType]] = &["
+    );
     for number in 0..parts.len() {
         let _ = writeln!(out, "    data_{number:02}::PART,");
     }

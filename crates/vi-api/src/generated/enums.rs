@@ -2,8 +2,17 @@
 
 //! Enumerations that keep values they do not know.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+
+vi_enum! {
+    /// VI API enumeration `ArrayUpdateOperation`.
+    ArrayUpdateOperation {
+        Add = "add",
+        Remove = "remove",
+        Edit = "edit",
+    }
+}
 
 vi_enum! {
     /// VI API enumeration `AutoStartWaitHeartbeatSetting`.
@@ -11,6 +20,98 @@ vi_enum! {
         Yes = "yes",
         No = "no",
         SystemDefault = "systemDefault",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `FibreChannelPortType`.
+    FibreChannelPortType {
+        Fabric = "fabric",
+        Loop = "loop",
+        PointToPoint = "pointToPoint",
+        Unknown = "unknown",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HostFirewallRuleDirection`.
+    HostFirewallRuleDirection {
+        Inbound = "inbound",
+        Outbound = "outbound",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HostFirewallRulePortType`.
+    HostFirewallRulePortType {
+        Src = "src",
+        Dst = "dst",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HostInternetScsiHbaNetworkBindingSupportType`.
+    HostInternetScsiHbaNetworkBindingSupportType {
+        Notsupported = "notsupported",
+        Optional = "optional",
+        Required = "required",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HostLockdownMode`.
+    HostLockdownMode {
+        LockdownDisabled = "lockdownDisabled",
+        LockdownNormal = "lockdownNormal",
+        LockdownStrict = "lockdownStrict",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HostSystemConnectionState`.
+    HostSystemConnectionState {
+        Connected = "connected",
+        NotResponding = "notResponding",
+        Disconnected = "disconnected",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HostSystemPowerState`.
+    HostSystemPowerState {
+        PoweredOn = "poweredOn",
+        PoweredOff = "poweredOff",
+        StandBy = "standBy",
+        Unknown = "unknown",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HostTpmAttestationInfoAcceptanceStatus`.
+    HostTpmAttestationInfoAcceptanceStatus {
+        NotAccepted = "notAccepted",
+        Accepted = "accepted",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `HttpNfcLeaseState`.
+    HttpNfcLeaseState {
+        Initializing = "initializing",
+        Ready = "ready",
+        Done = "done",
+        Error = "error",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `LatencySensitivitySensitivityLevel`.
+    LatencySensitivitySensitivityLevel {
+        Low = "low",
+        Normal = "normal",
+        Medium = "medium",
+        High = "high",
+        Custom = "custom",
     }
 }
 
@@ -25,12 +126,108 @@ vi_enum! {
 }
 
 vi_enum! {
+    /// VI API enumeration `ObjectUpdateKind`.
+    ObjectUpdateKind {
+        Modify = "modify",
+        Enter = "enter",
+        Leave = "leave",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `PerfStatsType`.
+    PerfStatsType {
+        Absolute = "absolute",
+        Delta = "delta",
+        Rate = "rate",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `PerfSummaryType`.
+    PerfSummaryType {
+        Average = "average",
+        Maximum = "maximum",
+        Minimum = "minimum",
+        Latest = "latest",
+        Summation = "summation",
+        None = "none",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `PropertyChangeOp`.
+    PropertyChangeOp {
+        Add = "add",
+        Remove = "remove",
+        Assign = "assign",
+        IndirectRemove = "indirectRemove",
+    }
+}
+
+vi_enum! {
     /// VI API enumeration `SharesLevel`.
     SharesLevel {
         Low = "low",
         Normal = "normal",
         High = "high",
         Custom = "custom",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `TaskFilterSpecRecursionOption`.
+    TaskFilterSpecRecursionOption {
+        Self_ = "self",
+        Children = "children",
+        All = "all",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `TaskFilterSpecTimeOption`.
+    TaskFilterSpecTimeOption {
+        QueuedTime = "queuedTime",
+        StartedTime = "startedTime",
+        CompletedTime = "completedTime",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `TaskInfoState`.
+    TaskInfoState {
+        Queued = "queued",
+        Running = "running",
+        Success = "success",
+        Error = "error",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualAppVAppState`.
+    VirtualAppVAppState {
+        Started = "started",
+        Stopped = "stopped",
+        Starting = "starting",
+        Stopping = "stopping",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualDeviceConfigSpecFileOperation`.
+    VirtualDeviceConfigSpecFileOperation {
+        Create = "create",
+        Destroy = "destroy",
+        Replace = "replace",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualDeviceConfigSpecOperation`.
+    VirtualDeviceConfigSpecOperation {
+        Add = "add",
+        Remove = "remove",
+        Edit = "edit",
     }
 }
 
@@ -46,10 +243,67 @@ vi_enum! {
 }
 
 vi_enum! {
+    /// VI API enumeration `VirtualMachineFaultToleranceState`.
+    VirtualMachineFaultToleranceState {
+        NotConfigured = "notConfigured",
+        Disabled = "disabled",
+        Enabled = "enabled",
+        NeedSecondary = "needSecondary",
+        Starting = "starting",
+        Running = "running",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualMachineMovePriority`.
+    VirtualMachineMovePriority {
+        LowPriority = "lowPriority",
+        HighPriority = "highPriority",
+        DefaultPriority = "defaultPriority",
+    }
+}
+
+vi_enum! {
     /// VI API enumeration `VirtualMachinePowerState`.
     VirtualMachinePowerState {
         PoweredOff = "poweredOff",
         PoweredOn = "poweredOn",
         Suspended = "suspended",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualMachineRecordReplayState`.
+    VirtualMachineRecordReplayState {
+        Recording = "recording",
+        Replaying = "replaying",
+        Inactive = "inactive",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualMachineRelocateTransformation`.
+    VirtualMachineRelocateTransformation {
+        Flat = "flat",
+        Sparse = "sparse",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualMachineToolsStatus`.
+    VirtualMachineToolsStatus {
+        ToolsNotInstalled = "toolsNotInstalled",
+        ToolsNotRunning = "toolsNotRunning",
+        ToolsOld = "toolsOld",
+        ToolsOk = "toolsOk",
+    }
+}
+
+vi_enum! {
+    /// VI API enumeration `VirtualSCSISharing`.
+    VirtualSCSISharing {
+        NoSharing = "noSharing",
+        VirtualSharing = "virtualSharing",
+        PhysicalSharing = "physicalSharing",
     }
 }

@@ -2,10 +2,10 @@
 
 //! Data objects: core.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use super::*;
-use crate::enums::*;
+use super::super::enums::*;
 
 /// VI API data object `AboutInfo`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,29 +44,29 @@ pub struct AboutInfo {
 
 impl DataObject for AboutInfo {
     const NAME: &'static str = "AboutInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["name", "fullName", "vendor", "version", "patchLevel", "build", "localeVersion", "localeBuild", "osType", "productLineId", "apiType", "apiVersion", "instanceUuid", "licenseProductName", "licenseProductVersion"];
-    const MANDATORY: u128 = 0xf2f;
+    const MANDATORY: Mask = [0xf2f, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.name = Decode::decode(element, reader)?,
-            1 => self.full_name = Decode::decode(element, reader)?,
-            2 => self.vendor = Decode::decode(element, reader)?,
-            3 => self.version = Decode::decode(element, reader)?,
-            4 => self.patch_level = Some(Decode::decode(element, reader)?),
-            5 => self.build = Decode::decode(element, reader)?,
-            6 => self.locale_version = Some(Decode::decode(element, reader)?),
-            7 => self.locale_build = Some(Decode::decode(element, reader)?),
-            8 => self.os_type = Decode::decode(element, reader)?,
-            9 => self.product_line_id = Decode::decode(element, reader)?,
-            10 => self.api_type = Decode::decode(element, reader)?,
-            11 => self.api_version = Decode::decode(element, reader)?,
-            12 => self.instance_uuid = Some(Decode::decode(element, reader)?),
-            13 => self.license_product_name = Some(Decode::decode(element, reader)?),
-            14 => self.license_product_version = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.full_name, element, reader),
+            2 => slot::one(&mut self.vendor, element, reader),
+            3 => slot::one(&mut self.version, element, reader),
+            4 => slot::some(&mut self.patch_level, element, reader),
+            5 => slot::one(&mut self.build, element, reader),
+            6 => slot::some(&mut self.locale_version, element, reader),
+            7 => slot::some(&mut self.locale_build, element, reader),
+            8 => slot::one(&mut self.os_type, element, reader),
+            9 => slot::one(&mut self.product_line_id, element, reader),
+            10 => slot::one(&mut self.api_type, element, reader),
+            11 => slot::one(&mut self.api_version, element, reader),
+            12 => slot::some(&mut self.instance_uuid, element, reader),
+            13 => slot::some(&mut self.license_product_name, element, reader),
+            14 => slot::some(&mut self.license_product_version, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -88,6 +88,173 @@ impl DataObject for AboutInfo {
     }
 }
 
+/// VI API data object `AlarmState`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AlarmState {
+    /// `key`.
+    pub key: String,
+    /// `entity`.
+    pub entity: MoRef,
+    /// `alarm`.
+    pub alarm: MoRef,
+    /// `overallStatus`.
+    pub overall_status: ManagedEntityStatus,
+    /// `time`.
+    pub time: DateTime,
+    /// `acknowledged`, since API 4.0.
+    pub acknowledged: Option<bool>,
+    /// `acknowledgedByUser`, since API 4.0.
+    pub acknowledged_by_user: Option<String>,
+    /// `acknowledgedTime`, since API 4.0.
+    pub acknowledged_time: Option<DateTime>,
+    /// `eventKey`, since API 6.0.
+    pub event_key: Option<i32>,
+    /// `disabled`, since API 6.9.1.
+    pub disabled: Option<bool>,
+}
+
+impl DataObject for AlarmState {
+    const NAME: &'static str = "AlarmState";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["key", "entity", "alarm", "overallStatus", "time", "acknowledged", "acknowledgedByUser", "acknowledgedTime", "eventKey", "disabled"];
+    const MANDATORY: Mask = [0x1f, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.entity, element, reader),
+            2 => slot::one(&mut self.alarm, element, reader),
+            3 => slot::one(&mut self.overall_status, element, reader),
+            4 => slot::one(&mut self.time, element, reader),
+            5 => slot::some(&mut self.acknowledged, element, reader),
+            6 => slot::some(&mut self.acknowledged_by_user, element, reader),
+            7 => slot::some(&mut self.acknowledged_time, element, reader),
+            8 => slot::some(&mut self.event_key, element, reader),
+            9 => slot::some(&mut self.disabled, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("key", &self.key);
+        writer.value("entity", &self.entity);
+        writer.value("alarm", &self.alarm);
+        writer.value("overallStatus", &self.overall_status);
+        writer.value("time", &self.time);
+        writer.optional("acknowledged", &self.acknowledged, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("acknowledgedByUser", &self.acknowledged_by_user, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("acknowledgedTime", &self.acknowledged_time, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("eventKey", &self.event_key, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("disabled", &self.disabled, ApiVersion::new(6, 9, 1, 0));
+    }
+}
+
+/// VI API data object `ApplyHostProfileConfigurationResult`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ApplyHostProfileConfigurationResult {
+    /// `startTime`, since API 6.5.
+    pub start_time: DateTime,
+    /// `completeTime`, since API 6.5.
+    pub complete_time: DateTime,
+    /// `host`, since API 6.5.
+    pub host: MoRef,
+    /// `status`, since API 6.5.
+    pub status: String,
+    /// `errors`, since API 6.5.
+    pub errors: Vec<LocalizedMethodFault>,
+}
+
+impl DataObject for ApplyHostProfileConfigurationResult {
+    const NAME: &'static str = "ApplyHostProfileConfigurationResult";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["startTime", "completeTime", "host", "status", "errors"];
+    const MANDATORY: Mask = [0xf, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.start_time, element, reader),
+            1 => slot::one(&mut self.complete_time, element, reader),
+            2 => slot::one(&mut self.host, element, reader),
+            3 => slot::one(&mut self.status, element, reader),
+            4 => slot::push(&mut self.errors, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("startTime", &self.start_time);
+        writer.value("completeTime", &self.complete_time);
+        writer.value("host", &self.host);
+        writer.value("status", &self.status);
+        writer.list("errors", &self.errors, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `ApplyHostProfileConfigurationSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ApplyHostProfileConfigurationSpec {
+    /// `status`, since API 4.0.
+    pub status: String,
+    /// `configSpec`, since API 4.0.
+    pub config_spec: Option<HostConfigSpec>,
+    /// `inapplicablePath`, since API 4.0.
+    pub inapplicable_path: Vec<String>,
+    /// `requireInput`, since API 4.0.
+    pub require_input: Vec<ProfileDeferredPolicyOptionParameter>,
+    /// `error`, since API 4.0.
+    pub error: Vec<ProfileExecuteError>,
+    /// `host`, since API 6.5.
+    pub host: MoRef,
+    /// `taskListRequirement`, since API 6.5.
+    pub task_list_requirement: Vec<String>,
+    /// `taskDescription`, since API 6.5.
+    pub task_description: Vec<LocalizableMessage>,
+    /// `rebootStateless`, since API 6.5.
+    pub reboot_stateless: Option<bool>,
+    /// `rebootHost`, since API 6.5.
+    pub reboot_host: Option<bool>,
+    /// `faultData`, since API 6.5.
+    pub fault_data: Option<LocalizedMethodFault>,
+}
+
+impl DataObject for ApplyHostProfileConfigurationSpec {
+    const NAME: &'static str = "ApplyHostProfileConfigurationSpec";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["status", "configSpec", "inapplicablePath", "requireInput", "error", "host", "taskListRequirement", "taskDescription", "rebootStateless", "rebootHost", "faultData"];
+    const MANDATORY: Mask = [0x21, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.status, element, reader),
+            1 => slot::some(&mut self.config_spec, element, reader),
+            2 => slot::push(&mut self.inapplicable_path, element, reader),
+            3 => slot::push(&mut self.require_input, element, reader),
+            4 => slot::push(&mut self.error, element, reader),
+            5 => slot::one(&mut self.host, element, reader),
+            6 => slot::push(&mut self.task_list_requirement, element, reader),
+            7 => slot::push(&mut self.task_description, element, reader),
+            8 => slot::some(&mut self.reboot_stateless, element, reader),
+            9 => slot::some(&mut self.reboot_host, element, reader),
+            10 => slot::some(&mut self.fault_data, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("status", &self.status);
+        writer.optional("configSpec", &self.config_spec, ApiVersion::new(4, 0, 0, 0));
+        writer.list("inapplicablePath", &self.inapplicable_path, ApiVersion::new(4, 0, 0, 0));
+        writer.list("requireInput", &self.require_input, ApiVersion::new(4, 0, 0, 0));
+        writer.list("error", &self.error, ApiVersion::new(4, 0, 0, 0));
+        writer.value("host", &self.host);
+        writer.list("taskListRequirement", &self.task_list_requirement, ApiVersion::new(6, 5, 0, 0));
+        writer.list("taskDescription", &self.task_description, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("rebootStateless", &self.reboot_stateless, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("rebootHost", &self.reboot_host, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("faultData", &self.fault_data, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
 /// VI API data object `AutoStartDefaults`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AutoStartDefaults {
@@ -105,19 +272,19 @@ pub struct AutoStartDefaults {
 
 impl DataObject for AutoStartDefaults {
     const NAME: &'static str = "AutoStartDefaults";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["enabled", "startDelay", "stopDelay", "waitForHeartbeat", "stopAction"];
-    const MANDATORY: u128 = 0x0;
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.enabled = Some(Decode::decode(element, reader)?),
-            1 => self.start_delay = Some(Decode::decode(element, reader)?),
-            2 => self.stop_delay = Some(Decode::decode(element, reader)?),
-            3 => self.wait_for_heartbeat = Some(Decode::decode(element, reader)?),
-            4 => self.stop_action = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::some(&mut self.enabled, element, reader),
+            1 => slot::some(&mut self.start_delay, element, reader),
+            2 => slot::some(&mut self.stop_delay, element, reader),
+            3 => slot::some(&mut self.wait_for_heartbeat, element, reader),
+            4 => slot::some(&mut self.stop_action, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -150,21 +317,21 @@ pub struct AutoStartPowerInfo {
 
 impl DataObject for AutoStartPowerInfo {
     const NAME: &'static str = "AutoStartPowerInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["key", "startOrder", "startDelay", "waitForHeartbeat", "startAction", "stopDelay", "stopAction"];
-    const MANDATORY: u128 = 0x7f;
+    const MANDATORY: Mask = [0x7f, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.start_order = Decode::decode(element, reader)?,
-            2 => self.start_delay = Decode::decode(element, reader)?,
-            3 => self.wait_for_heartbeat = Decode::decode(element, reader)?,
-            4 => self.start_action = Decode::decode(element, reader)?,
-            5 => self.stop_delay = Decode::decode(element, reader)?,
-            6 => self.stop_action = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.start_order, element, reader),
+            2 => slot::one(&mut self.start_delay, element, reader),
+            3 => slot::one(&mut self.wait_for_heartbeat, element, reader),
+            4 => slot::one(&mut self.start_action, element, reader),
+            5 => slot::one(&mut self.stop_delay, element, reader),
+            6 => slot::one(&mut self.stop_action, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -191,17 +358,17 @@ pub struct BoolOption {
 
 impl DataObject for BoolOption {
     const NAME: &'static str = "BoolOption";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["valueIsReadonly", "supported", "defaultValue"];
-    const MANDATORY: u128 = 0x6;
+    const MANDATORY: Mask = [0x6, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.value_is_readonly = Some(Decode::decode(element, reader)?),
-            1 => self.supported = Decode::decode(element, reader)?,
-            2 => self.default_value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::some(&mut self.value_is_readonly, element, reader),
+            1 => slot::one(&mut self.supported, element, reader),
+            2 => slot::one(&mut self.default_value, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -224,23 +391,839 @@ pub struct ChoiceOption {
 
 impl DataObject for ChoiceOption {
     const NAME: &'static str = "ChoiceOption";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["valueIsReadonly", "choiceInfo", "defaultIndex"];
-    const MANDATORY: u128 = 0x2;
+    const MANDATORY: Mask = [0x2, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.value_is_readonly = Some(Decode::decode(element, reader)?),
-            1 => self.choice_info.push(Decode::decode(element, reader)?),
-            2 => self.default_index = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::some(&mut self.value_is_readonly, element, reader),
+            1 => slot::push(&mut self.choice_info, element, reader),
+            2 => slot::some(&mut self.default_index, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
         writer.optional("valueIsReadonly", &self.value_is_readonly, ApiVersion::V2_5);
         writer.list("choiceInfo", &self.choice_info, ApiVersion::V2_5);
         writer.optional("defaultIndex", &self.default_index, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `ComplianceFailure`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ComplianceFailure {
+    /// `failureType`, since API 4.0.
+    pub failure_type: String,
+    /// `message`, since API 4.0.
+    pub message: LocalizableMessage,
+    /// `expressionName`, since API 4.0.
+    pub expression_name: Option<String>,
+    /// `failureValues`, since API 6.5.
+    pub failure_values: Vec<ComplianceFailureComplianceFailureValues>,
+}
+
+impl DataObject for ComplianceFailure {
+    const NAME: &'static str = "ComplianceFailure";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["failureType", "message", "expressionName", "failureValues"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.failure_type, element, reader),
+            1 => slot::one(&mut self.message, element, reader),
+            2 => slot::some(&mut self.expression_name, element, reader),
+            3 => slot::push(&mut self.failure_values, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("failureType", &self.failure_type);
+        writer.value("message", &self.message);
+        writer.optional("expressionName", &self.expression_name, ApiVersion::new(4, 0, 0, 0));
+        writer.list("failureValues", &self.failure_values, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `ComplianceFailureComplianceFailureValues`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ComplianceFailureComplianceFailureValues {
+    /// `comparisonIdentifier`, since API 6.5.
+    pub comparison_identifier: String,
+    /// `profileInstance`, since API 6.5.
+    pub profile_instance: Option<String>,
+    /// `hostValue`, since API 6.5.
+    pub host_value: Option<Value>,
+    /// `profileValue`, since API 6.5.
+    pub profile_value: Option<Value>,
+}
+
+impl DataObject for ComplianceFailureComplianceFailureValues {
+    const NAME: &'static str = "ComplianceFailureComplianceFailureValues";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["comparisonIdentifier", "profileInstance", "hostValue", "profileValue"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.comparison_identifier, element, reader),
+            1 => slot::some(&mut self.profile_instance, element, reader),
+            2 => slot::some(&mut self.host_value, element, reader),
+            3 => slot::some(&mut self.profile_value, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("comparisonIdentifier", &self.comparison_identifier);
+        writer.optional("profileInstance", &self.profile_instance, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("hostValue", &self.host_value, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("profileValue", &self.profile_value, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `ComplianceResult`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ComplianceResult {
+    /// `profile`, since API 4.0.
+    pub profile: Option<MoRef>,
+    /// `complianceStatus`, since API 4.0.
+    pub compliance_status: String,
+    /// `entity`, since API 4.0.
+    pub entity: Option<MoRef>,
+    /// `checkTime`, since API 4.0.
+    pub check_time: Option<DateTime>,
+    /// `failure`, since API 4.0.
+    pub failure: Vec<ComplianceFailure>,
+}
+
+impl DataObject for ComplianceResult {
+    const NAME: &'static str = "ComplianceResult";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["profile", "complianceStatus", "entity", "checkTime", "failure"];
+    const MANDATORY: Mask = [0x2, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.profile, element, reader),
+            1 => slot::one(&mut self.compliance_status, element, reader),
+            2 => slot::some(&mut self.entity, element, reader),
+            3 => slot::some(&mut self.check_time, element, reader),
+            4 => slot::push(&mut self.failure, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("profile", &self.profile, ApiVersion::new(4, 0, 0, 0));
+        writer.value("complianceStatus", &self.compliance_status);
+        writer.optional("entity", &self.entity, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("checkTime", &self.check_time, ApiVersion::new(4, 0, 0, 0));
+        writer.list("failure", &self.failure, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `ComputeResourceSummary`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ComputeResourceSummary {
+    /// `totalCpu`.
+    pub total_cpu: i32,
+    /// `totalMemory`.
+    pub total_memory: i64,
+    /// `numCpuCores`.
+    pub num_cpu_cores: i16,
+    /// `numCpuThreads`.
+    pub num_cpu_threads: i16,
+    /// `effectiveCpu`.
+    pub effective_cpu: i32,
+    /// `effectiveMemory`.
+    pub effective_memory: i64,
+    /// `numHosts`.
+    pub num_hosts: i32,
+    /// `numEffectiveHosts`.
+    pub num_effective_hosts: i32,
+    /// `overallStatus`.
+    pub overall_status: ManagedEntityStatus,
+}
+
+impl DataObject for ComputeResourceSummary {
+    const NAME: &'static str = "ComputeResourceSummary";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["totalCpu", "totalMemory", "numCpuCores", "numCpuThreads", "effectiveCpu", "effectiveMemory", "numHosts", "numEffectiveHosts", "overallStatus"];
+    const MANDATORY: Mask = [0x1ff, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.total_cpu, element, reader),
+            1 => slot::one(&mut self.total_memory, element, reader),
+            2 => slot::one(&mut self.num_cpu_cores, element, reader),
+            3 => slot::one(&mut self.num_cpu_threads, element, reader),
+            4 => slot::one(&mut self.effective_cpu, element, reader),
+            5 => slot::one(&mut self.effective_memory, element, reader),
+            6 => slot::one(&mut self.num_hosts, element, reader),
+            7 => slot::one(&mut self.num_effective_hosts, element, reader),
+            8 => slot::one(&mut self.overall_status, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("totalCpu", &self.total_cpu);
+        writer.value("totalMemory", &self.total_memory);
+        writer.value("numCpuCores", &self.num_cpu_cores);
+        writer.value("numCpuThreads", &self.num_cpu_threads);
+        writer.value("effectiveCpu", &self.effective_cpu);
+        writer.value("effectiveMemory", &self.effective_memory);
+        writer.value("numHosts", &self.num_hosts);
+        writer.value("numEffectiveHosts", &self.num_effective_hosts);
+        writer.value("overallStatus", &self.overall_status);
+    }
+}
+
+vi_any! {
+    /// `ComputeResourceSummary` or a type that derives from it.
+    AnyComputeResourceSummary: ComputeResourceSummary = "ComputeResourceSummary" {
+        ClusterComputeResourceSummary = "ClusterComputeResourceSummary",
+        ComputeResourceSummary = "ComputeResourceSummary",
+    }
+}
+
+/// VI API data object `CryptoKeyId`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoKeyId {
+    /// `keyId`, since API 6.5.
+    pub key_id: String,
+    /// `providerId`, since API 6.5.
+    pub provider_id: Option<KeyProviderId>,
+}
+
+impl DataObject for CryptoKeyId {
+    const NAME: &'static str = "CryptoKeyId";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["keyId", "providerId"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key_id, element, reader),
+            1 => slot::some(&mut self.provider_id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("keyId", &self.key_id);
+        writer.optional("providerId", &self.provider_id, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `CryptoSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoSpec {
+}
+
+impl DataObject for CryptoSpec {
+    const NAME: &'static str = "CryptoSpec";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+vi_any! {
+    /// `CryptoSpec` or a type that derives from it.
+    AnyCryptoSpec: CryptoSpec = "CryptoSpec" {
+        CryptoSpec = "CryptoSpec",
+        CryptoSpecDecrypt = "CryptoSpecDecrypt",
+        CryptoSpecDeepRecrypt = "CryptoSpecDeepRecrypt",
+        CryptoSpecEncrypt = "CryptoSpecEncrypt",
+        CryptoSpecNoOp = "CryptoSpecNoOp",
+        CryptoSpecRegister = "CryptoSpecRegister",
+        CryptoSpecShallowRecrypt = "CryptoSpecShallowRecrypt",
+    }
+}
+
+/// VI API data object `CryptoSpecDecrypt`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoSpecDecrypt {
+}
+
+impl DataObject for CryptoSpecDecrypt {
+    const NAME: &'static str = "CryptoSpecDecrypt";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `CryptoSpecDeepRecrypt`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoSpecDeepRecrypt {
+    /// `newKeyId`, since API 6.5.
+    pub new_key_id: CryptoKeyId,
+}
+
+impl DataObject for CryptoSpecDeepRecrypt {
+    const NAME: &'static str = "CryptoSpecDeepRecrypt";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["newKeyId"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.new_key_id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("newKeyId", &self.new_key_id);
+    }
+}
+
+/// VI API data object `CryptoSpecEncrypt`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoSpecEncrypt {
+    /// `cryptoKeyId`, since API 6.5.
+    pub crypto_key_id: CryptoKeyId,
+}
+
+impl DataObject for CryptoSpecEncrypt {
+    const NAME: &'static str = "CryptoSpecEncrypt";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["cryptoKeyId"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.crypto_key_id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("cryptoKeyId", &self.crypto_key_id);
+    }
+}
+
+/// VI API data object `CryptoSpecNoOp`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoSpecNoOp {
+}
+
+impl DataObject for CryptoSpecNoOp {
+    const NAME: &'static str = "CryptoSpecNoOp";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+vi_any! {
+    /// `CryptoSpecNoOp` or a type that derives from it.
+    AnyCryptoSpecNoOp: CryptoSpecNoOp = "CryptoSpecNoOp" {
+        CryptoSpecNoOp = "CryptoSpecNoOp",
+        CryptoSpecRegister = "CryptoSpecRegister",
+    }
+}
+
+/// VI API data object `CryptoSpecRegister`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoSpecRegister {
+    /// `cryptoKeyId`, since API 6.5.
+    pub crypto_key_id: CryptoKeyId,
+}
+
+impl DataObject for CryptoSpecRegister {
+    const NAME: &'static str = "CryptoSpecRegister";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["cryptoKeyId"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.crypto_key_id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("cryptoKeyId", &self.crypto_key_id);
+    }
+}
+
+/// VI API data object `CryptoSpecShallowRecrypt`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CryptoSpecShallowRecrypt {
+    /// `newKeyId`, since API 6.5.
+    pub new_key_id: CryptoKeyId,
+}
+
+impl DataObject for CryptoSpecShallowRecrypt {
+    const NAME: &'static str = "CryptoSpecShallowRecrypt";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["newKeyId"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.new_key_id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("newKeyId", &self.new_key_id);
+    }
+}
+
+/// VI API data object `CustomFieldDef`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CustomFieldDef {
+    /// `key`.
+    pub key: i32,
+    /// `name`.
+    pub name: String,
+    /// `type`.
+    pub type_: String,
+    /// `managedObjectType`.
+    pub managed_object_type: Option<String>,
+    /// `fieldDefPrivileges`.
+    pub field_def_privileges: Option<PrivilegePolicyDef>,
+    /// `fieldInstancePrivileges`.
+    pub field_instance_privileges: Option<PrivilegePolicyDef>,
+}
+
+impl DataObject for CustomFieldDef {
+    const NAME: &'static str = "CustomFieldDef";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["key", "name", "type", "managedObjectType", "fieldDefPrivileges", "fieldInstancePrivileges"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.name, element, reader),
+            2 => slot::one(&mut self.type_, element, reader),
+            3 => slot::some(&mut self.managed_object_type, element, reader),
+            4 => slot::some(&mut self.field_def_privileges, element, reader),
+            5 => slot::some(&mut self.field_instance_privileges, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("key", &self.key);
+        writer.value("name", &self.name);
+        writer.value("type", &self.type_);
+        writer.optional("managedObjectType", &self.managed_object_type, ApiVersion::V2_5);
+        writer.optional("fieldDefPrivileges", &self.field_def_privileges, ApiVersion::V2_5);
+        writer.optional("fieldInstancePrivileges", &self.field_instance_privileges, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `CustomFieldStringValue`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CustomFieldStringValue {
+    /// `key`.
+    pub key: i32,
+    /// `value`.
+    pub value: String,
+}
+
+impl DataObject for CustomFieldStringValue {
+    const NAME: &'static str = "CustomFieldStringValue";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["key", "value"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.value, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("key", &self.key);
+        writer.value("value", &self.value);
+    }
+}
+
+/// VI API data object `CustomFieldValue`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CustomFieldValue {
+    /// `key`.
+    pub key: i32,
+}
+
+impl DataObject for CustomFieldValue {
+    const NAME: &'static str = "CustomFieldValue";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["key"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("key", &self.key);
+    }
+}
+
+vi_any! {
+    /// `CustomFieldValue` or a type that derives from it.
+    AnyCustomFieldValue: CustomFieldValue = "CustomFieldValue" {
+        CustomFieldStringValue = "CustomFieldStringValue",
+        CustomFieldValue = "CustomFieldValue",
+    }
+}
+
+/// VI API data object `Description`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Description {
+    /// `label`.
+    pub label: String,
+    /// `summary`.
+    pub summary: String,
+}
+
+impl DataObject for Description {
+    const NAME: &'static str = "Description";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["label", "summary"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.label, element, reader),
+            1 => slot::one(&mut self.summary, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("label", &self.label);
+        writer.value("summary", &self.summary);
+    }
+}
+
+vi_any! {
+    /// `Description` or a type that derives from it.
+    AnyDescription: Description = "Description" {
+        Description = "Description",
+        EVCMode = "EVCMode",
+        ElementDescription = "ElementDescription",
+        ExtendedDescription = "ExtendedDescription",
+        ExtendedElementDescription = "ExtendedElementDescription",
+        FeatureEVCMode = "FeatureEVCMode",
+        MethodDescription = "MethodDescription",
+        OptionDef = "OptionDef",
+        ScheduledTaskDetail = "ScheduledTaskDetail",
+        TypeDescription = "TypeDescription",
+    }
+}
+
+/// VI API data object `DeviceBackedVirtualDiskSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceBackedVirtualDiskSpec {
+    /// `diskType`.
+    pub disk_type: String,
+    /// `adapterType`.
+    pub adapter_type: String,
+    /// `device`.
+    pub device: String,
+}
+
+impl DataObject for DeviceBackedVirtualDiskSpec {
+    const NAME: &'static str = "DeviceBackedVirtualDiskSpec";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["diskType", "adapterType", "device"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.disk_type, element, reader),
+            1 => slot::one(&mut self.adapter_type, element, reader),
+            2 => slot::one(&mut self.device, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("diskType", &self.disk_type);
+        writer.value("adapterType", &self.adapter_type);
+        writer.value("device", &self.device);
+    }
+}
+
+/// VI API data object `DeviceGroupId`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceGroupId {
+    /// `id`, since API 6.5.
+    pub id: String,
+}
+
+impl DataObject for DeviceGroupId {
+    const NAME: &'static str = "DeviceGroupId";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["id"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("id", &self.id);
+    }
+}
+
+/// VI API data object `DiagnosticManagerLogDescriptor`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiagnosticManagerLogDescriptor {
+    /// `key`.
+    pub key: String,
+    /// `fileName`.
+    pub file_name: String,
+    /// `creator`.
+    pub creator: String,
+    /// `format`.
+    pub format: String,
+    /// `mimeType`.
+    pub mime_type: String,
+    /// `info`.
+    pub info: AnyDescription,
+}
+
+impl DataObject for DiagnosticManagerLogDescriptor {
+    const NAME: &'static str = "DiagnosticManagerLogDescriptor";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["key", "fileName", "creator", "format", "mimeType", "info"];
+    const MANDATORY: Mask = [0x3f, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.file_name, element, reader),
+            2 => slot::one(&mut self.creator, element, reader),
+            3 => slot::one(&mut self.format, element, reader),
+            4 => slot::one(&mut self.mime_type, element, reader),
+            5 => slot::one(&mut self.info, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("key", &self.key);
+        writer.value("fileName", &self.file_name);
+        writer.value("creator", &self.creator);
+        writer.value("format", &self.format);
+        writer.value("mimeType", &self.mime_type);
+        writer.value("info", &self.info);
+    }
+}
+
+/// VI API data object `DiagnosticManagerLogHeader`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiagnosticManagerLogHeader {
+    /// `lineStart`.
+    pub line_start: i32,
+    /// `lineEnd`.
+    pub line_end: i32,
+    /// `lineText`.
+    pub line_text: Vec<String>,
+}
+
+impl DataObject for DiagnosticManagerLogHeader {
+    const NAME: &'static str = "DiagnosticManagerLogHeader";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["lineStart", "lineEnd", "lineText"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.line_start, element, reader),
+            1 => slot::one(&mut self.line_end, element, reader),
+            2 => slot::push(&mut self.line_text, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("lineStart", &self.line_start);
+        writer.value("lineEnd", &self.line_end);
+        writer.list("lineText", &self.line_text, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `DiskChangeExtent`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiskChangeExtent {
+    /// `start`, since API 4.0.
+    pub start: i64,
+    /// `length`, since API 4.0.
+    pub length: i64,
+}
+
+impl DataObject for DiskChangeExtent {
+    const NAME: &'static str = "DiskChangeExtent";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["start", "length"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.start, element, reader),
+            1 => slot::one(&mut self.length, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("start", &self.start);
+        writer.value("length", &self.length);
+    }
+}
+
+/// VI API data object `DiskChangeInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiskChangeInfo {
+    /// `startOffset`, since API 4.0.
+    pub start_offset: i64,
+    /// `length`, since API 4.0.
+    pub length: i64,
+    /// `changedArea`, since API 4.0.
+    pub changed_area: Vec<DiskChangeExtent>,
+}
+
+impl DataObject for DiskChangeInfo {
+    const NAME: &'static str = "DiskChangeInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["startOffset", "length", "changedArea"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.start_offset, element, reader),
+            1 => slot::one(&mut self.length, element, reader),
+            2 => slot::push(&mut self.changed_area, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("startOffset", &self.start_offset);
+        writer.value("length", &self.length);
+        writer.list("changedArea", &self.changed_area, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `DpuStatusInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DpuStatusInfo {
+    /// `name`.
+    pub name: String,
+    /// `status`.
+    pub status: AnyElementDescription,
+    /// `dpuId`, since API 8.0.0.1.
+    pub dpu_id: String,
+    /// `fru`, since API 8.0.0.1.
+    pub fru: Option<HostFru>,
+    /// `sensors`, since API 8.0.0.1.
+    pub sensors: Vec<DpuStatusInfoOperationalInfo>,
+}
+
+impl DataObject for DpuStatusInfo {
+    const NAME: &'static str = "DpuStatusInfo";
+    const SINCE: ApiVersion = ApiVersion::new(8, 0, 0, 1);
+    const MEMBERS: &'static [&'static str] = &["name", "status", "dpuId", "fru", "sensors"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.status, element, reader),
+            2 => slot::one(&mut self.dpu_id, element, reader),
+            3 => slot::some(&mut self.fru, element, reader),
+            4 => slot::push(&mut self.sensors, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("status", &self.status);
+        writer.value("dpuId", &self.dpu_id);
+        writer.optional("fru", &self.fru, ApiVersion::new(8, 0, 0, 1));
+        writer.list("sensors", &self.sensors, ApiVersion::new(8, 0, 0, 1));
+    }
+}
+
+/// VI API data object `DpuStatusInfoOperationalInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DpuStatusInfoOperationalInfo {
+    /// `sensorId`, since API 8.0.0.1.
+    pub sensor_id: String,
+    /// `healthState`, since API 8.0.0.1.
+    pub health_state: Option<AnyElementDescription>,
+    /// `reading`, since API 8.0.0.1.
+    pub reading: String,
+    /// `units`, since API 8.0.0.1.
+    pub units: Option<String>,
+    /// `timeStamp`, since API 8.0.0.1.
+    pub time_stamp: Option<DateTime>,
+}
+
+impl DataObject for DpuStatusInfoOperationalInfo {
+    const NAME: &'static str = "DpuStatusInfoOperationalInfo";
+    const SINCE: ApiVersion = ApiVersion::new(8, 0, 0, 1);
+    const MEMBERS: &'static [&'static str] = &["sensorId", "healthState", "reading", "units", "timeStamp"];
+    const MANDATORY: Mask = [0x5, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.sensor_id, element, reader),
+            1 => slot::some(&mut self.health_state, element, reader),
+            2 => slot::one(&mut self.reading, element, reader),
+            3 => slot::some(&mut self.units, element, reader),
+            4 => slot::some(&mut self.time_stamp, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("sensorId", &self.sensor_id);
+        writer.optional("healthState", &self.health_state, ApiVersion::new(8, 0, 0, 1));
+        writer.value("reading", &self.reading);
+        writer.optional("units", &self.units, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("timeStamp", &self.time_stamp, ApiVersion::new(8, 0, 0, 1));
     }
 }
 
@@ -255,16 +1238,16 @@ pub struct DynamicProperty {
 
 impl DataObject for DynamicProperty {
     const NAME: &'static str = "DynamicProperty";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["name", "val"];
-    const MANDATORY: u128 = 0x3;
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.name = Decode::decode(element, reader)?,
-            1 => self.val = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.val, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -300,24 +1283,24 @@ pub struct EVCMode {
 
 impl DataObject for EVCMode {
     const NAME: &'static str = "EVCMode";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
     const MEMBERS: &'static [&'static str] = &["label", "summary", "key", "guaranteedCPUFeatures", "featureCapability", "featureMask", "featureRequirement", "vendor", "track", "vendorTier"];
-    const MANDATORY: u128 = 0x287;
+    const MANDATORY: Mask = [0x287, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.label = Decode::decode(element, reader)?,
-            1 => self.summary = Decode::decode(element, reader)?,
-            2 => self.key = Decode::decode(element, reader)?,
-            3 => self.guaranteed_cpu_features.push(Decode::decode(element, reader)?),
-            4 => self.feature_capability.push(Decode::decode(element, reader)?),
-            5 => self.feature_mask.push(Decode::decode(element, reader)?),
-            6 => self.feature_requirement.push(Decode::decode(element, reader)?),
-            7 => self.vendor = Decode::decode(element, reader)?,
-            8 => self.track.push(Decode::decode(element, reader)?),
-            9 => self.vendor_tier = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.label, element, reader),
+            1 => slot::one(&mut self.summary, element, reader),
+            2 => slot::one(&mut self.key, element, reader),
+            3 => slot::push(&mut self.guaranteed_cpu_features, element, reader),
+            4 => slot::push(&mut self.feature_capability, element, reader),
+            5 => slot::push(&mut self.feature_mask, element, reader),
+            6 => slot::push(&mut self.feature_requirement, element, reader),
+            7 => slot::one(&mut self.vendor, element, reader),
+            8 => slot::push(&mut self.track, element, reader),
+            9 => slot::one(&mut self.vendor_tier, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -347,17 +1330,17 @@ pub struct ElementDescription {
 
 impl DataObject for ElementDescription {
     const NAME: &'static str = "ElementDescription";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["label", "summary", "key"];
-    const MANDATORY: u128 = 0x7;
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.label = Decode::decode(element, reader)?,
-            1 => self.summary = Decode::decode(element, reader)?,
-            2 => self.key = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.label, element, reader),
+            1 => slot::one(&mut self.summary, element, reader),
+            2 => slot::one(&mut self.key, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -369,12 +1352,103 @@ impl DataObject for ElementDescription {
 
 vi_any! {
     /// `ElementDescription` or a type that derives from it.
-    AnyElementDescription: ElementDescription {
-        EVCMode,
-        ElementDescription,
-        ExtendedElementDescription,
-        FeatureEVCMode,
-        OptionDef,
+    AnyElementDescription: ElementDescription = "ElementDescription" {
+        EVCMode = "EVCMode",
+        ElementDescription = "ElementDescription",
+        ExtendedElementDescription = "ExtendedElementDescription",
+        FeatureEVCMode = "FeatureEVCMode",
+        OptionDef = "OptionDef",
+    }
+}
+
+/// VI API data object `EntityPrivilege`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EntityPrivilege {
+    /// `entity`, since API 5.5.
+    pub entity: MoRef,
+    /// `privAvailability`, since API 5.5.
+    pub priv_availability: Vec<PrivilegeAvailability>,
+}
+
+impl DataObject for EntityPrivilege {
+    const NAME: &'static str = "EntityPrivilege";
+    const SINCE: ApiVersion = ApiVersion::new(5, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["entity", "privAvailability"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.entity, element, reader),
+            1 => slot::push(&mut self.priv_availability, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("entity", &self.entity);
+        writer.list("privAvailability", &self.priv_availability, ApiVersion::new(5, 5, 0, 0));
+    }
+}
+
+/// VI API data object `EvaluationLicenseSource`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EvaluationLicenseSource {
+    /// `remainingHours`.
+    pub remaining_hours: Option<i64>,
+}
+
+impl DataObject for EvaluationLicenseSource {
+    const NAME: &'static str = "EvaluationLicenseSource";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["remainingHours"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.remaining_hours, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("remainingHours", &self.remaining_hours, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `ExtendedDescription`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExtendedDescription {
+    /// `label`.
+    pub label: String,
+    /// `summary`.
+    pub summary: String,
+    /// `messageCatalogKeyPrefix`, since API 4.0.
+    pub message_catalog_key_prefix: String,
+    /// `messageArg`, since API 4.0.
+    pub message_arg: Vec<KeyAnyValue>,
+}
+
+impl DataObject for ExtendedDescription {
+    const NAME: &'static str = "ExtendedDescription";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["label", "summary", "messageCatalogKeyPrefix", "messageArg"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.label, element, reader),
+            1 => slot::one(&mut self.summary, element, reader),
+            2 => slot::one(&mut self.message_catalog_key_prefix, element, reader),
+            3 => slot::push(&mut self.message_arg, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("label", &self.label);
+        writer.value("summary", &self.summary);
+        writer.value("messageCatalogKeyPrefix", &self.message_catalog_key_prefix);
+        writer.list("messageArg", &self.message_arg, ApiVersion::new(4, 0, 0, 0));
     }
 }
 
@@ -395,19 +1469,19 @@ pub struct ExtendedElementDescription {
 
 impl DataObject for ExtendedElementDescription {
     const NAME: &'static str = "ExtendedElementDescription";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
     const MEMBERS: &'static [&'static str] = &["label", "summary", "key", "messageCatalogKeyPrefix", "messageArg"];
-    const MANDATORY: u128 = 0xf;
+    const MANDATORY: Mask = [0xf, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.label = Decode::decode(element, reader)?,
-            1 => self.summary = Decode::decode(element, reader)?,
-            2 => self.key = Decode::decode(element, reader)?,
-            3 => self.message_catalog_key_prefix = Decode::decode(element, reader)?,
-            4 => self.message_arg.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.label, element, reader),
+            1 => slot::one(&mut self.summary, element, reader),
+            2 => slot::one(&mut self.key, element, reader),
+            3 => slot::one(&mut self.message_catalog_key_prefix, element, reader),
+            4 => slot::push(&mut self.message_arg, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -419,1291 +1493,307 @@ impl DataObject for ExtendedElementDescription {
     }
 }
 
-/// VI API data object `FeatureEVCMode`.
+/// VI API data object `FaultDomainId`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct FeatureEVCMode {
-    /// `label`.
-    pub label: String,
-    /// `summary`.
-    pub summary: String,
-    /// `key`.
-    pub key: String,
-    /// `mask`, since API 7.0.1.0.
-    pub mask: Vec<HostFeatureMask>,
-    /// `capability`, since API 7.0.1.0.
-    pub capability: Vec<HostFeatureCapability>,
-    /// `requirement`, since API 7.0.1.0.
-    pub requirement: Vec<VirtualMachineFeatureRequirement>,
+pub struct FaultDomainId {
+    /// `id`, since API 6.5.
+    pub id: String,
 }
 
-impl DataObject for FeatureEVCMode {
-    const NAME: &'static str = "FeatureEVCMode";
-    const MEMBERS: &'static [&'static str] = &["label", "summary", "key", "mask", "capability", "requirement"];
-    const MANDATORY: u128 = 0x7;
+impl DataObject for FaultDomainId {
+    const NAME: &'static str = "FaultDomainId";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["id"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.label = Decode::decode(element, reader)?,
-            1 => self.summary = Decode::decode(element, reader)?,
-            2 => self.key = Decode::decode(element, reader)?,
-            3 => self.mask.push(Decode::decode(element, reader)?),
-            4 => self.capability.push(Decode::decode(element, reader)?),
-            5 => self.requirement.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.id, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.value("label", &self.label);
-        writer.value("summary", &self.summary);
-        writer.value("key", &self.key);
-        writer.list("mask", &self.mask, ApiVersion::new(7, 0, 1, 0));
-        writer.list("capability", &self.capability, ApiVersion::new(7, 0, 1, 0));
-        writer.list("requirement", &self.requirement, ApiVersion::new(7, 0, 1, 0));
+        writer.value("id", &self.id);
     }
 }
 
-/// VI API data object `FloatOption`.
+/// VI API data object `FaultToleranceConfigInfo`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct FloatOption {
-    /// `valueIsReadonly`.
-    pub value_is_readonly: Option<bool>,
-    /// `min`.
-    pub min: f32,
-    /// `max`.
-    pub max: f32,
-    /// `defaultValue`.
-    pub default_value: f32,
+pub struct FaultToleranceConfigInfo {
+    /// `role`, since API 4.0.
+    pub role: i32,
+    /// `instanceUuids`, since API 4.0.
+    pub instance_uuids: Vec<String>,
+    /// `configPaths`, since API 4.0.
+    pub config_paths: Vec<String>,
+    /// `orphaned`, since API 6.0.
+    pub orphaned: Option<bool>,
 }
 
-impl DataObject for FloatOption {
-    const NAME: &'static str = "FloatOption";
-    const MEMBERS: &'static [&'static str] = &["valueIsReadonly", "min", "max", "defaultValue"];
-    const MANDATORY: u128 = 0xe;
+impl DataObject for FaultToleranceConfigInfo {
+    const NAME: &'static str = "FaultToleranceConfigInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["role", "instanceUuids", "configPaths", "orphaned"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.value_is_readonly = Some(Decode::decode(element, reader)?),
-            1 => self.min = Decode::decode(element, reader)?,
-            2 => self.max = Decode::decode(element, reader)?,
-            3 => self.default_value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.role, element, reader),
+            1 => slot::push(&mut self.instance_uuids, element, reader),
+            2 => slot::push(&mut self.config_paths, element, reader),
+            3 => slot::some(&mut self.orphaned, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.optional("valueIsReadonly", &self.value_is_readonly, ApiVersion::V2_5);
-        writer.value("min", &self.min);
-        writer.value("max", &self.max);
-        writer.value("defaultValue", &self.default_value);
-    }
-}
-
-/// VI API data object `GuestNicInfo`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GuestNicInfo {
-    /// `network`.
-    pub network: Option<String>,
-    /// `ipAddress`.
-    pub ip_address: Vec<String>,
-    /// `macAddress`.
-    pub mac_address: Option<String>,
-    /// `connected`.
-    pub connected: bool,
-    /// `deviceConfigId`.
-    pub device_config_id: i32,
-    /// `dnsConfig`, since API 4.1.
-    pub dns_config: Option<NetDnsConfigInfo>,
-    /// `ipConfig`, since API 4.1.
-    pub ip_config: Option<NetIpConfigInfo>,
-    /// `netBIOSConfig`, since API 4.1.
-    pub net_bios_config: Option<AnyNetBIOSConfigInfo>,
-}
-
-impl DataObject for GuestNicInfo {
-    const NAME: &'static str = "GuestNicInfo";
-    const MEMBERS: &'static [&'static str] = &["network", "ipAddress", "macAddress", "connected", "deviceConfigId", "dnsConfig", "ipConfig", "netBIOSConfig"];
-    const MANDATORY: u128 = 0x18;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.network = Some(Decode::decode(element, reader)?),
-            1 => self.ip_address.push(Decode::decode(element, reader)?),
-            2 => self.mac_address = Some(Decode::decode(element, reader)?),
-            3 => self.connected = Decode::decode(element, reader)?,
-            4 => self.device_config_id = Decode::decode(element, reader)?,
-            5 => self.dns_config = Some(Decode::decode(element, reader)?),
-            6 => self.ip_config = Some(Decode::decode(element, reader)?),
-            7 => self.net_bios_config = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("network", &self.network, ApiVersion::V2_5);
-        writer.list("ipAddress", &self.ip_address, ApiVersion::V2_5);
-        writer.optional("macAddress", &self.mac_address, ApiVersion::V2_5);
-        writer.value("connected", &self.connected);
-        writer.value("deviceConfigId", &self.device_config_id);
-        writer.optional("dnsConfig", &self.dns_config, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("ipConfig", &self.ip_config, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("netBIOSConfig", &self.net_bios_config, ApiVersion::new(4, 1, 0, 0));
-    }
-}
-
-/// VI API data object `IntOption`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct IntOption {
-    /// `valueIsReadonly`.
-    pub value_is_readonly: Option<bool>,
-    /// `min`.
-    pub min: i32,
-    /// `max`.
-    pub max: i32,
-    /// `defaultValue`.
-    pub default_value: i32,
-}
-
-impl DataObject for IntOption {
-    const NAME: &'static str = "IntOption";
-    const MEMBERS: &'static [&'static str] = &["valueIsReadonly", "min", "max", "defaultValue"];
-    const MANDATORY: u128 = 0xe;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.value_is_readonly = Some(Decode::decode(element, reader)?),
-            1 => self.min = Decode::decode(element, reader)?,
-            2 => self.max = Decode::decode(element, reader)?,
-            3 => self.default_value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("valueIsReadonly", &self.value_is_readonly, ApiVersion::V2_5);
-        writer.value("min", &self.min);
-        writer.value("max", &self.max);
-        writer.value("defaultValue", &self.default_value);
-    }
-}
-
-/// VI API data object `KeyAnyValue`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct KeyAnyValue {
-    /// `key`, since API 4.0.
-    pub key: String,
-    /// `value`, since API 4.0.
-    pub value: Value,
-}
-
-impl DataObject for KeyAnyValue {
-    const NAME: &'static str = "KeyAnyValue";
-    const MEMBERS: &'static [&'static str] = &["key", "value"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("key", &self.key);
-        writer.value("value", &self.value);
-    }
-}
-
-/// VI API data object `KeyValue`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct KeyValue {
-    /// `key`.
-    pub key: String,
-    /// `value`.
-    pub value: String,
-}
-
-impl DataObject for KeyValue {
-    const NAME: &'static str = "KeyValue";
-    const MEMBERS: &'static [&'static str] = &["key", "value"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("key", &self.key);
-        writer.value("value", &self.value);
-    }
-}
-
-/// VI API data object `LocalizedMethodFault`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LocalizedMethodFault {
-    /// `fault`.
-    pub fault: Object,
-    /// `localizedMessage`.
-    pub localized_message: Option<String>,
-}
-
-impl DataObject for LocalizedMethodFault {
-    const NAME: &'static str = "LocalizedMethodFault";
-    const MEMBERS: &'static [&'static str] = &["fault", "localizedMessage"];
-    const MANDATORY: u128 = 0x1;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.fault = Decode::decode(element, reader)?,
-            1 => self.localized_message = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("fault", &self.fault);
-        writer.optional("localizedMessage", &self.localized_message, ApiVersion::V2_5);
-    }
-}
-
-/// VI API data object `LongOption`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LongOption {
-    /// `valueIsReadonly`.
-    pub value_is_readonly: Option<bool>,
-    /// `min`.
-    pub min: i64,
-    /// `max`.
-    pub max: i64,
-    /// `defaultValue`.
-    pub default_value: i64,
-}
-
-impl DataObject for LongOption {
-    const NAME: &'static str = "LongOption";
-    const MEMBERS: &'static [&'static str] = &["valueIsReadonly", "min", "max", "defaultValue"];
-    const MANDATORY: u128 = 0xe;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.value_is_readonly = Some(Decode::decode(element, reader)?),
-            1 => self.min = Decode::decode(element, reader)?,
-            2 => self.max = Decode::decode(element, reader)?,
-            3 => self.default_value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("valueIsReadonly", &self.value_is_readonly, ApiVersion::V2_5);
-        writer.value("min", &self.min);
-        writer.value("max", &self.max);
-        writer.value("defaultValue", &self.default_value);
-    }
-}
-
-/// VI API data object `MissingProperty`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MissingProperty {
-    /// `path`.
-    pub path: String,
-    /// `fault`.
-    pub fault: LocalizedMethodFault,
-}
-
-impl DataObject for MissingProperty {
-    const NAME: &'static str = "MissingProperty";
-    const MEMBERS: &'static [&'static str] = &["path", "fault"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.path = Decode::decode(element, reader)?,
-            1 => self.fault = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("path", &self.path);
-        writer.value("fault", &self.fault);
-    }
-}
-
-/// VI API data object `NetBIOSConfigInfo`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetBIOSConfigInfo {
-    /// `mode`, since API 4.1.
-    pub mode: String,
-}
-
-impl DataObject for NetBIOSConfigInfo {
-    const NAME: &'static str = "NetBIOSConfigInfo";
-    const MEMBERS: &'static [&'static str] = &["mode"];
-    const MANDATORY: u128 = 0x1;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.mode = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("mode", &self.mode);
+        writer.value("role", &self.role);
+        writer.list("instanceUuids", &self.instance_uuids, ApiVersion::new(4, 0, 0, 0));
+        writer.list("configPaths", &self.config_paths, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("orphaned", &self.orphaned, ApiVersion::new(6, 0, 0, 0));
     }
 }
 
 vi_any! {
-    /// `NetBIOSConfigInfo` or a type that derives from it.
-    AnyNetBIOSConfigInfo: NetBIOSConfigInfo {
-        NetBIOSConfigInfo,
-        WinNetBIOSConfigInfo,
+    /// `FaultToleranceConfigInfo` or a type that derives from it.
+    AnyFaultToleranceConfigInfo: FaultToleranceConfigInfo = "FaultToleranceConfigInfo" {
+        FaultToleranceConfigInfo = "FaultToleranceConfigInfo",
+        FaultTolerancePrimaryConfigInfo = "FaultTolerancePrimaryConfigInfo",
+        FaultToleranceSecondaryConfigInfo = "FaultToleranceSecondaryConfigInfo",
     }
 }
 
-/// VI API data object `NetDhcpConfigInfo`.
+/// VI API data object `FaultTolerancePrimaryConfigInfo`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetDhcpConfigInfo {
-    /// `ipv6`, since API 4.1.
-    pub ipv6: Option<NetDhcpConfigInfoDhcpOptions>,
-    /// `ipv4`, since API 4.1.
-    pub ipv4: Option<NetDhcpConfigInfoDhcpOptions>,
+pub struct FaultTolerancePrimaryConfigInfo {
+    /// `role`, since API 4.0.
+    pub role: i32,
+    /// `instanceUuids`, since API 4.0.
+    pub instance_uuids: Vec<String>,
+    /// `configPaths`, since API 4.0.
+    pub config_paths: Vec<String>,
+    /// `orphaned`, since API 6.0.
+    pub orphaned: Option<bool>,
+    /// `secondaries`, since API 4.0.
+    pub secondaries: Vec<MoRef>,
 }
 
-impl DataObject for NetDhcpConfigInfo {
-    const NAME: &'static str = "NetDhcpConfigInfo";
-    const MEMBERS: &'static [&'static str] = &["ipv6", "ipv4"];
-    const MANDATORY: u128 = 0x0;
+impl DataObject for FaultTolerancePrimaryConfigInfo {
+    const NAME: &'static str = "FaultTolerancePrimaryConfigInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["role", "instanceUuids", "configPaths", "orphaned", "secondaries"];
+    const MANDATORY: Mask = [0x17, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.ipv6 = Some(Decode::decode(element, reader)?),
-            1 => self.ipv4 = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.role, element, reader),
+            1 => slot::push(&mut self.instance_uuids, element, reader),
+            2 => slot::push(&mut self.config_paths, element, reader),
+            3 => slot::some(&mut self.orphaned, element, reader),
+            4 => slot::push(&mut self.secondaries, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.optional("ipv6", &self.ipv6, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("ipv4", &self.ipv4, ApiVersion::new(4, 1, 0, 0));
+        writer.value("role", &self.role);
+        writer.list("instanceUuids", &self.instance_uuids, ApiVersion::new(4, 0, 0, 0));
+        writer.list("configPaths", &self.config_paths, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("orphaned", &self.orphaned, ApiVersion::new(6, 0, 0, 0));
+        writer.list("secondaries", &self.secondaries, ApiVersion::new(4, 0, 0, 0));
     }
 }
 
-/// VI API data object `NetDhcpConfigInfoDhcpOptions`.
+/// VI API data object `FaultToleranceSecondaryConfigInfo`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetDhcpConfigInfoDhcpOptions {
-    /// `enable`, since API 4.1.
-    pub enable: bool,
-    /// `config`, since API 4.1.
-    pub config: Vec<KeyValue>,
+pub struct FaultToleranceSecondaryConfigInfo {
+    /// `role`, since API 4.0.
+    pub role: i32,
+    /// `instanceUuids`, since API 4.0.
+    pub instance_uuids: Vec<String>,
+    /// `configPaths`, since API 4.0.
+    pub config_paths: Vec<String>,
+    /// `orphaned`, since API 6.0.
+    pub orphaned: Option<bool>,
+    /// `primaryVM`, since API 4.0.
+    pub primary_vm: MoRef,
 }
 
-impl DataObject for NetDhcpConfigInfoDhcpOptions {
-    const NAME: &'static str = "NetDhcpConfigInfoDhcpOptions";
-    const MEMBERS: &'static [&'static str] = &["enable", "config"];
-    const MANDATORY: u128 = 0x1;
+impl DataObject for FaultToleranceSecondaryConfigInfo {
+    const NAME: &'static str = "FaultToleranceSecondaryConfigInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["role", "instanceUuids", "configPaths", "orphaned", "primaryVM"];
+    const MANDATORY: Mask = [0x17, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.enable = Decode::decode(element, reader)?,
-            1 => self.config.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.role, element, reader),
+            1 => slot::push(&mut self.instance_uuids, element, reader),
+            2 => slot::push(&mut self.config_paths, element, reader),
+            3 => slot::some(&mut self.orphaned, element, reader),
+            4 => slot::one(&mut self.primary_vm, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.value("enable", &self.enable);
-        writer.list("config", &self.config, ApiVersion::new(4, 1, 0, 0));
+        writer.value("role", &self.role);
+        writer.list("instanceUuids", &self.instance_uuids, ApiVersion::new(4, 0, 0, 0));
+        writer.list("configPaths", &self.config_paths, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("orphaned", &self.orphaned, ApiVersion::new(6, 0, 0, 0));
+        writer.value("primaryVM", &self.primary_vm);
     }
 }
 
-/// VI API data object `NetDnsConfigInfo`.
+/// VI API data object `FcoeConfig`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetDnsConfigInfo {
-    /// `dhcp`, since API 4.1.
-    pub dhcp: bool,
-    /// `hostName`, since API 4.1.
-    pub host_name: String,
-    /// `domainName`, since API 4.1.
-    pub domain_name: String,
-    /// `ipAddress`, since API 4.1.
-    pub ip_address: Vec<String>,
-    /// `searchDomain`, since API 4.1.
-    pub search_domain: Vec<String>,
+pub struct FcoeConfig {
+    /// `priorityClass`, since API 5.0.
+    pub priority_class: i32,
+    /// `sourceMac`, since API 5.0.
+    pub source_mac: String,
+    /// `vlanRange`, since API 5.0.
+    pub vlan_range: Vec<FcoeConfigVlanRange>,
+    /// `capabilities`, since API 5.0.
+    pub capabilities: FcoeConfigFcoeCapabilities,
+    /// `fcoeActive`, since API 5.0.
+    pub fcoe_active: bool,
 }
 
-impl DataObject for NetDnsConfigInfo {
-    const NAME: &'static str = "NetDnsConfigInfo";
-    const MEMBERS: &'static [&'static str] = &["dhcp", "hostName", "domainName", "ipAddress", "searchDomain"];
-    const MANDATORY: u128 = 0x7;
+impl DataObject for FcoeConfig {
+    const NAME: &'static str = "FcoeConfig";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["priorityClass", "sourceMac", "vlanRange", "capabilities", "fcoeActive"];
+    const MANDATORY: Mask = [0x1f, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.dhcp = Decode::decode(element, reader)?,
-            1 => self.host_name = Decode::decode(element, reader)?,
-            2 => self.domain_name = Decode::decode(element, reader)?,
-            3 => self.ip_address.push(Decode::decode(element, reader)?),
-            4 => self.search_domain.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.priority_class, element, reader),
+            1 => slot::one(&mut self.source_mac, element, reader),
+            2 => slot::push(&mut self.vlan_range, element, reader),
+            3 => slot::one(&mut self.capabilities, element, reader),
+            4 => slot::one(&mut self.fcoe_active, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.value("dhcp", &self.dhcp);
-        writer.value("hostName", &self.host_name);
-        writer.value("domainName", &self.domain_name);
-        writer.list("ipAddress", &self.ip_address, ApiVersion::new(4, 1, 0, 0));
-        writer.list("searchDomain", &self.search_domain, ApiVersion::new(4, 1, 0, 0));
+        writer.value("priorityClass", &self.priority_class);
+        writer.value("sourceMac", &self.source_mac);
+        writer.list("vlanRange", &self.vlan_range, ApiVersion::new(5, 0, 0, 0));
+        writer.value("capabilities", &self.capabilities);
+        writer.value("fcoeActive", &self.fcoe_active);
     }
 }
 
-/// VI API data object `NetIpConfigInfo`.
+/// VI API data object `FcoeConfigFcoeCapabilities`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetIpConfigInfo {
-    /// `ipAddress`, since API 4.1.
-    pub ip_address: Vec<NetIpConfigInfoIpAddress>,
-    /// `dhcp`, since API 4.1.
-    pub dhcp: Option<NetDhcpConfigInfo>,
-    /// `autoConfigurationEnabled`, since API 4.1.
-    pub auto_configuration_enabled: Option<bool>,
+pub struct FcoeConfigFcoeCapabilities {
+    /// `priorityClass`, since API 5.0.
+    pub priority_class: bool,
+    /// `sourceMacAddress`, since API 5.0.
+    pub source_mac_address: bool,
+    /// `vlanRange`, since API 5.0.
+    pub vlan_range: bool,
 }
 
-impl DataObject for NetIpConfigInfo {
-    const NAME: &'static str = "NetIpConfigInfo";
-    const MEMBERS: &'static [&'static str] = &["ipAddress", "dhcp", "autoConfigurationEnabled"];
-    const MANDATORY: u128 = 0x0;
+impl DataObject for FcoeConfigFcoeCapabilities {
+    const NAME: &'static str = "FcoeConfigFcoeCapabilities";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["priorityClass", "sourceMacAddress", "vlanRange"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.ip_address.push(Decode::decode(element, reader)?),
-            1 => self.dhcp = Some(Decode::decode(element, reader)?),
-            2 => self.auto_configuration_enabled = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.priority_class, element, reader),
+            1 => slot::one(&mut self.source_mac_address, element, reader),
+            2 => slot::one(&mut self.vlan_range, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.list("ipAddress", &self.ip_address, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("dhcp", &self.dhcp, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("autoConfigurationEnabled", &self.auto_configuration_enabled, ApiVersion::new(4, 1, 0, 0));
+        writer.value("priorityClass", &self.priority_class);
+        writer.value("sourceMacAddress", &self.source_mac_address);
+        writer.value("vlanRange", &self.vlan_range);
     }
 }
 
-/// VI API data object `NetIpConfigInfoIpAddress`.
+/// VI API data object `FcoeConfigVlanRange`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetIpConfigInfoIpAddress {
-    /// `ipAddress`, since API 4.1.
-    pub ip_address: String,
-    /// `prefixLength`, since API 4.1.
-    pub prefix_length: i32,
-    /// `origin`, since API 4.1.
-    pub origin: Option<String>,
-    /// `state`, since API 4.1.
-    pub state: Option<String>,
-    /// `lifetime`, since API 4.1.
-    pub lifetime: Option<DateTime>,
+pub struct FcoeConfigVlanRange {
+    /// `vlanLow`, since API 5.0.
+    pub vlan_low: i32,
+    /// `vlanHigh`, since API 5.0.
+    pub vlan_high: i32,
 }
 
-impl DataObject for NetIpConfigInfoIpAddress {
-    const NAME: &'static str = "NetIpConfigInfoIpAddress";
-    const MEMBERS: &'static [&'static str] = &["ipAddress", "prefixLength", "origin", "state", "lifetime"];
-    const MANDATORY: u128 = 0x3;
+impl DataObject for FcoeConfigVlanRange {
+    const NAME: &'static str = "FcoeConfigVlanRange";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["vlanLow", "vlanHigh"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.ip_address = Decode::decode(element, reader)?,
-            1 => self.prefix_length = Decode::decode(element, reader)?,
-            2 => self.origin = Some(Decode::decode(element, reader)?),
-            3 => self.state = Some(Decode::decode(element, reader)?),
-            4 => self.lifetime = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.vlan_low, element, reader),
+            1 => slot::one(&mut self.vlan_high, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.value("ipAddress", &self.ip_address);
-        writer.value("prefixLength", &self.prefix_length);
-        writer.optional("origin", &self.origin, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("state", &self.state, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("lifetime", &self.lifetime, ApiVersion::new(4, 1, 0, 0));
-    }
-}
-
-/// VI API data object `ObjectContent`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ObjectContent {
-    /// `obj`.
-    pub obj: MoRef,
-    /// `propSet`.
-    pub prop_set: Vec<DynamicProperty>,
-    /// `missingSet`.
-    pub missing_set: Vec<MissingProperty>,
-}
-
-impl DataObject for ObjectContent {
-    const NAME: &'static str = "ObjectContent";
-    const MEMBERS: &'static [&'static str] = &["obj", "propSet", "missingSet"];
-    const MANDATORY: u128 = 0x1;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.obj = Decode::decode(element, reader)?,
-            1 => self.prop_set.push(Decode::decode(element, reader)?),
-            2 => self.missing_set.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("obj", &self.obj);
-        writer.list("propSet", &self.prop_set, ApiVersion::V2_5);
-        writer.list("missingSet", &self.missing_set, ApiVersion::V2_5);
-    }
-}
-
-/// VI API data object `ObjectSpec`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ObjectSpec {
-    /// `obj`.
-    pub obj: MoRef,
-    /// `skip`.
-    pub skip: Option<bool>,
-    /// `selectSet`.
-    pub select_set: Vec<AnySelectionSpec>,
-}
-
-impl DataObject for ObjectSpec {
-    const NAME: &'static str = "ObjectSpec";
-    const MEMBERS: &'static [&'static str] = &["obj", "skip", "selectSet"];
-    const MANDATORY: u128 = 0x1;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.obj = Decode::decode(element, reader)?,
-            1 => self.skip = Some(Decode::decode(element, reader)?),
-            2 => self.select_set.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("obj", &self.obj);
-        writer.optional("skip", &self.skip, ApiVersion::V2_5);
-        writer.list("selectSet", &self.select_set, ApiVersion::V2_5);
-    }
-}
-
-/// VI API data object `OptionDef`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OptionDef {
-    /// `label`.
-    pub label: String,
-    /// `summary`.
-    pub summary: String,
-    /// `key`.
-    pub key: String,
-    /// `optionType`.
-    pub option_type: AnyOptionType,
-}
-
-impl DataObject for OptionDef {
-    const NAME: &'static str = "OptionDef";
-    const MEMBERS: &'static [&'static str] = &["label", "summary", "key", "optionType"];
-    const MANDATORY: u128 = 0xf;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.label = Decode::decode(element, reader)?,
-            1 => self.summary = Decode::decode(element, reader)?,
-            2 => self.key = Decode::decode(element, reader)?,
-            3 => self.option_type = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("label", &self.label);
-        writer.value("summary", &self.summary);
-        writer.value("key", &self.key);
-        writer.value("optionType", &self.option_type);
-    }
-}
-
-/// VI API data object `OptionType`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OptionType {
-    /// `valueIsReadonly`.
-    pub value_is_readonly: Option<bool>,
-}
-
-impl DataObject for OptionType {
-    const NAME: &'static str = "OptionType";
-    const MEMBERS: &'static [&'static str] = &["valueIsReadonly"];
-    const MANDATORY: u128 = 0x0;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.value_is_readonly = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("valueIsReadonly", &self.value_is_readonly, ApiVersion::V2_5);
-    }
-}
-
-vi_any! {
-    /// `OptionType` or a type that derives from it.
-    AnyOptionType: OptionType {
-        BoolOption,
-        ChoiceOption,
-        FloatOption,
-        IntOption,
-        LongOption,
-        OptionType,
-        StringOption,
-    }
-}
-
-/// VI API data object `PropertyFilterSpec`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PropertyFilterSpec {
-    /// `propSet`.
-    pub prop_set: Vec<PropertySpec>,
-    /// `objectSet`.
-    pub object_set: Vec<ObjectSpec>,
-    /// `reportMissingObjectsInResults`, since API 4.1.
-    pub report_missing_objects_in_results: Option<bool>,
-}
-
-impl DataObject for PropertyFilterSpec {
-    const NAME: &'static str = "PropertyFilterSpec";
-    const MEMBERS: &'static [&'static str] = &["propSet", "objectSet", "reportMissingObjectsInResults"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.prop_set.push(Decode::decode(element, reader)?),
-            1 => self.object_set.push(Decode::decode(element, reader)?),
-            2 => self.report_missing_objects_in_results = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.list("propSet", &self.prop_set, ApiVersion::V2_5);
-        writer.list("objectSet", &self.object_set, ApiVersion::V2_5);
-        writer.optional("reportMissingObjectsInResults", &self.report_missing_objects_in_results, ApiVersion::new(4, 1, 0, 0));
-    }
-}
-
-/// VI API data object `PropertySpec`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PropertySpec {
-    /// `type`.
-    pub type_: String,
-    /// `all`.
-    pub all: Option<bool>,
-    /// `pathSet`.
-    pub path_set: Vec<String>,
-}
-
-impl DataObject for PropertySpec {
-    const NAME: &'static str = "PropertySpec";
-    const MEMBERS: &'static [&'static str] = &["type", "all", "pathSet"];
-    const MANDATORY: u128 = 0x1;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.type_ = Decode::decode(element, reader)?,
-            1 => self.all = Some(Decode::decode(element, reader)?),
-            2 => self.path_set.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("type", &self.type_);
-        writer.optional("all", &self.all, ApiVersion::V2_5);
-        writer.list("pathSet", &self.path_set, ApiVersion::V2_5);
-    }
-}
-
-/// VI API data object `RetrieveOptions`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RetrieveOptions {
-    /// `maxObjects`, since API 4.1.
-    pub max_objects: Option<i32>,
-}
-
-impl DataObject for RetrieveOptions {
-    const NAME: &'static str = "RetrieveOptions";
-    const MEMBERS: &'static [&'static str] = &["maxObjects"];
-    const MANDATORY: u128 = 0x0;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.max_objects = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("maxObjects", &self.max_objects, ApiVersion::new(4, 1, 0, 0));
-    }
-}
-
-/// VI API data object `RetrieveResult`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RetrieveResult {
-    /// `token`, since API 4.1.
-    pub token: Option<String>,
-    /// `objects`, since API 4.1.
-    pub objects: Vec<ObjectContent>,
-}
-
-impl DataObject for RetrieveResult {
-    const NAME: &'static str = "RetrieveResult";
-    const MEMBERS: &'static [&'static str] = &["token", "objects"];
-    const MANDATORY: u128 = 0x2;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.token = Some(Decode::decode(element, reader)?),
-            1 => self.objects.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("token", &self.token, ApiVersion::new(4, 1, 0, 0));
-        writer.list("objects", &self.objects, ApiVersion::new(4, 1, 0, 0));
-    }
-}
-
-/// VI API data object `SelectionSpec`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SelectionSpec {
-    /// `name`.
-    pub name: Option<String>,
-}
-
-impl DataObject for SelectionSpec {
-    const NAME: &'static str = "SelectionSpec";
-    const MEMBERS: &'static [&'static str] = &["name"];
-    const MANDATORY: u128 = 0x0;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.name = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("name", &self.name, ApiVersion::V2_5);
-    }
-}
-
-vi_any! {
-    /// `SelectionSpec` or a type that derives from it.
-    AnySelectionSpec: SelectionSpec {
-        SelectionSpec,
-        TraversalSpec,
-    }
-}
-
-/// VI API data object `ServiceContent`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ServiceContent {
-    /// `rootFolder`.
-    pub root_folder: MoRef,
-    /// `propertyCollector`.
-    pub property_collector: MoRef,
-    /// `viewManager`.
-    pub view_manager: Option<MoRef>,
-    /// `about`.
-    pub about: AboutInfo,
-    /// `setting`.
-    pub setting: Option<MoRef>,
-    /// `userDirectory`.
-    pub user_directory: Option<MoRef>,
-    /// `sessionManager`.
-    pub session_manager: Option<MoRef>,
-    /// `authorizationManager`.
-    pub authorization_manager: Option<MoRef>,
-    /// `serviceManager`, since API 5.1.
-    pub service_manager: Option<MoRef>,
-    /// `perfManager`.
-    pub perf_manager: Option<MoRef>,
-    /// `scheduledTaskManager`.
-    pub scheduled_task_manager: Option<MoRef>,
-    /// `alarmManager`.
-    pub alarm_manager: Option<MoRef>,
-    /// `eventManager`.
-    pub event_manager: Option<MoRef>,
-    /// `taskManager`.
-    pub task_manager: Option<MoRef>,
-    /// `extensionManager`.
-    pub extension_manager: Option<MoRef>,
-    /// `customizationSpecManager`.
-    pub customization_spec_manager: Option<MoRef>,
-    /// `guestCustomizationManager`, since API 6.8.7.
-    pub guest_customization_manager: Option<MoRef>,
-    /// `customFieldsManager`.
-    pub custom_fields_manager: Option<MoRef>,
-    /// `accountManager`.
-    pub account_manager: Option<MoRef>,
-    /// `diagnosticManager`.
-    pub diagnostic_manager: Option<MoRef>,
-    /// `licenseManager`.
-    pub license_manager: Option<MoRef>,
-    /// `searchIndex`.
-    pub search_index: Option<MoRef>,
-    /// `fileManager`.
-    pub file_manager: Option<MoRef>,
-    /// `datastoreNamespaceManager`, since API 5.5.
-    pub datastore_namespace_manager: Option<MoRef>,
-    /// `virtualDiskManager`.
-    pub virtual_disk_manager: Option<MoRef>,
-    /// `virtualizationManager`.
-    pub virtualization_manager: Option<MoRef>,
-    /// `snmpSystem`, since API 4.0.
-    pub snmp_system: Option<MoRef>,
-    /// `vmProvisioningChecker`, since API 4.0.
-    pub vm_provisioning_checker: Option<MoRef>,
-    /// `vmCompatibilityChecker`, since API 4.0.
-    pub vm_compatibility_checker: Option<MoRef>,
-    /// `ovfManager`, since API 4.0.
-    pub ovf_manager: Option<MoRef>,
-    /// `ipPoolManager`, since API 4.0.
-    pub ip_pool_manager: Option<MoRef>,
-    /// `dvSwitchManager`, since API 4.0.
-    pub dv_switch_manager: Option<MoRef>,
-    /// `hostProfileManager`, since API 4.0.
-    pub host_profile_manager: Option<MoRef>,
-    /// `clusterProfileManager`, since API 4.0.
-    pub cluster_profile_manager: Option<MoRef>,
-    /// `complianceManager`, since API 4.0.
-    pub compliance_manager: Option<MoRef>,
-    /// `localizationManager`, since API 4.0.
-    pub localization_manager: Option<MoRef>,
-    /// `storageResourceManager`, since API 4.1.
-    pub storage_resource_manager: Option<MoRef>,
-    /// `guestOperationsManager`, since API 5.0.
-    pub guest_operations_manager: Option<MoRef>,
-    /// `overheadMemoryManager`, since API 6.0.
-    pub overhead_memory_manager: Option<MoRef>,
-    /// `certificateManager`, since API 6.0.
-    pub certificate_manager: Option<MoRef>,
-    /// `ioFilterManager`, since API 6.0.
-    pub io_filter_manager: Option<MoRef>,
-    /// `vStorageObjectManager`, since API 6.5.
-    pub v_storage_object_manager: Option<MoRef>,
-    /// `hostSpecManager`, since API 6.5.
-    pub host_spec_manager: Option<MoRef>,
-    /// `cryptoManager`, since API 6.5.
-    pub crypto_manager: Option<MoRef>,
-    /// `healthUpdateManager`, since API 6.5.
-    pub health_update_manager: Option<MoRef>,
-    /// `failoverClusterConfigurator`, since API 6.5.
-    pub failover_cluster_configurator: Option<MoRef>,
-    /// `failoverClusterManager`, since API 6.5.
-    pub failover_cluster_manager: Option<MoRef>,
-    /// `tenantManager`, since API 6.9.1.
-    pub tenant_manager: Option<MoRef>,
-    /// `siteInfoManager`, since API 7.0.0.0.
-    pub site_info_manager: Option<MoRef>,
-    /// `storageQueryManager`, since API 6.7.2.
-    pub storage_query_manager: Option<MoRef>,
-}
-
-impl DataObject for ServiceContent {
-    const NAME: &'static str = "ServiceContent";
-    const MEMBERS: &'static [&'static str] = &["rootFolder", "propertyCollector", "viewManager", "about", "setting", "userDirectory", "sessionManager", "authorizationManager", "serviceManager", "perfManager", "scheduledTaskManager", "alarmManager", "eventManager", "taskManager", "extensionManager", "customizationSpecManager", "guestCustomizationManager", "customFieldsManager", "accountManager", "diagnosticManager", "licenseManager", "searchIndex", "fileManager", "datastoreNamespaceManager", "virtualDiskManager", "virtualizationManager", "snmpSystem", "vmProvisioningChecker", "vmCompatibilityChecker", "ovfManager", "ipPoolManager", "dvSwitchManager", "hostProfileManager", "clusterProfileManager", "complianceManager", "localizationManager", "storageResourceManager", "guestOperationsManager", "overheadMemoryManager", "certificateManager", "ioFilterManager", "vStorageObjectManager", "hostSpecManager", "cryptoManager", "healthUpdateManager", "failoverClusterConfigurator", "failoverClusterManager", "tenantManager", "siteInfoManager", "storageQueryManager"];
-    const MANDATORY: u128 = 0xb;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.root_folder = Decode::decode(element, reader)?,
-            1 => self.property_collector = Decode::decode(element, reader)?,
-            2 => self.view_manager = Some(Decode::decode(element, reader)?),
-            3 => self.about = Decode::decode(element, reader)?,
-            4 => self.setting = Some(Decode::decode(element, reader)?),
-            5 => self.user_directory = Some(Decode::decode(element, reader)?),
-            6 => self.session_manager = Some(Decode::decode(element, reader)?),
-            7 => self.authorization_manager = Some(Decode::decode(element, reader)?),
-            8 => self.service_manager = Some(Decode::decode(element, reader)?),
-            9 => self.perf_manager = Some(Decode::decode(element, reader)?),
-            10 => self.scheduled_task_manager = Some(Decode::decode(element, reader)?),
-            11 => self.alarm_manager = Some(Decode::decode(element, reader)?),
-            12 => self.event_manager = Some(Decode::decode(element, reader)?),
-            13 => self.task_manager = Some(Decode::decode(element, reader)?),
-            14 => self.extension_manager = Some(Decode::decode(element, reader)?),
-            15 => self.customization_spec_manager = Some(Decode::decode(element, reader)?),
-            16 => self.guest_customization_manager = Some(Decode::decode(element, reader)?),
-            17 => self.custom_fields_manager = Some(Decode::decode(element, reader)?),
-            18 => self.account_manager = Some(Decode::decode(element, reader)?),
-            19 => self.diagnostic_manager = Some(Decode::decode(element, reader)?),
-            20 => self.license_manager = Some(Decode::decode(element, reader)?),
-            21 => self.search_index = Some(Decode::decode(element, reader)?),
-            22 => self.file_manager = Some(Decode::decode(element, reader)?),
-            23 => self.datastore_namespace_manager = Some(Decode::decode(element, reader)?),
-            24 => self.virtual_disk_manager = Some(Decode::decode(element, reader)?),
-            25 => self.virtualization_manager = Some(Decode::decode(element, reader)?),
-            26 => self.snmp_system = Some(Decode::decode(element, reader)?),
-            27 => self.vm_provisioning_checker = Some(Decode::decode(element, reader)?),
-            28 => self.vm_compatibility_checker = Some(Decode::decode(element, reader)?),
-            29 => self.ovf_manager = Some(Decode::decode(element, reader)?),
-            30 => self.ip_pool_manager = Some(Decode::decode(element, reader)?),
-            31 => self.dv_switch_manager = Some(Decode::decode(element, reader)?),
-            32 => self.host_profile_manager = Some(Decode::decode(element, reader)?),
-            33 => self.cluster_profile_manager = Some(Decode::decode(element, reader)?),
-            34 => self.compliance_manager = Some(Decode::decode(element, reader)?),
-            35 => self.localization_manager = Some(Decode::decode(element, reader)?),
-            36 => self.storage_resource_manager = Some(Decode::decode(element, reader)?),
-            37 => self.guest_operations_manager = Some(Decode::decode(element, reader)?),
-            38 => self.overhead_memory_manager = Some(Decode::decode(element, reader)?),
-            39 => self.certificate_manager = Some(Decode::decode(element, reader)?),
-            40 => self.io_filter_manager = Some(Decode::decode(element, reader)?),
-            41 => self.v_storage_object_manager = Some(Decode::decode(element, reader)?),
-            42 => self.host_spec_manager = Some(Decode::decode(element, reader)?),
-            43 => self.crypto_manager = Some(Decode::decode(element, reader)?),
-            44 => self.health_update_manager = Some(Decode::decode(element, reader)?),
-            45 => self.failover_cluster_configurator = Some(Decode::decode(element, reader)?),
-            46 => self.failover_cluster_manager = Some(Decode::decode(element, reader)?),
-            47 => self.tenant_manager = Some(Decode::decode(element, reader)?),
-            48 => self.site_info_manager = Some(Decode::decode(element, reader)?),
-            49 => self.storage_query_manager = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("rootFolder", &self.root_folder);
-        writer.value("propertyCollector", &self.property_collector);
-        writer.optional("viewManager", &self.view_manager, ApiVersion::V2_5);
-        writer.value("about", &self.about);
-        writer.optional("setting", &self.setting, ApiVersion::V2_5);
-        writer.optional("userDirectory", &self.user_directory, ApiVersion::V2_5);
-        writer.optional("sessionManager", &self.session_manager, ApiVersion::V2_5);
-        writer.optional("authorizationManager", &self.authorization_manager, ApiVersion::V2_5);
-        writer.optional("serviceManager", &self.service_manager, ApiVersion::new(5, 1, 0, 0));
-        writer.optional("perfManager", &self.perf_manager, ApiVersion::V2_5);
-        writer.optional("scheduledTaskManager", &self.scheduled_task_manager, ApiVersion::V2_5);
-        writer.optional("alarmManager", &self.alarm_manager, ApiVersion::V2_5);
-        writer.optional("eventManager", &self.event_manager, ApiVersion::V2_5);
-        writer.optional("taskManager", &self.task_manager, ApiVersion::V2_5);
-        writer.optional("extensionManager", &self.extension_manager, ApiVersion::V2_5);
-        writer.optional("customizationSpecManager", &self.customization_spec_manager, ApiVersion::V2_5);
-        writer.optional("guestCustomizationManager", &self.guest_customization_manager, ApiVersion::new(6, 8, 7, 0));
-        writer.optional("customFieldsManager", &self.custom_fields_manager, ApiVersion::V2_5);
-        writer.optional("accountManager", &self.account_manager, ApiVersion::V2_5);
-        writer.optional("diagnosticManager", &self.diagnostic_manager, ApiVersion::V2_5);
-        writer.optional("licenseManager", &self.license_manager, ApiVersion::V2_5);
-        writer.optional("searchIndex", &self.search_index, ApiVersion::V2_5);
-        writer.optional("fileManager", &self.file_manager, ApiVersion::V2_5);
-        writer.optional("datastoreNamespaceManager", &self.datastore_namespace_manager, ApiVersion::new(5, 5, 0, 0));
-        writer.optional("virtualDiskManager", &self.virtual_disk_manager, ApiVersion::V2_5);
-        writer.optional("virtualizationManager", &self.virtualization_manager, ApiVersion::V2_5);
-        writer.optional("snmpSystem", &self.snmp_system, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("vmProvisioningChecker", &self.vm_provisioning_checker, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("vmCompatibilityChecker", &self.vm_compatibility_checker, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("ovfManager", &self.ovf_manager, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("ipPoolManager", &self.ip_pool_manager, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("dvSwitchManager", &self.dv_switch_manager, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("hostProfileManager", &self.host_profile_manager, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("clusterProfileManager", &self.cluster_profile_manager, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("complianceManager", &self.compliance_manager, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("localizationManager", &self.localization_manager, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("storageResourceManager", &self.storage_resource_manager, ApiVersion::new(4, 1, 0, 0));
-        writer.optional("guestOperationsManager", &self.guest_operations_manager, ApiVersion::new(5, 0, 0, 0));
-        writer.optional("overheadMemoryManager", &self.overhead_memory_manager, ApiVersion::new(6, 0, 0, 0));
-        writer.optional("certificateManager", &self.certificate_manager, ApiVersion::new(6, 0, 0, 0));
-        writer.optional("ioFilterManager", &self.io_filter_manager, ApiVersion::new(6, 0, 0, 0));
-        writer.optional("vStorageObjectManager", &self.v_storage_object_manager, ApiVersion::new(6, 5, 0, 0));
-        writer.optional("hostSpecManager", &self.host_spec_manager, ApiVersion::new(6, 5, 0, 0));
-        writer.optional("cryptoManager", &self.crypto_manager, ApiVersion::new(6, 5, 0, 0));
-        writer.optional("healthUpdateManager", &self.health_update_manager, ApiVersion::new(6, 5, 0, 0));
-        writer.optional("failoverClusterConfigurator", &self.failover_cluster_configurator, ApiVersion::new(6, 5, 0, 0));
-        writer.optional("failoverClusterManager", &self.failover_cluster_manager, ApiVersion::new(6, 5, 0, 0));
-        writer.optional("tenantManager", &self.tenant_manager, ApiVersion::new(6, 9, 1, 0));
-        writer.optional("siteInfoManager", &self.site_info_manager, ApiVersion::new(7, 0, 0, 0));
-        writer.optional("storageQueryManager", &self.storage_query_manager, ApiVersion::new(6, 7, 2, 0));
-    }
-}
-
-/// VI API data object `SharesInfo`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SharesInfo {
-    /// `shares`.
-    pub shares: i32,
-    /// `level`.
-    pub level: SharesLevel,
-}
-
-impl DataObject for SharesInfo {
-    const NAME: &'static str = "SharesInfo";
-    const MEMBERS: &'static [&'static str] = &["shares", "level"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.shares = Decode::decode(element, reader)?,
-            1 => self.level = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("shares", &self.shares);
-        writer.value("level", &self.level);
-    }
-}
-
-/// VI API data object `StringOption`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StringOption {
-    /// `valueIsReadonly`.
-    pub value_is_readonly: Option<bool>,
-    /// `defaultValue`.
-    pub default_value: String,
-    /// `validCharacters`.
-    pub valid_characters: Option<String>,
-}
-
-impl DataObject for StringOption {
-    const NAME: &'static str = "StringOption";
-    const MEMBERS: &'static [&'static str] = &["valueIsReadonly", "defaultValue", "validCharacters"];
-    const MANDATORY: u128 = 0x2;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.value_is_readonly = Some(Decode::decode(element, reader)?),
-            1 => self.default_value = Decode::decode(element, reader)?,
-            2 => self.valid_characters = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("valueIsReadonly", &self.value_is_readonly, ApiVersion::V2_5);
-        writer.value("defaultValue", &self.default_value);
-        writer.optional("validCharacters", &self.valid_characters, ApiVersion::V2_5);
-    }
-}
-
-/// VI API data object `TraversalSpec`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TraversalSpec {
-    /// `name`.
-    pub name: Option<String>,
-    /// `type`.
-    pub type_: String,
-    /// `path`.
-    pub path: String,
-    /// `skip`.
-    pub skip: Option<bool>,
-    /// `selectSet`.
-    pub select_set: Vec<AnySelectionSpec>,
-}
-
-impl DataObject for TraversalSpec {
-    const NAME: &'static str = "TraversalSpec";
-    const MEMBERS: &'static [&'static str] = &["name", "type", "path", "skip", "selectSet"];
-    const MANDATORY: u128 = 0x6;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.name = Some(Decode::decode(element, reader)?),
-            1 => self.type_ = Decode::decode(element, reader)?,
-            2 => self.path = Decode::decode(element, reader)?,
-            3 => self.skip = Some(Decode::decode(element, reader)?),
-            4 => self.select_set.push(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("name", &self.name, ApiVersion::V2_5);
-        writer.value("type", &self.type_);
-        writer.value("path", &self.path);
-        writer.optional("skip", &self.skip, ApiVersion::V2_5);
-        writer.list("selectSet", &self.select_set, ApiVersion::V2_5);
-    }
-}
-
-/// VI API data object `UserSession`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct UserSession {
-    /// `key`.
-    pub key: String,
-    /// `userName`.
-    pub user_name: String,
-    /// `fullName`.
-    pub full_name: String,
-    /// `loginTime`.
-    pub login_time: DateTime,
-    /// `lastActiveTime`.
-    pub last_active_time: DateTime,
-    /// `locale`.
-    pub locale: String,
-    /// `messageLocale`.
-    pub message_locale: String,
-    /// `extensionSession`, since API 5.0.
-    pub extension_session: Option<bool>,
-    /// `ipAddress`, since API 5.1.
-    pub ip_address: Option<String>,
-    /// `userAgent`, since API 5.1.
-    pub user_agent: Option<String>,
-    /// `callCount`, since API 5.1.
-    pub call_count: Option<i64>,
-}
-
-impl DataObject for UserSession {
-    const NAME: &'static str = "UserSession";
-    const MEMBERS: &'static [&'static str] = &["key", "userName", "fullName", "loginTime", "lastActiveTime", "locale", "messageLocale", "extensionSession", "ipAddress", "userAgent", "callCount"];
-    const MANDATORY: u128 = 0x7f;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.user_name = Decode::decode(element, reader)?,
-            2 => self.full_name = Decode::decode(element, reader)?,
-            3 => self.login_time = Decode::decode(element, reader)?,
-            4 => self.last_active_time = Decode::decode(element, reader)?,
-            5 => self.locale = Decode::decode(element, reader)?,
-            6 => self.message_locale = Decode::decode(element, reader)?,
-            7 => self.extension_session = Some(Decode::decode(element, reader)?),
-            8 => self.ip_address = Some(Decode::decode(element, reader)?),
-            9 => self.user_agent = Some(Decode::decode(element, reader)?),
-            10 => self.call_count = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("key", &self.key);
-        writer.value("userName", &self.user_name);
-        writer.value("fullName", &self.full_name);
-        writer.value("loginTime", &self.login_time);
-        writer.value("lastActiveTime", &self.last_active_time);
-        writer.value("locale", &self.locale);
-        writer.value("messageLocale", &self.message_locale);
-        writer.optional("extensionSession", &self.extension_session, ApiVersion::new(5, 0, 0, 0));
-        writer.optional("ipAddress", &self.ip_address, ApiVersion::new(5, 1, 0, 0));
-        writer.optional("userAgent", &self.user_agent, ApiVersion::new(5, 1, 0, 0));
-        writer.optional("callCount", &self.call_count, ApiVersion::new(5, 1, 0, 0));
-    }
-}
-
-/// VI API data object `WinNetBIOSConfigInfo`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct WinNetBIOSConfigInfo {
-    /// `mode`, since API 4.1.
-    pub mode: String,
-    /// `primaryWINS`, since API 4.1.
-    pub primary_wins: String,
-    /// `secondaryWINS`, since API 4.1.
-    pub secondary_wins: Option<String>,
-}
-
-impl DataObject for WinNetBIOSConfigInfo {
-    const NAME: &'static str = "WinNetBIOSConfigInfo";
-    const MEMBERS: &'static [&'static str] = &["mode", "primaryWINS", "secondaryWINS"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.mode = Decode::decode(element, reader)?,
-            1 => self.primary_wins = Decode::decode(element, reader)?,
-            2 => self.secondary_wins = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("mode", &self.mode);
-        writer.value("primaryWINS", &self.primary_wins);
-        writer.optional("secondaryWINS", &self.secondary_wins, ApiVersion::new(4, 1, 0, 0));
+        writer.value("vlanLow", &self.vlan_low);
+        writer.value("vlanHigh", &self.vlan_high);
     }
 }
 
 data_objects! {
     AboutInfo,
+    AlarmState,
+    ApplyHostProfileConfigurationResult,
+    ApplyHostProfileConfigurationSpec,
     AutoStartDefaults,
     AutoStartPowerInfo,
     BoolOption,
     ChoiceOption,
+    ComplianceFailure,
+    ComplianceFailureComplianceFailureValues,
+    ComplianceResult,
+    ComputeResourceSummary,
+    CryptoKeyId,
+    CryptoSpec,
+    CryptoSpecDecrypt,
+    CryptoSpecDeepRecrypt,
+    CryptoSpecEncrypt,
+    CryptoSpecNoOp,
+    CryptoSpecRegister,
+    CryptoSpecShallowRecrypt,
+    CustomFieldDef,
+    CustomFieldStringValue,
+    CustomFieldValue,
+    Description,
+    DeviceBackedVirtualDiskSpec,
+    DeviceGroupId,
+    DiagnosticManagerLogDescriptor,
+    DiagnosticManagerLogHeader,
+    DiskChangeExtent,
+    DiskChangeInfo,
+    DpuStatusInfo,
+    DpuStatusInfoOperationalInfo,
     DynamicProperty,
     EVCMode,
     ElementDescription,
+    EntityPrivilege,
+    EvaluationLicenseSource,
+    ExtendedDescription,
     ExtendedElementDescription,
-    FeatureEVCMode,
-    FloatOption,
-    GuestNicInfo,
-    IntOption,
-    KeyAnyValue,
-    KeyValue,
-    LocalizedMethodFault,
-    LongOption,
-    MissingProperty,
-    NetBIOSConfigInfo,
-    NetDhcpConfigInfo,
-    NetDhcpConfigInfoDhcpOptions,
-    NetDnsConfigInfo,
-    NetIpConfigInfo,
-    NetIpConfigInfoIpAddress,
-    ObjectContent,
-    ObjectSpec,
-    OptionDef,
-    OptionType,
-    PropertyFilterSpec,
-    PropertySpec,
-    RetrieveOptions,
-    RetrieveResult,
-    SelectionSpec,
-    ServiceContent,
-    SharesInfo,
-    StringOption,
-    TraversalSpec,
-    UserSession,
-    WinNetBIOSConfigInfo,
+    FaultDomainId,
+    FaultToleranceConfigInfo,
+    FaultTolerancePrimaryConfigInfo,
+    FaultToleranceSecondaryConfigInfo,
+    FcoeConfig,
+    FcoeConfigFcoeCapabilities,
+    FcoeConfigVlanRange,
 }

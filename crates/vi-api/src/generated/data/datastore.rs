@@ -2,10 +2,145 @@
 
 //! Data objects: datastore.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use super::*;
-use crate::enums::*;
+use super::super::enums::*;
+
+/// VI API data object `AnswerFileStatusError`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AnswerFileStatusError {
+    /// `userInputPath`, since API 5.0.
+    pub user_input_path: ProfilePropertyPath,
+    /// `errMsg`, since API 5.0.
+    pub err_msg: LocalizableMessage,
+}
+
+impl DataObject for AnswerFileStatusError {
+    const NAME: &'static str = "AnswerFileStatusError";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["userInputPath", "errMsg"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.user_input_path, element, reader),
+            1 => slot::one(&mut self.err_msg, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("userInputPath", &self.user_input_path);
+        writer.value("errMsg", &self.err_msg);
+    }
+}
+
+/// VI API data object `AnswerFileStatusResult`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AnswerFileStatusResult {
+    /// `checkedTime`, since API 5.0.
+    pub checked_time: DateTime,
+    /// `host`, since API 5.0.
+    pub host: MoRef,
+    /// `status`, since API 5.0.
+    pub status: String,
+    /// `error`, since API 5.0.
+    pub error: Vec<AnswerFileStatusError>,
+}
+
+impl DataObject for AnswerFileStatusResult {
+    const NAME: &'static str = "AnswerFileStatusResult";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["checkedTime", "host", "status", "error"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.checked_time, element, reader),
+            1 => slot::one(&mut self.host, element, reader),
+            2 => slot::one(&mut self.status, element, reader),
+            3 => slot::push(&mut self.error, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("checkedTime", &self.checked_time);
+        writer.value("host", &self.host);
+        writer.value("status", &self.status);
+        writer.list("error", &self.error, ApiVersion::new(5, 0, 0, 0));
+    }
+}
+
+/// VI API data object `DatastoreCapability`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatastoreCapability {
+    /// `directoryHierarchySupported`.
+    pub directory_hierarchy_supported: bool,
+    /// `rawDiskMappingsSupported`.
+    pub raw_disk_mappings_supported: bool,
+    /// `perFileThinProvisioningSupported`.
+    pub per_file_thin_provisioning_supported: bool,
+    /// `storageIORMSupported`, since API 4.1.
+    pub storage_iorm_supported: Option<bool>,
+    /// `nativeSnapshotSupported`, since API 5.1.
+    pub native_snapshot_supported: Option<bool>,
+    /// `topLevelDirectoryCreateSupported`, since API 5.5.
+    pub top_level_directory_create_supported: Option<bool>,
+    /// `seSparseSupported`, since API 5.5.
+    pub se_sparse_supported: Option<bool>,
+    /// `vmfsSparseSupported`, since API 6.5.
+    pub vmfs_sparse_supported: Option<bool>,
+    /// `vsanSparseSupported`, since API 6.5.
+    pub vsan_sparse_supported: Option<bool>,
+    /// `upitSupported`, since API 6.5.
+    pub upit_supported: Option<bool>,
+    /// `vmdkExpandSupported`, since API 6.7.
+    pub vmdk_expand_supported: Option<bool>,
+    /// `clusteredVmdkSupported`, since API 7.0.0.0.
+    pub clustered_vmdk_supported: Option<bool>,
+}
+
+impl DataObject for DatastoreCapability {
+    const NAME: &'static str = "DatastoreCapability";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["directoryHierarchySupported", "rawDiskMappingsSupported", "perFileThinProvisioningSupported", "storageIORMSupported", "nativeSnapshotSupported", "topLevelDirectoryCreateSupported", "seSparseSupported", "vmfsSparseSupported", "vsanSparseSupported", "upitSupported", "vmdkExpandSupported", "clusteredVmdkSupported"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.directory_hierarchy_supported, element, reader),
+            1 => slot::one(&mut self.raw_disk_mappings_supported, element, reader),
+            2 => slot::one(&mut self.per_file_thin_provisioning_supported, element, reader),
+            3 => slot::some(&mut self.storage_iorm_supported, element, reader),
+            4 => slot::some(&mut self.native_snapshot_supported, element, reader),
+            5 => slot::some(&mut self.top_level_directory_create_supported, element, reader),
+            6 => slot::some(&mut self.se_sparse_supported, element, reader),
+            7 => slot::some(&mut self.vmfs_sparse_supported, element, reader),
+            8 => slot::some(&mut self.vsan_sparse_supported, element, reader),
+            9 => slot::some(&mut self.upit_supported, element, reader),
+            10 => slot::some(&mut self.vmdk_expand_supported, element, reader),
+            11 => slot::some(&mut self.clustered_vmdk_supported, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("directoryHierarchySupported", &self.directory_hierarchy_supported);
+        writer.value("rawDiskMappingsSupported", &self.raw_disk_mappings_supported);
+        writer.value("perFileThinProvisioningSupported", &self.per_file_thin_provisioning_supported);
+        writer.optional("storageIORMSupported", &self.storage_iorm_supported, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("nativeSnapshotSupported", &self.native_snapshot_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("topLevelDirectoryCreateSupported", &self.top_level_directory_create_supported, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("seSparseSupported", &self.se_sparse_supported, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("vmfsSparseSupported", &self.vmfs_sparse_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("vsanSparseSupported", &self.vsan_sparse_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("upitSupported", &self.upit_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("vmdkExpandSupported", &self.vmdk_expand_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("clusteredVmdkSupported", &self.clustered_vmdk_supported, ApiVersion::new(7, 0, 0, 0));
+    }
+}
 
 /// VI API data object `DatastoreHostMount`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,21 +153,91 @@ pub struct DatastoreHostMount {
 
 impl DataObject for DatastoreHostMount {
     const NAME: &'static str = "DatastoreHostMount";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["key", "mountInfo"];
-    const MANDATORY: u128 = 0x3;
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.mount_info = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.mount_info, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
         writer.value("key", &self.key);
         writer.value("mountInfo", &self.mount_info);
+    }
+}
+
+/// VI API data object `DatastoreInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatastoreInfo {
+    /// `name`.
+    pub name: String,
+    /// `url`.
+    pub url: String,
+    /// `freeSpace`.
+    pub free_space: i64,
+    /// `maxFileSize`.
+    pub max_file_size: i64,
+    /// `maxVirtualDiskCapacity`, since API 5.5.
+    pub max_virtual_disk_capacity: Option<i64>,
+    /// `maxMemoryFileSize`, since API 6.0.
+    pub max_memory_file_size: Option<i64>,
+    /// `timestamp`, since API 4.0.
+    pub timestamp: Option<DateTime>,
+    /// `containerId`, since API 5.5.
+    pub container_id: Option<String>,
+    /// `aliasOf`, since API 6.7.1.
+    pub alias_of: Option<String>,
+}
+
+impl DataObject for DatastoreInfo {
+    const NAME: &'static str = "DatastoreInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["name", "url", "freeSpace", "maxFileSize", "maxVirtualDiskCapacity", "maxMemoryFileSize", "timestamp", "containerId", "aliasOf"];
+    const MANDATORY: Mask = [0xf, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.url, element, reader),
+            2 => slot::one(&mut self.free_space, element, reader),
+            3 => slot::one(&mut self.max_file_size, element, reader),
+            4 => slot::some(&mut self.max_virtual_disk_capacity, element, reader),
+            5 => slot::some(&mut self.max_memory_file_size, element, reader),
+            6 => slot::some(&mut self.timestamp, element, reader),
+            7 => slot::some(&mut self.container_id, element, reader),
+            8 => slot::some(&mut self.alias_of, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("url", &self.url);
+        writer.value("freeSpace", &self.free_space);
+        writer.value("maxFileSize", &self.max_file_size);
+        writer.optional("maxVirtualDiskCapacity", &self.max_virtual_disk_capacity, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("maxMemoryFileSize", &self.max_memory_file_size, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("timestamp", &self.timestamp, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("containerId", &self.container_id, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("aliasOf", &self.alias_of, ApiVersion::new(6, 7, 1, 0));
+    }
+}
+
+vi_any! {
+    /// `DatastoreInfo` or a type that derives from it.
+    AnyDatastoreInfo: DatastoreInfo = "DatastoreInfo" {
+        DatastoreInfo = "DatastoreInfo",
+        LocalDatastoreInfo = "LocalDatastoreInfo",
+        NasDatastoreInfo = "NasDatastoreInfo",
+        PMemDatastoreInfo = "PMemDatastoreInfo",
+        VmfsDatastoreInfo = "VmfsDatastoreInfo",
+        VsanDatastoreInfo = "VsanDatastoreInfo",
+        VvolDatastoreInfo = "VvolDatastoreInfo",
     }
 }
 
@@ -63,24 +268,24 @@ pub struct DatastoreSummary {
 
 impl DataObject for DatastoreSummary {
     const NAME: &'static str = "DatastoreSummary";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
     const MEMBERS: &'static [&'static str] = &["datastore", "name", "url", "capacity", "freeSpace", "uncommitted", "accessible", "multipleHostAccess", "type", "maintenanceMode"];
-    const MANDATORY: u128 = 0x15e;
+    const MANDATORY: Mask = [0x15e, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.datastore = Some(Decode::decode(element, reader)?),
-            1 => self.name = Decode::decode(element, reader)?,
-            2 => self.url = Decode::decode(element, reader)?,
-            3 => self.capacity = Decode::decode(element, reader)?,
-            4 => self.free_space = Decode::decode(element, reader)?,
-            5 => self.uncommitted = Some(Decode::decode(element, reader)?),
-            6 => self.accessible = Decode::decode(element, reader)?,
-            7 => self.multiple_host_access = Some(Decode::decode(element, reader)?),
-            8 => self.type_ = Decode::decode(element, reader)?,
-            9 => self.maintenance_mode = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::some(&mut self.datastore, element, reader),
+            1 => slot::one(&mut self.name, element, reader),
+            2 => slot::one(&mut self.url, element, reader),
+            3 => slot::one(&mut self.capacity, element, reader),
+            4 => slot::one(&mut self.free_space, element, reader),
+            5 => slot::some(&mut self.uncommitted, element, reader),
+            6 => slot::one(&mut self.accessible, element, reader),
+            7 => slot::some(&mut self.multiple_host_access, element, reader),
+            8 => slot::one(&mut self.type_, element, reader),
+            9 => slot::some(&mut self.maintenance_mode, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -97,7 +302,1507 @@ impl DataObject for DatastoreSummary {
     }
 }
 
+/// VI API data object `FileBackedVirtualDiskSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileBackedVirtualDiskSpec {
+    /// `diskType`.
+    pub disk_type: String,
+    /// `adapterType`.
+    pub adapter_type: String,
+    /// `capacityKb`.
+    pub capacity_kb: i64,
+    /// `profile`, since API 5.5.
+    pub profile: Vec<AnyVirtualMachineProfileSpec>,
+    /// `crypto`, since API 6.5.
+    pub crypto: Option<AnyCryptoSpec>,
+}
+
+impl DataObject for FileBackedVirtualDiskSpec {
+    const NAME: &'static str = "FileBackedVirtualDiskSpec";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["diskType", "adapterType", "capacityKb", "profile", "crypto"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.disk_type, element, reader),
+            1 => slot::one(&mut self.adapter_type, element, reader),
+            2 => slot::one(&mut self.capacity_kb, element, reader),
+            3 => slot::push(&mut self.profile, element, reader),
+            4 => slot::some(&mut self.crypto, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("diskType", &self.disk_type);
+        writer.value("adapterType", &self.adapter_type);
+        writer.value("capacityKb", &self.capacity_kb);
+        writer.list("profile", &self.profile, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("crypto", &self.crypto, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+vi_any! {
+    /// `FileBackedVirtualDiskSpec` or a type that derives from it.
+    AnyFileBackedVirtualDiskSpec: FileBackedVirtualDiskSpec = "FileBackedVirtualDiskSpec" {
+        FileBackedVirtualDiskSpec = "FileBackedVirtualDiskSpec",
+        SeSparseVirtualDiskSpec = "SeSparseVirtualDiskSpec",
+    }
+}
+
+/// VI API data object `FileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+}
+
+impl DataObject for FileInfo {
+    const NAME: &'static str = "FileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+vi_any! {
+    /// `FileInfo` or a type that derives from it.
+    AnyFileInfo: FileInfo = "FileInfo" {
+        FileInfo = "FileInfo",
+        FloppyImageFileInfo = "FloppyImageFileInfo",
+        FolderFileInfo = "FolderFileInfo",
+        IsoImageFileInfo = "IsoImageFileInfo",
+        TemplateConfigFileInfo = "TemplateConfigFileInfo",
+        VmConfigFileInfo = "VmConfigFileInfo",
+        VmDiskFileInfo = "VmDiskFileInfo",
+        VmLogFileInfo = "VmLogFileInfo",
+        VmNvramFileInfo = "VmNvramFileInfo",
+        VmSnapshotFileInfo = "VmSnapshotFileInfo",
+    }
+}
+
+/// VI API data object `FileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileQuery {
+}
+
+impl DataObject for FileQuery {
+    const NAME: &'static str = "FileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+vi_any! {
+    /// `FileQuery` or a type that derives from it.
+    AnyFileQuery: FileQuery = "FileQuery" {
+        FileQuery = "FileQuery",
+        FloppyImageFileQuery = "FloppyImageFileQuery",
+        FolderFileQuery = "FolderFileQuery",
+        IsoImageFileQuery = "IsoImageFileQuery",
+        TemplateConfigFileQuery = "TemplateConfigFileQuery",
+        VmConfigFileQuery = "VmConfigFileQuery",
+        VmDiskFileQuery = "VmDiskFileQuery",
+        VmLogFileQuery = "VmLogFileQuery",
+        VmNvramFileQuery = "VmNvramFileQuery",
+        VmSnapshotFileQuery = "VmSnapshotFileQuery",
+    }
+}
+
+/// VI API data object `FileQueryFlags`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileQueryFlags {
+    /// `fileType`.
+    pub file_type: bool,
+    /// `fileSize`.
+    pub file_size: bool,
+    /// `modification`.
+    pub modification: bool,
+    /// `fileOwner`, since API 4.0.
+    pub file_owner: Option<bool>,
+}
+
+impl DataObject for FileQueryFlags {
+    const NAME: &'static str = "FileQueryFlags";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["fileType", "fileSize", "modification", "fileOwner"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.file_type, element, reader),
+            1 => slot::one(&mut self.file_size, element, reader),
+            2 => slot::one(&mut self.modification, element, reader),
+            3 => slot::some(&mut self.file_owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("fileType", &self.file_type);
+        writer.value("fileSize", &self.file_size);
+        writer.value("modification", &self.modification);
+        writer.optional("fileOwner", &self.file_owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `FloppyImageFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FloppyImageFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+}
+
+impl DataObject for FloppyImageFileInfo {
+    const NAME: &'static str = "FloppyImageFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `FloppyImageFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FloppyImageFileQuery {
+}
+
+impl DataObject for FloppyImageFileQuery {
+    const NAME: &'static str = "FloppyImageFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `FolderFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FolderFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+}
+
+impl DataObject for FolderFileInfo {
+    const NAME: &'static str = "FolderFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `FolderFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FolderFileQuery {
+}
+
+impl DataObject for FolderFileQuery {
+    const NAME: &'static str = "FolderFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `HostDatastoreBrowserSearchResults`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostDatastoreBrowserSearchResults {
+    /// `datastore`.
+    pub datastore: Option<MoRef>,
+    /// `folderPath`.
+    pub folder_path: Option<String>,
+    /// `file`.
+    pub file: Vec<AnyFileInfo>,
+}
+
+impl DataObject for HostDatastoreBrowserSearchResults {
+    const NAME: &'static str = "HostDatastoreBrowserSearchResults";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["datastore", "folderPath", "file"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.datastore, element, reader),
+            1 => slot::some(&mut self.folder_path, element, reader),
+            2 => slot::push(&mut self.file, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("datastore", &self.datastore, ApiVersion::V2_5);
+        writer.optional("folderPath", &self.folder_path, ApiVersion::V2_5);
+        writer.list("file", &self.file, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `HostDatastoreBrowserSearchSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostDatastoreBrowserSearchSpec {
+    /// `query`.
+    pub query: Vec<AnyFileQuery>,
+    /// `details`.
+    pub details: Option<FileQueryFlags>,
+    /// `searchCaseInsensitive`.
+    pub search_case_insensitive: Option<bool>,
+    /// `matchPattern`.
+    pub match_pattern: Vec<String>,
+    /// `sortFoldersFirst`.
+    pub sort_folders_first: Option<bool>,
+}
+
+impl DataObject for HostDatastoreBrowserSearchSpec {
+    const NAME: &'static str = "HostDatastoreBrowserSearchSpec";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["query", "details", "searchCaseInsensitive", "matchPattern", "sortFoldersFirst"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.query, element, reader),
+            1 => slot::some(&mut self.details, element, reader),
+            2 => slot::some(&mut self.search_case_insensitive, element, reader),
+            3 => slot::push(&mut self.match_pattern, element, reader),
+            4 => slot::some(&mut self.sort_folders_first, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.list("query", &self.query, ApiVersion::V2_5);
+        writer.optional("details", &self.details, ApiVersion::V2_5);
+        writer.optional("searchCaseInsensitive", &self.search_case_insensitive, ApiVersion::V2_5);
+        writer.list("matchPattern", &self.match_pattern, ApiVersion::V2_5);
+        writer.optional("sortFoldersFirst", &self.sort_folders_first, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `HostDatastoreConnectInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostDatastoreConnectInfo {
+    /// `summary`.
+    pub summary: DatastoreSummary,
+}
+
+impl DataObject for HostDatastoreConnectInfo {
+    const NAME: &'static str = "HostDatastoreConnectInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["summary"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.summary, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("summary", &self.summary);
+    }
+}
+
+vi_any! {
+    /// `HostDatastoreConnectInfo` or a type that derives from it.
+    AnyHostDatastoreConnectInfo: HostDatastoreConnectInfo = "HostDatastoreConnectInfo" {
+        HostDatastoreConnectInfo = "HostDatastoreConnectInfo",
+        HostDatastoreExistsConnectInfo = "HostDatastoreExistsConnectInfo",
+        HostDatastoreNameConflictConnectInfo = "HostDatastoreNameConflictConnectInfo",
+    }
+}
+
+/// VI API data object `HostDatastoreExistsConnectInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostDatastoreExistsConnectInfo {
+    /// `summary`.
+    pub summary: DatastoreSummary,
+    /// `newDatastoreName`.
+    pub new_datastore_name: String,
+}
+
+impl DataObject for HostDatastoreExistsConnectInfo {
+    const NAME: &'static str = "HostDatastoreExistsConnectInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["summary", "newDatastoreName"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.summary, element, reader),
+            1 => slot::one(&mut self.new_datastore_name, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("summary", &self.summary);
+        writer.value("newDatastoreName", &self.new_datastore_name);
+    }
+}
+
+/// VI API data object `HostDatastoreNameConflictConnectInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostDatastoreNameConflictConnectInfo {
+    /// `summary`.
+    pub summary: DatastoreSummary,
+    /// `newDatastoreName`.
+    pub new_datastore_name: String,
+}
+
+impl DataObject for HostDatastoreNameConflictConnectInfo {
+    const NAME: &'static str = "HostDatastoreNameConflictConnectInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["summary", "newDatastoreName"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.summary, element, reader),
+            1 => slot::one(&mut self.new_datastore_name, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("summary", &self.summary);
+        writer.value("newDatastoreName", &self.new_datastore_name);
+    }
+}
+
+/// VI API data object `HostDatastoreSystemCapabilities`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostDatastoreSystemCapabilities {
+    /// `nfsMountCreationRequired`.
+    pub nfs_mount_creation_required: bool,
+    /// `nfsMountCreationSupported`.
+    pub nfs_mount_creation_supported: bool,
+    /// `localDatastoreSupported`.
+    pub local_datastore_supported: bool,
+    /// `vmfsExtentExpansionSupported`, since API 4.0.
+    pub vmfs_extent_expansion_supported: Option<bool>,
+}
+
+impl DataObject for HostDatastoreSystemCapabilities {
+    const NAME: &'static str = "HostDatastoreSystemCapabilities";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["nfsMountCreationRequired", "nfsMountCreationSupported", "localDatastoreSupported", "vmfsExtentExpansionSupported"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.nfs_mount_creation_required, element, reader),
+            1 => slot::one(&mut self.nfs_mount_creation_supported, element, reader),
+            2 => slot::one(&mut self.local_datastore_supported, element, reader),
+            3 => slot::some(&mut self.vmfs_extent_expansion_supported, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("nfsMountCreationRequired", &self.nfs_mount_creation_required);
+        writer.value("nfsMountCreationSupported", &self.nfs_mount_creation_supported);
+        writer.value("localDatastoreSupported", &self.local_datastore_supported);
+        writer.optional("vmfsExtentExpansionSupported", &self.vmfs_extent_expansion_supported, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `IsoImageFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IsoImageFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+}
+
+impl DataObject for IsoImageFileInfo {
+    const NAME: &'static str = "IsoImageFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `IsoImageFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IsoImageFileQuery {
+}
+
+impl DataObject for IsoImageFileQuery {
+    const NAME: &'static str = "IsoImageFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `LocalDatastoreInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LocalDatastoreInfo {
+    /// `name`.
+    pub name: String,
+    /// `url`.
+    pub url: String,
+    /// `freeSpace`.
+    pub free_space: i64,
+    /// `maxFileSize`.
+    pub max_file_size: i64,
+    /// `maxVirtualDiskCapacity`, since API 5.5.
+    pub max_virtual_disk_capacity: Option<i64>,
+    /// `maxMemoryFileSize`, since API 6.0.
+    pub max_memory_file_size: Option<i64>,
+    /// `timestamp`, since API 4.0.
+    pub timestamp: Option<DateTime>,
+    /// `containerId`, since API 5.5.
+    pub container_id: Option<String>,
+    /// `aliasOf`, since API 6.7.1.
+    pub alias_of: Option<String>,
+    /// `path`.
+    pub path: Option<String>,
+}
+
+impl DataObject for LocalDatastoreInfo {
+    const NAME: &'static str = "LocalDatastoreInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["name", "url", "freeSpace", "maxFileSize", "maxVirtualDiskCapacity", "maxMemoryFileSize", "timestamp", "containerId", "aliasOf", "path"];
+    const MANDATORY: Mask = [0xf, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.url, element, reader),
+            2 => slot::one(&mut self.free_space, element, reader),
+            3 => slot::one(&mut self.max_file_size, element, reader),
+            4 => slot::some(&mut self.max_virtual_disk_capacity, element, reader),
+            5 => slot::some(&mut self.max_memory_file_size, element, reader),
+            6 => slot::some(&mut self.timestamp, element, reader),
+            7 => slot::some(&mut self.container_id, element, reader),
+            8 => slot::some(&mut self.alias_of, element, reader),
+            9 => slot::some(&mut self.path, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("url", &self.url);
+        writer.value("freeSpace", &self.free_space);
+        writer.value("maxFileSize", &self.max_file_size);
+        writer.optional("maxVirtualDiskCapacity", &self.max_virtual_disk_capacity, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("maxMemoryFileSize", &self.max_memory_file_size, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("timestamp", &self.timestamp, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("containerId", &self.container_id, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("aliasOf", &self.alias_of, ApiVersion::new(6, 7, 1, 0));
+        writer.optional("path", &self.path, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `NasDatastoreInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NasDatastoreInfo {
+    /// `name`.
+    pub name: String,
+    /// `url`.
+    pub url: String,
+    /// `freeSpace`.
+    pub free_space: i64,
+    /// `maxFileSize`.
+    pub max_file_size: i64,
+    /// `maxVirtualDiskCapacity`, since API 5.5.
+    pub max_virtual_disk_capacity: Option<i64>,
+    /// `maxMemoryFileSize`, since API 6.0.
+    pub max_memory_file_size: Option<i64>,
+    /// `timestamp`, since API 4.0.
+    pub timestamp: Option<DateTime>,
+    /// `containerId`, since API 5.5.
+    pub container_id: Option<String>,
+    /// `aliasOf`, since API 6.7.1.
+    pub alias_of: Option<String>,
+    /// `nas`.
+    pub nas: Option<HostNasVolume>,
+}
+
+impl DataObject for NasDatastoreInfo {
+    const NAME: &'static str = "NasDatastoreInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["name", "url", "freeSpace", "maxFileSize", "maxVirtualDiskCapacity", "maxMemoryFileSize", "timestamp", "containerId", "aliasOf", "nas"];
+    const MANDATORY: Mask = [0xf, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.url, element, reader),
+            2 => slot::one(&mut self.free_space, element, reader),
+            3 => slot::one(&mut self.max_file_size, element, reader),
+            4 => slot::some(&mut self.max_virtual_disk_capacity, element, reader),
+            5 => slot::some(&mut self.max_memory_file_size, element, reader),
+            6 => slot::some(&mut self.timestamp, element, reader),
+            7 => slot::some(&mut self.container_id, element, reader),
+            8 => slot::some(&mut self.alias_of, element, reader),
+            9 => slot::some(&mut self.nas, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("url", &self.url);
+        writer.value("freeSpace", &self.free_space);
+        writer.value("maxFileSize", &self.max_file_size);
+        writer.optional("maxVirtualDiskCapacity", &self.max_virtual_disk_capacity, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("maxMemoryFileSize", &self.max_memory_file_size, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("timestamp", &self.timestamp, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("containerId", &self.container_id, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("aliasOf", &self.alias_of, ApiVersion::new(6, 7, 1, 0));
+        writer.optional("nas", &self.nas, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `PMemDatastoreInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PMemDatastoreInfo {
+    /// `name`.
+    pub name: String,
+    /// `url`.
+    pub url: String,
+    /// `freeSpace`.
+    pub free_space: i64,
+    /// `maxFileSize`.
+    pub max_file_size: i64,
+    /// `maxVirtualDiskCapacity`, since API 5.5.
+    pub max_virtual_disk_capacity: Option<i64>,
+    /// `maxMemoryFileSize`, since API 6.0.
+    pub max_memory_file_size: Option<i64>,
+    /// `timestamp`, since API 4.0.
+    pub timestamp: Option<DateTime>,
+    /// `containerId`, since API 5.5.
+    pub container_id: Option<String>,
+    /// `aliasOf`, since API 6.7.1.
+    pub alias_of: Option<String>,
+    /// `pmem`, since API 6.7.
+    pub pmem: HostPMemVolume,
+}
+
+impl DataObject for PMemDatastoreInfo {
+    const NAME: &'static str = "PMemDatastoreInfo";
+    const SINCE: ApiVersion = ApiVersion::new(6, 7, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["name", "url", "freeSpace", "maxFileSize", "maxVirtualDiskCapacity", "maxMemoryFileSize", "timestamp", "containerId", "aliasOf", "pmem"];
+    const MANDATORY: Mask = [0x20f, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.url, element, reader),
+            2 => slot::one(&mut self.free_space, element, reader),
+            3 => slot::one(&mut self.max_file_size, element, reader),
+            4 => slot::some(&mut self.max_virtual_disk_capacity, element, reader),
+            5 => slot::some(&mut self.max_memory_file_size, element, reader),
+            6 => slot::some(&mut self.timestamp, element, reader),
+            7 => slot::some(&mut self.container_id, element, reader),
+            8 => slot::some(&mut self.alias_of, element, reader),
+            9 => slot::one(&mut self.pmem, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("url", &self.url);
+        writer.value("freeSpace", &self.free_space);
+        writer.value("maxFileSize", &self.max_file_size);
+        writer.optional("maxVirtualDiskCapacity", &self.max_virtual_disk_capacity, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("maxMemoryFileSize", &self.max_memory_file_size, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("timestamp", &self.timestamp, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("containerId", &self.container_id, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("aliasOf", &self.alias_of, ApiVersion::new(6, 7, 1, 0));
+        writer.value("pmem", &self.pmem);
+    }
+}
+
+/// VI API data object `TemplateConfigFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TemplateConfigFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+    /// `configVersion`.
+    pub config_version: Option<i32>,
+    /// `encryption`, since API 6.5.
+    pub encryption: Option<VmConfigFileEncryptionInfo>,
+}
+
+impl DataObject for TemplateConfigFileInfo {
+    const NAME: &'static str = "TemplateConfigFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner", "configVersion", "encryption"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            5 => slot::some(&mut self.config_version, element, reader),
+            6 => slot::some(&mut self.encryption, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("configVersion", &self.config_version, ApiVersion::V2_5);
+        writer.optional("encryption", &self.encryption, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `TemplateConfigFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TemplateConfigFileQuery {
+    /// `filter`.
+    pub filter: Option<VmConfigFileQueryFilter>,
+    /// `details`.
+    pub details: Option<VmConfigFileQueryFlags>,
+}
+
+impl DataObject for TemplateConfigFileQuery {
+    const NAME: &'static str = "TemplateConfigFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["filter", "details"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.filter, element, reader),
+            1 => slot::some(&mut self.details, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("filter", &self.filter, ApiVersion::V2_5);
+        writer.optional("details", &self.details, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `VmConfigFileEncryptionInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmConfigFileEncryptionInfo {
+    /// `keyId`, since API 6.5.
+    pub key_id: Option<CryptoKeyId>,
+}
+
+impl DataObject for VmConfigFileEncryptionInfo {
+    const NAME: &'static str = "VmConfigFileEncryptionInfo";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["keyId"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.key_id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("keyId", &self.key_id, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `VmConfigFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmConfigFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+    /// `configVersion`.
+    pub config_version: Option<i32>,
+    /// `encryption`, since API 6.5.
+    pub encryption: Option<VmConfigFileEncryptionInfo>,
+}
+
+impl DataObject for VmConfigFileInfo {
+    const NAME: &'static str = "VmConfigFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner", "configVersion", "encryption"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            5 => slot::some(&mut self.config_version, element, reader),
+            6 => slot::some(&mut self.encryption, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("configVersion", &self.config_version, ApiVersion::V2_5);
+        writer.optional("encryption", &self.encryption, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+vi_any! {
+    /// `VmConfigFileInfo` or a type that derives from it.
+    AnyVmConfigFileInfo: VmConfigFileInfo = "VmConfigFileInfo" {
+        TemplateConfigFileInfo = "TemplateConfigFileInfo",
+        VmConfigFileInfo = "VmConfigFileInfo",
+    }
+}
+
+/// VI API data object `VmConfigFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmConfigFileQuery {
+    /// `filter`.
+    pub filter: Option<VmConfigFileQueryFilter>,
+    /// `details`.
+    pub details: Option<VmConfigFileQueryFlags>,
+}
+
+impl DataObject for VmConfigFileQuery {
+    const NAME: &'static str = "VmConfigFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["filter", "details"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.filter, element, reader),
+            1 => slot::some(&mut self.details, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("filter", &self.filter, ApiVersion::V2_5);
+        writer.optional("details", &self.details, ApiVersion::V2_5);
+    }
+}
+
+vi_any! {
+    /// `VmConfigFileQuery` or a type that derives from it.
+    AnyVmConfigFileQuery: VmConfigFileQuery = "VmConfigFileQuery" {
+        TemplateConfigFileQuery = "TemplateConfigFileQuery",
+        VmConfigFileQuery = "VmConfigFileQuery",
+    }
+}
+
+/// VI API data object `VmConfigFileQueryFilter`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmConfigFileQueryFilter {
+    /// `matchConfigVersion`.
+    pub match_config_version: Vec<i32>,
+    /// `encrypted`, since API 6.5.
+    pub encrypted: Option<bool>,
+}
+
+impl DataObject for VmConfigFileQueryFilter {
+    const NAME: &'static str = "VmConfigFileQueryFilter";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["matchConfigVersion", "encrypted"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.match_config_version, element, reader),
+            1 => slot::some(&mut self.encrypted, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.list("matchConfigVersion", &self.match_config_version, ApiVersion::V2_5);
+        writer.optional("encrypted", &self.encrypted, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `VmConfigFileQueryFlags`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmConfigFileQueryFlags {
+    /// `configVersion`.
+    pub config_version: bool,
+    /// `encryption`, since API 6.5.
+    pub encryption: Option<bool>,
+}
+
+impl DataObject for VmConfigFileQueryFlags {
+    const NAME: &'static str = "VmConfigFileQueryFlags";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["configVersion", "encryption"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.config_version, element, reader),
+            1 => slot::some(&mut self.encryption, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("configVersion", &self.config_version);
+        writer.optional("encryption", &self.encryption, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `VmDiskFileEncryptionInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmDiskFileEncryptionInfo {
+    /// `keyId`, since API 6.5.
+    pub key_id: Option<CryptoKeyId>,
+}
+
+impl DataObject for VmDiskFileEncryptionInfo {
+    const NAME: &'static str = "VmDiskFileEncryptionInfo";
+    const SINCE: ApiVersion = ApiVersion::new(6, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["keyId"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.key_id, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("keyId", &self.key_id, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `VmDiskFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmDiskFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+    /// `diskType`.
+    pub disk_type: Option<String>,
+    /// `capacityKb`.
+    pub capacity_kb: Option<i64>,
+    /// `hardwareVersion`.
+    pub hardware_version: Option<i32>,
+    /// `controllerType`.
+    pub controller_type: Option<String>,
+    /// `diskExtents`.
+    pub disk_extents: Vec<String>,
+    /// `thin`, since API 4.0.
+    pub thin: Option<bool>,
+    /// `encryption`, since API 6.5.
+    pub encryption: Option<VmDiskFileEncryptionInfo>,
+}
+
+impl DataObject for VmDiskFileInfo {
+    const NAME: &'static str = "VmDiskFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner", "diskType", "capacityKb", "hardwareVersion", "controllerType", "diskExtents", "thin", "encryption"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            5 => slot::some(&mut self.disk_type, element, reader),
+            6 => slot::some(&mut self.capacity_kb, element, reader),
+            7 => slot::some(&mut self.hardware_version, element, reader),
+            8 => slot::some(&mut self.controller_type, element, reader),
+            9 => slot::push(&mut self.disk_extents, element, reader),
+            10 => slot::some(&mut self.thin, element, reader),
+            11 => slot::some(&mut self.encryption, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("diskType", &self.disk_type, ApiVersion::V2_5);
+        writer.optional("capacityKb", &self.capacity_kb, ApiVersion::V2_5);
+        writer.optional("hardwareVersion", &self.hardware_version, ApiVersion::V2_5);
+        writer.optional("controllerType", &self.controller_type, ApiVersion::V2_5);
+        writer.list("diskExtents", &self.disk_extents, ApiVersion::V2_5);
+        writer.optional("thin", &self.thin, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("encryption", &self.encryption, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `VmDiskFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmDiskFileQuery {
+    /// `filter`.
+    pub filter: Option<VmDiskFileQueryFilter>,
+    /// `details`.
+    pub details: Option<VmDiskFileQueryFlags>,
+}
+
+impl DataObject for VmDiskFileQuery {
+    const NAME: &'static str = "VmDiskFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["filter", "details"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.filter, element, reader),
+            1 => slot::some(&mut self.details, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("filter", &self.filter, ApiVersion::V2_5);
+        writer.optional("details", &self.details, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `VmDiskFileQueryFilter`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmDiskFileQueryFilter {
+    /// `diskType`.
+    pub disk_type: Vec<String>,
+    /// `matchHardwareVersion`.
+    pub match_hardware_version: Vec<i32>,
+    /// `controllerType`.
+    pub controller_type: Vec<String>,
+    /// `thin`, since API 4.0.
+    pub thin: Option<bool>,
+    /// `encrypted`, since API 6.5.
+    pub encrypted: Option<bool>,
+}
+
+impl DataObject for VmDiskFileQueryFilter {
+    const NAME: &'static str = "VmDiskFileQueryFilter";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["diskType", "matchHardwareVersion", "controllerType", "thin", "encrypted"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.disk_type, element, reader),
+            1 => slot::push(&mut self.match_hardware_version, element, reader),
+            2 => slot::push(&mut self.controller_type, element, reader),
+            3 => slot::some(&mut self.thin, element, reader),
+            4 => slot::some(&mut self.encrypted, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.list("diskType", &self.disk_type, ApiVersion::V2_5);
+        writer.list("matchHardwareVersion", &self.match_hardware_version, ApiVersion::V2_5);
+        writer.list("controllerType", &self.controller_type, ApiVersion::V2_5);
+        writer.optional("thin", &self.thin, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("encrypted", &self.encrypted, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `VmDiskFileQueryFlags`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmDiskFileQueryFlags {
+    /// `diskType`.
+    pub disk_type: bool,
+    /// `capacityKb`.
+    pub capacity_kb: bool,
+    /// `hardwareVersion`.
+    pub hardware_version: bool,
+    /// `controllerType`.
+    pub controller_type: Option<bool>,
+    /// `diskExtents`.
+    pub disk_extents: Option<bool>,
+    /// `thin`, since API 4.0.
+    pub thin: Option<bool>,
+    /// `encryption`, since API 6.5.
+    pub encryption: Option<bool>,
+}
+
+impl DataObject for VmDiskFileQueryFlags {
+    const NAME: &'static str = "VmDiskFileQueryFlags";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["diskType", "capacityKb", "hardwareVersion", "controllerType", "diskExtents", "thin", "encryption"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.disk_type, element, reader),
+            1 => slot::one(&mut self.capacity_kb, element, reader),
+            2 => slot::one(&mut self.hardware_version, element, reader),
+            3 => slot::some(&mut self.controller_type, element, reader),
+            4 => slot::some(&mut self.disk_extents, element, reader),
+            5 => slot::some(&mut self.thin, element, reader),
+            6 => slot::some(&mut self.encryption, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("diskType", &self.disk_type);
+        writer.value("capacityKb", &self.capacity_kb);
+        writer.value("hardwareVersion", &self.hardware_version);
+        writer.optional("controllerType", &self.controller_type, ApiVersion::V2_5);
+        writer.optional("diskExtents", &self.disk_extents, ApiVersion::V2_5);
+        writer.optional("thin", &self.thin, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("encryption", &self.encryption, ApiVersion::new(6, 5, 0, 0));
+    }
+}
+
+/// VI API data object `VmLogFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmLogFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+}
+
+impl DataObject for VmLogFileInfo {
+    const NAME: &'static str = "VmLogFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `VmLogFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmLogFileQuery {
+}
+
+impl DataObject for VmLogFileQuery {
+    const NAME: &'static str = "VmLogFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `VmNvramFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmNvramFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+}
+
+impl DataObject for VmNvramFileInfo {
+    const NAME: &'static str = "VmNvramFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `VmNvramFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmNvramFileQuery {
+}
+
+impl DataObject for VmNvramFileQuery {
+    const NAME: &'static str = "VmNvramFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `VmSnapshotFileInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmSnapshotFileInfo {
+    /// `path`.
+    pub path: String,
+    /// `friendlyName`, since API 6.5.
+    pub friendly_name: Option<String>,
+    /// `fileSize`.
+    pub file_size: Option<i64>,
+    /// `modification`.
+    pub modification: Option<DateTime>,
+    /// `owner`, since API 4.0.
+    pub owner: Option<String>,
+}
+
+impl DataObject for VmSnapshotFileInfo {
+    const NAME: &'static str = "VmSnapshotFileInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["path", "friendlyName", "fileSize", "modification", "owner"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.path, element, reader),
+            1 => slot::some(&mut self.friendly_name, element, reader),
+            2 => slot::some(&mut self.file_size, element, reader),
+            3 => slot::some(&mut self.modification, element, reader),
+            4 => slot::some(&mut self.owner, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("path", &self.path);
+        writer.optional("friendlyName", &self.friendly_name, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("fileSize", &self.file_size, ApiVersion::V2_5);
+        writer.optional("modification", &self.modification, ApiVersion::V2_5);
+        writer.optional("owner", &self.owner, ApiVersion::new(4, 0, 0, 0));
+    }
+}
+
+/// VI API data object `VmSnapshotFileQuery`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmSnapshotFileQuery {
+}
+
+impl DataObject for VmSnapshotFileQuery {
+    const NAME: &'static str = "VmSnapshotFileQuery";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `VmfsDatastoreAllExtentOption`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmfsDatastoreAllExtentOption {
+    /// `layout`.
+    pub layout: HostDiskPartitionLayout,
+    /// `partitionFormatChange`, since API 5.0.
+    pub partition_format_change: Option<bool>,
+    /// `vmfsExtent`.
+    pub vmfs_extent: HostDiskPartitionBlockRange,
+}
+
+impl DataObject for VmfsDatastoreAllExtentOption {
+    const NAME: &'static str = "VmfsDatastoreAllExtentOption";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["layout", "partitionFormatChange", "vmfsExtent"];
+    const MANDATORY: Mask = [0x5, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.layout, element, reader),
+            1 => slot::some(&mut self.partition_format_change, element, reader),
+            2 => slot::one(&mut self.vmfs_extent, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("layout", &self.layout);
+        writer.optional("partitionFormatChange", &self.partition_format_change, ApiVersion::new(5, 0, 0, 0));
+        writer.value("vmfsExtent", &self.vmfs_extent);
+    }
+}
+
+/// VI API data object `VmfsDatastoreBaseOption`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VmfsDatastoreBaseOption {
+    /// `layout`.
+    pub layout: HostDiskPartitionLayout,
+    /// `partitionFormatChange`, since API 5.0.
+    pub partition_format_change: Option<bool>,
+}
+
+impl DataObject for VmfsDatastoreBaseOption {
+    const NAME: &'static str = "VmfsDatastoreBaseOption";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["layout", "partitionFormatChange"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.layout, element, reader),
+            1 => slot::some(&mut self.partition_format_change, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("layout", &self.layout);
+        writer.optional("partitionFormatChange", &self.partition_format_change, ApiVersion::new(5, 0, 0, 0));
+    }
+}
+
+vi_any! {
+    /// `VmfsDatastoreBaseOption` or a type that derives from it.
+    AnyVmfsDatastoreBaseOption: VmfsDatastoreBaseOption = "VmfsDatastoreBaseOption" {
+        VmfsDatastoreAllExtentOption = "VmfsDatastoreAllExtentOption",
+        VmfsDatastoreBaseOption = "VmfsDatastoreBaseOption",
+        VmfsDatastoreMultipleExtentOption = "VmfsDatastoreMultipleExtentOption",
+        VmfsDatastoreSingleExtentOption = "VmfsDatastoreSingleExtentOption",
+    }
+}
+
 data_objects! {
+    AnswerFileStatusError,
+    AnswerFileStatusResult,
+    DatastoreCapability,
     DatastoreHostMount,
+    DatastoreInfo,
     DatastoreSummary,
+    FileBackedVirtualDiskSpec,
+    FileInfo,
+    FileQuery,
+    FileQueryFlags,
+    FloppyImageFileInfo,
+    FloppyImageFileQuery,
+    FolderFileInfo,
+    FolderFileQuery,
+    HostDatastoreBrowserSearchResults,
+    HostDatastoreBrowserSearchSpec,
+    HostDatastoreConnectInfo,
+    HostDatastoreExistsConnectInfo,
+    HostDatastoreNameConflictConnectInfo,
+    HostDatastoreSystemCapabilities,
+    IsoImageFileInfo,
+    IsoImageFileQuery,
+    LocalDatastoreInfo,
+    NasDatastoreInfo,
+    PMemDatastoreInfo,
+    TemplateConfigFileInfo,
+    TemplateConfigFileQuery,
+    VmConfigFileEncryptionInfo,
+    VmConfigFileInfo,
+    VmConfigFileQuery,
+    VmConfigFileQueryFilter,
+    VmConfigFileQueryFlags,
+    VmDiskFileEncryptionInfo,
+    VmDiskFileInfo,
+    VmDiskFileQuery,
+    VmDiskFileQueryFilter,
+    VmDiskFileQueryFlags,
+    VmLogFileInfo,
+    VmLogFileQuery,
+    VmNvramFileInfo,
+    VmNvramFileQuery,
+    VmSnapshotFileInfo,
+    VmSnapshotFileQuery,
+    VmfsDatastoreAllExtentOption,
+    VmfsDatastoreBaseOption,
 }

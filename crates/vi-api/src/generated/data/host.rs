@@ -2,334 +2,1785 @@
 
 //! Data objects: host.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use super::*;
-use crate::enums::*;
+use super::super::enums::*;
 
-/// VI API data object `HostCpuIdInfo`.
+/// VI API data object `HostAccountSpec`.
+#[derive(Clone, Default, PartialEq)]
+pub struct HostAccountSpec {
+    /// `id`.
+    pub id: String,
+    /// `password`.
+    pub password: Option<String>,
+    /// `description`.
+    pub description: Option<String>,
+}
+
+/// Shows everything but the secrets.
+impl std::fmt::Debug for HostAccountSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostAccountSpec")
+            .field("id", &self.id)
+            .field("description", &self.description)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DataObject for HostAccountSpec {
+    const NAME: &'static str = "HostAccountSpec";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["id", "password", "description"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.id, element, reader),
+            1 => slot::some(&mut self.password, element, reader),
+            2 => slot::some(&mut self.description, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("id", &self.id);
+        writer.optional("password", &self.password, ApiVersion::V2_5);
+        writer.optional("description", &self.description, ApiVersion::V2_5);
+    }
+}
+
+vi_any! {
+    /// `HostAccountSpec` or a type that derives from it.
+    AnyHostAccountSpec: HostAccountSpec = "HostAccountSpec" {
+        HostAccountSpec = "HostAccountSpec",
+        HostPosixAccountSpec = "HostPosixAccountSpec",
+    }
+}
+
+/// VI API data object `HostActiveDirectory`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostCpuIdInfo {
-    /// `level`.
-    pub level: i32,
-    /// `vendor`.
+pub struct HostActiveDirectory {
+    /// `changeOperation`, since API 4.1.
+    pub change_operation: String,
+    /// `spec`, since API 4.1.
+    pub spec: Option<HostActiveDirectorySpec>,
+}
+
+impl DataObject for HostActiveDirectory {
+    const NAME: &'static str = "HostActiveDirectory";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["changeOperation", "spec"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.change_operation, element, reader),
+            1 => slot::some(&mut self.spec, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("changeOperation", &self.change_operation);
+        writer.optional("spec", &self.spec, ApiVersion::new(4, 1, 0, 0));
+    }
+}
+
+/// VI API data object `HostActiveDirectoryInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostActiveDirectoryInfo {
+    /// `enabled`, since API 4.1.
+    pub enabled: bool,
+    /// `joinedDomain`, since API 4.1.
+    pub joined_domain: Option<String>,
+    /// `trustedDomain`, since API 4.1.
+    pub trusted_domain: Vec<String>,
+    /// `domainMembershipStatus`, since API 4.1.
+    pub domain_membership_status: Option<String>,
+    /// `smartCardAuthenticationEnabled`, since API 6.0.
+    pub smart_card_authentication_enabled: Option<bool>,
+}
+
+impl DataObject for HostActiveDirectoryInfo {
+    const NAME: &'static str = "HostActiveDirectoryInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["enabled", "joinedDomain", "trustedDomain", "domainMembershipStatus", "smartCardAuthenticationEnabled"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.enabled, element, reader),
+            1 => slot::some(&mut self.joined_domain, element, reader),
+            2 => slot::push(&mut self.trusted_domain, element, reader),
+            3 => slot::some(&mut self.domain_membership_status, element, reader),
+            4 => slot::some(&mut self.smart_card_authentication_enabled, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("enabled", &self.enabled);
+        writer.optional("joinedDomain", &self.joined_domain, ApiVersion::new(4, 1, 0, 0));
+        writer.list("trustedDomain", &self.trusted_domain, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("domainMembershipStatus", &self.domain_membership_status, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("smartCardAuthenticationEnabled", &self.smart_card_authentication_enabled, ApiVersion::new(6, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostActiveDirectorySpec`.
+#[derive(Clone, Default, PartialEq)]
+pub struct HostActiveDirectorySpec {
+    /// `domainName`, since API 4.1.
+    pub domain_name: Option<String>,
+    /// `userName`, since API 4.1.
+    pub user_name: Option<String>,
+    /// `password`, since API 4.1.
+    pub password: Option<String>,
+    /// `camServer`, since API 5.0.
+    pub cam_server: Option<String>,
+    /// `thumbprint`, since API 5.0.
+    pub thumbprint: Option<String>,
+    /// `smartCardAuthenticationEnabled`, since API 6.0.
+    pub smart_card_authentication_enabled: Option<bool>,
+    /// `smartCardTrustAnchors`, since API 6.0.
+    pub smart_card_trust_anchors: Vec<String>,
+}
+
+/// Shows everything but the secrets.
+impl std::fmt::Debug for HostActiveDirectorySpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostActiveDirectorySpec")
+            .field("domain_name", &self.domain_name)
+            .field("user_name", &self.user_name)
+            .field("cam_server", &self.cam_server)
+            .field("thumbprint", &self.thumbprint)
+            .field("smart_card_authentication_enabled", &self.smart_card_authentication_enabled)
+            .field("smart_card_trust_anchors", &self.smart_card_trust_anchors)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DataObject for HostActiveDirectorySpec {
+    const NAME: &'static str = "HostActiveDirectorySpec";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["domainName", "userName", "password", "camServer", "thumbprint", "smartCardAuthenticationEnabled", "smartCardTrustAnchors"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.domain_name, element, reader),
+            1 => slot::some(&mut self.user_name, element, reader),
+            2 => slot::some(&mut self.password, element, reader),
+            3 => slot::some(&mut self.cam_server, element, reader),
+            4 => slot::some(&mut self.thumbprint, element, reader),
+            5 => slot::some(&mut self.smart_card_authentication_enabled, element, reader),
+            6 => slot::push(&mut self.smart_card_trust_anchors, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("domainName", &self.domain_name, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("userName", &self.user_name, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("password", &self.password, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("camServer", &self.cam_server, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("thumbprint", &self.thumbprint, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("smartCardAuthenticationEnabled", &self.smart_card_authentication_enabled, ApiVersion::new(6, 0, 0, 0));
+        writer.list("smartCardTrustAnchors", &self.smart_card_trust_anchors, ApiVersion::new(6, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostAssignableHardwareBinding`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostAssignableHardwareBinding {
+    /// `instanceId`, since API 7.0.0.0.
+    pub instance_id: String,
+    /// `vm`, since API 7.0.0.0.
+    pub vm: MoRef,
+}
+
+impl DataObject for HostAssignableHardwareBinding {
+    const NAME: &'static str = "HostAssignableHardwareBinding";
+    const SINCE: ApiVersion = ApiVersion::new(7, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["instanceId", "vm"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.instance_id, element, reader),
+            1 => slot::one(&mut self.vm, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("instanceId", &self.instance_id);
+        writer.value("vm", &self.vm);
+    }
+}
+
+/// VI API data object `HostAssignableHardwareConfig`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostAssignableHardwareConfig {
+    /// `attributeOverride`, since API 7.0.0.0.
+    pub attribute_override: Vec<HostAssignableHardwareConfigAttributeOverride>,
+}
+
+impl DataObject for HostAssignableHardwareConfig {
+    const NAME: &'static str = "HostAssignableHardwareConfig";
+    const SINCE: ApiVersion = ApiVersion::new(7, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["attributeOverride"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.attribute_override, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.list("attributeOverride", &self.attribute_override, ApiVersion::new(7, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostAssignableHardwareConfigAttributeOverride`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostAssignableHardwareConfigAttributeOverride {
+    /// `instanceId`, since API 7.0.0.0.
+    pub instance_id: String,
+    /// `name`, since API 7.0.0.0.
+    pub name: String,
+    /// `value`, since API 7.0.0.0.
+    pub value: Option<Value>,
+}
+
+impl DataObject for HostAssignableHardwareConfigAttributeOverride {
+    const NAME: &'static str = "HostAssignableHardwareConfigAttributeOverride";
+    const SINCE: ApiVersion = ApiVersion::new(7, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["instanceId", "name", "value"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.instance_id, element, reader),
+            1 => slot::one(&mut self.name, element, reader),
+            2 => slot::some(&mut self.value, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("instanceId", &self.instance_id);
+        writer.value("name", &self.name);
+        writer.optional("value", &self.value, ApiVersion::new(7, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostAuthenticationManagerInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostAuthenticationManagerInfo {
+    /// `authConfig`, since API 4.1.
+    pub auth_config: Vec<AnyHostAuthenticationStoreInfo>,
+}
+
+impl DataObject for HostAuthenticationManagerInfo {
+    const NAME: &'static str = "HostAuthenticationManagerInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["authConfig"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.auth_config, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.list("authConfig", &self.auth_config, ApiVersion::new(4, 1, 0, 0));
+    }
+}
+
+/// VI API data object `HostAuthenticationStoreInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostAuthenticationStoreInfo {
+    /// `enabled`, since API 4.1.
+    pub enabled: bool,
+}
+
+impl DataObject for HostAuthenticationStoreInfo {
+    const NAME: &'static str = "HostAuthenticationStoreInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["enabled"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.enabled, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("enabled", &self.enabled);
+    }
+}
+
+vi_any! {
+    /// `HostAuthenticationStoreInfo` or a type that derives from it.
+    AnyHostAuthenticationStoreInfo: HostAuthenticationStoreInfo = "HostAuthenticationStoreInfo" {
+        HostActiveDirectoryInfo = "HostActiveDirectoryInfo",
+        HostAuthenticationStoreInfo = "HostAuthenticationStoreInfo",
+        HostDirectoryStoreInfo = "HostDirectoryStoreInfo",
+        HostLocalAuthenticationInfo = "HostLocalAuthenticationInfo",
+    }
+}
+
+/// VI API data object `HostAutoStartManagerConfig`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostAutoStartManagerConfig {
+    /// `defaults`.
+    pub defaults: Option<AutoStartDefaults>,
+    /// `powerInfo`.
+    pub power_info: Vec<AutoStartPowerInfo>,
+}
+
+impl DataObject for HostAutoStartManagerConfig {
+    const NAME: &'static str = "HostAutoStartManagerConfig";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["defaults", "powerInfo"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.defaults, element, reader),
+            1 => slot::push(&mut self.power_info, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("defaults", &self.defaults, ApiVersion::V2_5);
+        writer.list("powerInfo", &self.power_info, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `HostBIOSInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostBIOSInfo {
+    /// `biosVersion`.
+    pub bios_version: Option<String>,
+    /// `releaseDate`.
+    pub release_date: Option<DateTime>,
+    /// `vendor`, since API 6.5.
     pub vendor: Option<String>,
-    /// `eax`.
-    pub eax: Option<String>,
-    /// `ebx`.
-    pub ebx: Option<String>,
-    /// `ecx`.
-    pub ecx: Option<String>,
-    /// `edx`.
-    pub edx: Option<String>,
+    /// `majorRelease`, since API 6.5.
+    pub major_release: Option<i32>,
+    /// `minorRelease`, since API 6.5.
+    pub minor_release: Option<i32>,
+    /// `firmwareMajorRelease`, since API 6.5.
+    pub firmware_major_release: Option<i32>,
+    /// `firmwareMinorRelease`, since API 6.5.
+    pub firmware_minor_release: Option<i32>,
+    /// `firmwareType`, since API 8.0.2.0.
+    pub firmware_type: Option<String>,
 }
 
-impl DataObject for HostCpuIdInfo {
-    const NAME: &'static str = "HostCpuIdInfo";
-    const MEMBERS: &'static [&'static str] = &["level", "vendor", "eax", "ebx", "ecx", "edx"];
-    const MANDATORY: u128 = 0x1;
+impl DataObject for HostBIOSInfo {
+    const NAME: &'static str = "HostBIOSInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["biosVersion", "releaseDate", "vendor", "majorRelease", "minorRelease", "firmwareMajorRelease", "firmwareMinorRelease", "firmwareType"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.level = Decode::decode(element, reader)?,
-            1 => self.vendor = Some(Decode::decode(element, reader)?),
-            2 => self.eax = Some(Decode::decode(element, reader)?),
-            3 => self.ebx = Some(Decode::decode(element, reader)?),
-            4 => self.ecx = Some(Decode::decode(element, reader)?),
-            5 => self.edx = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::some(&mut self.bios_version, element, reader),
+            1 => slot::some(&mut self.release_date, element, reader),
+            2 => slot::some(&mut self.vendor, element, reader),
+            3 => slot::some(&mut self.major_release, element, reader),
+            4 => slot::some(&mut self.minor_release, element, reader),
+            5 => slot::some(&mut self.firmware_major_release, element, reader),
+            6 => slot::some(&mut self.firmware_minor_release, element, reader),
+            7 => slot::some(&mut self.firmware_type, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.value("level", &self.level);
-        writer.optional("vendor", &self.vendor, ApiVersion::V2_5);
-        writer.optional("eax", &self.eax, ApiVersion::V2_5);
-        writer.optional("ebx", &self.ebx, ApiVersion::V2_5);
-        writer.optional("ecx", &self.ecx, ApiVersion::V2_5);
-        writer.optional("edx", &self.edx, ApiVersion::V2_5);
+        writer.optional("biosVersion", &self.bios_version, ApiVersion::V2_5);
+        writer.optional("releaseDate", &self.release_date, ApiVersion::V2_5);
+        writer.optional("vendor", &self.vendor, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("majorRelease", &self.major_release, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("minorRelease", &self.minor_release, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("firmwareMajorRelease", &self.firmware_major_release, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("firmwareMinorRelease", &self.firmware_minor_release, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("firmwareType", &self.firmware_type, ApiVersion::new(8, 0, 2, 0));
     }
 }
 
-/// VI API data object `HostCpuInfo`.
+/// VI API data object `HostBlockAdapterTargetTransport`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostCpuInfo {
-    /// `numCpuPackages`.
-    pub num_cpu_packages: i16,
-    /// `numCpuCores`.
-    pub num_cpu_cores: i16,
-    /// `numCpuThreads`.
-    pub num_cpu_threads: i16,
-    /// `hz`.
-    pub hz: i64,
+pub struct HostBlockAdapterTargetTransport {
 }
 
-impl DataObject for HostCpuInfo {
-    const NAME: &'static str = "HostCpuInfo";
-    const MEMBERS: &'static [&'static str] = &["numCpuPackages", "numCpuCores", "numCpuThreads", "hz"];
-    const MANDATORY: u128 = 0xf;
+impl DataObject for HostBlockAdapterTargetTransport {
+    const NAME: &'static str = "HostBlockAdapterTargetTransport";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
 
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.num_cpu_packages = Decode::decode(element, reader)?,
-            1 => self.num_cpu_cores = Decode::decode(element, reader)?,
-            2 => self.num_cpu_threads = Decode::decode(element, reader)?,
-            3 => self.hz = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
     }
 
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("numCpuPackages", &self.num_cpu_packages);
-        writer.value("numCpuCores", &self.num_cpu_cores);
-        writer.value("numCpuThreads", &self.num_cpu_threads);
-        writer.value("hz", &self.hz);
-    }
+    fn write_members(&self, _: &mut Writer) {}
 }
 
-/// VI API data object `HostFeatureCapability`.
+/// VI API data object `HostBlockHba`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostFeatureCapability {
-    /// `key`, since API 5.1.
-    pub key: String,
-    /// `featureName`, since API 5.1.
-    pub feature_name: String,
-    /// `value`, since API 5.1.
-    pub value: String,
-}
-
-impl DataObject for HostFeatureCapability {
-    const NAME: &'static str = "HostFeatureCapability";
-    const MEMBERS: &'static [&'static str] = &["key", "featureName", "value"];
-    const MANDATORY: u128 = 0x7;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.feature_name = Decode::decode(element, reader)?,
-            2 => self.value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("key", &self.key);
-        writer.value("featureName", &self.feature_name);
-        writer.value("value", &self.value);
-    }
-}
-
-/// VI API data object `HostFeatureMask`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostFeatureMask {
-    /// `key`, since API 5.1.
-    pub key: String,
-    /// `featureName`, since API 5.1.
-    pub feature_name: String,
-    /// `value`, since API 5.1.
-    pub value: String,
-}
-
-impl DataObject for HostFeatureMask {
-    const NAME: &'static str = "HostFeatureMask";
-    const MEMBERS: &'static [&'static str] = &["key", "featureName", "value"];
-    const MANDATORY: u128 = 0x7;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.feature_name = Decode::decode(element, reader)?,
-            2 => self.value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("key", &self.key);
-        writer.value("featureName", &self.feature_name);
-        writer.value("value", &self.value);
-    }
-}
-
-/// VI API data object `HostMountInfo`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostMountInfo {
-    /// `path`.
-    pub path: Option<String>,
-    /// `accessMode`.
-    pub access_mode: String,
-    /// `mounted`, since API 5.0.
-    pub mounted: Option<bool>,
-    /// `accessible`.
-    pub accessible: Option<bool>,
-    /// `inaccessibleReason`, since API 5.1.
-    pub inaccessible_reason: Option<String>,
-    /// `vmknicName`, since API 8.0.1.0.
-    pub vmknic_name: Option<String>,
-    /// `vmknicActive`, since API 8.0.1.0.
-    pub vmknic_active: Option<bool>,
-    /// `mountFailedReason`, since API 8.0.0.1.
-    pub mount_failed_reason: Option<String>,
-    /// `numTcpConnections`, since API 8.0.1.0.
-    pub num_tcp_connections: Option<i32>,
-}
-
-impl DataObject for HostMountInfo {
-    const NAME: &'static str = "HostMountInfo";
-    const MEMBERS: &'static [&'static str] = &["path", "accessMode", "mounted", "accessible", "inaccessibleReason", "vmknicName", "vmknicActive", "mountFailedReason", "numTcpConnections"];
-    const MANDATORY: u128 = 0x2;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.path = Some(Decode::decode(element, reader)?),
-            1 => self.access_mode = Decode::decode(element, reader)?,
-            2 => self.mounted = Some(Decode::decode(element, reader)?),
-            3 => self.accessible = Some(Decode::decode(element, reader)?),
-            4 => self.inaccessible_reason = Some(Decode::decode(element, reader)?),
-            5 => self.vmknic_name = Some(Decode::decode(element, reader)?),
-            6 => self.vmknic_active = Some(Decode::decode(element, reader)?),
-            7 => self.mount_failed_reason = Some(Decode::decode(element, reader)?),
-            8 => self.num_tcp_connections = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.optional("path", &self.path, ApiVersion::V2_5);
-        writer.value("accessMode", &self.access_mode);
-        writer.optional("mounted", &self.mounted, ApiVersion::new(5, 0, 0, 0));
-        writer.optional("accessible", &self.accessible, ApiVersion::V2_5);
-        writer.optional("inaccessibleReason", &self.inaccessible_reason, ApiVersion::new(5, 1, 0, 0));
-        writer.optional("vmknicName", &self.vmknic_name, ApiVersion::new(8, 0, 1, 0));
-        writer.optional("vmknicActive", &self.vmknic_active, ApiVersion::new(8, 0, 1, 0));
-        writer.optional("mountFailedReason", &self.mount_failed_reason, ApiVersion::new(8, 0, 0, 1));
-        writer.optional("numTcpConnections", &self.num_tcp_connections, ApiVersion::new(8, 0, 1, 0));
-    }
-}
-
-/// VI API data object `HostQualifiedName`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostQualifiedName {
-    /// `value`, since API 7.0.3.0.
-    pub value: String,
-    /// `type`, since API 7.0.3.0.
-    pub type_: String,
-}
-
-impl DataObject for HostQualifiedName {
-    const NAME: &'static str = "HostQualifiedName";
-    const MEMBERS: &'static [&'static str] = &["value", "type"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.value = Decode::decode(element, reader)?,
-            1 => self.type_ = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("value", &self.value);
-        writer.value("type", &self.type_);
-    }
-}
-
-/// VI API data object `HostSystemIdentificationInfo`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostSystemIdentificationInfo {
-    /// `identifierValue`.
-    pub identifier_value: String,
-    /// `identifierType`.
-    pub identifier_type: AnyElementDescription,
-}
-
-impl DataObject for HostSystemIdentificationInfo {
-    const NAME: &'static str = "HostSystemIdentificationInfo";
-    const MEMBERS: &'static [&'static str] = &["identifierValue", "identifierType"];
-    const MANDATORY: u128 = 0x3;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.identifier_value = Decode::decode(element, reader)?,
-            1 => self.identifier_type = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("identifierValue", &self.identifier_value);
-        writer.value("identifierType", &self.identifier_type);
-    }
-}
-
-/// VI API data object `HostSystemInfo`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostSystemInfo {
-    /// `vendor`.
-    pub vendor: String,
+pub struct HostBlockHba {
+    /// `key`.
+    pub key: Option<String>,
+    /// `device`.
+    pub device: String,
+    /// `bus`.
+    pub bus: i32,
+    /// `status`.
+    pub status: String,
     /// `model`.
     pub model: String,
-    /// `uuid`.
-    pub uuid: String,
-    /// `otherIdentifyingInfo`.
-    pub other_identifying_info: Vec<HostSystemIdentificationInfo>,
-    /// `serialNumber`, since API 6.7.
-    pub serial_number: Option<String>,
-    /// `qualifiedName`, since API 7.0.3.0.
-    pub qualified_name: Vec<HostQualifiedName>,
-    /// `vvolHostNQN`, since API 8.0.0.0.
-    pub vvol_host_nqn: Option<HostQualifiedName>,
-    /// `vvolHostId`, since API 8.0.0.0.
-    pub vvol_host_id: Option<String>,
+    /// `driver`.
+    pub driver: Option<String>,
+    /// `pci`.
+    pub pci: Option<String>,
+    /// `storageProtocol`, since API 7.0.0.0.
+    pub storage_protocol: Option<String>,
 }
 
-impl DataObject for HostSystemInfo {
-    const NAME: &'static str = "HostSystemInfo";
-    const MEMBERS: &'static [&'static str] = &["vendor", "model", "uuid", "otherIdentifyingInfo", "serialNumber", "qualifiedName", "vvolHostNQN", "vvolHostId"];
-    const MANDATORY: u128 = 0x7;
+impl DataObject for HostBlockHba {
+    const NAME: &'static str = "HostBlockHba";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["key", "device", "bus", "status", "model", "driver", "pci", "storageProtocol"];
+    const MANDATORY: Mask = [0x1e, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.vendor = Decode::decode(element, reader)?,
-            1 => self.model = Decode::decode(element, reader)?,
-            2 => self.uuid = Decode::decode(element, reader)?,
-            3 => self.other_identifying_info.push(Decode::decode(element, reader)?),
-            4 => self.serial_number = Some(Decode::decode(element, reader)?),
-            5 => self.qualified_name.push(Decode::decode(element, reader)?),
-            6 => self.vvol_host_nqn = Some(Decode::decode(element, reader)?),
-            7 => self.vvol_host_id = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
+            0 => slot::some(&mut self.key, element, reader),
+            1 => slot::one(&mut self.device, element, reader),
+            2 => slot::one(&mut self.bus, element, reader),
+            3 => slot::one(&mut self.status, element, reader),
+            4 => slot::one(&mut self.model, element, reader),
+            5 => slot::some(&mut self.driver, element, reader),
+            6 => slot::some(&mut self.pci, element, reader),
+            7 => slot::some(&mut self.storage_protocol, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
-        writer.value("vendor", &self.vendor);
+        writer.optional("key", &self.key, ApiVersion::V2_5);
+        writer.value("device", &self.device);
+        writer.value("bus", &self.bus);
+        writer.value("status", &self.status);
         writer.value("model", &self.model);
-        writer.value("uuid", &self.uuid);
-        writer.list("otherIdentifyingInfo", &self.other_identifying_info, ApiVersion::V2_5);
-        writer.optional("serialNumber", &self.serial_number, ApiVersion::new(6, 7, 0, 0));
-        writer.list("qualifiedName", &self.qualified_name, ApiVersion::new(7, 0, 3, 0));
-        writer.optional("vvolHostNQN", &self.vvol_host_nqn, ApiVersion::new(8, 0, 0, 0));
-        writer.optional("vvolHostId", &self.vvol_host_id, ApiVersion::new(8, 0, 0, 0));
+        writer.optional("driver", &self.driver, ApiVersion::V2_5);
+        writer.optional("pci", &self.pci, ApiVersion::V2_5);
+        writer.optional("storageProtocol", &self.storage_protocol, ApiVersion::new(7, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostCacheConfigurationInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostCacheConfigurationInfo {
+    /// `key`, since API 5.0.
+    pub key: MoRef,
+    /// `swapSize`, since API 5.0.
+    pub swap_size: i64,
+}
+
+impl DataObject for HostCacheConfigurationInfo {
+    const NAME: &'static str = "HostCacheConfigurationInfo";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["key", "swapSize"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.swap_size, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("key", &self.key);
+        writer.value("swapSize", &self.swap_size);
+    }
+}
+
+/// VI API data object `HostCapability`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostCapability {
+    /// `recursiveResourcePoolsSupported`.
+    pub recursive_resource_pools_supported: bool,
+    /// `cpuMemoryResourceConfigurationSupported`.
+    pub cpu_memory_resource_configuration_supported: bool,
+    /// `rebootSupported`.
+    pub reboot_supported: bool,
+    /// `shutdownSupported`.
+    pub shutdown_supported: bool,
+    /// `vmotionSupported`.
+    pub vmotion_supported: bool,
+    /// `standbySupported`.
+    pub standby_supported: bool,
+    /// `ipmiSupported`, since API 4.0.
+    pub ipmi_supported: Option<bool>,
+    /// `maxSupportedVMs`.
+    pub max_supported_v_ms: Option<i32>,
+    /// `maxRunningVMs`.
+    pub max_running_v_ms: Option<i32>,
+    /// `maxSupportedVcpus`.
+    pub max_supported_vcpus: Option<i32>,
+    /// `maxRegisteredVMs`, since API 5.1.
+    pub max_registered_v_ms: Option<i32>,
+    /// `datastorePrincipalSupported`.
+    pub datastore_principal_supported: bool,
+    /// `sanSupported`.
+    pub san_supported: bool,
+    /// `nfsSupported`.
+    pub nfs_supported: bool,
+    /// `iscsiSupported`.
+    pub iscsi_supported: bool,
+    /// `vlanTaggingSupported`.
+    pub vlan_tagging_supported: bool,
+    /// `nicTeamingSupported`.
+    pub nic_teaming_supported: bool,
+    /// `highGuestMemSupported`.
+    pub high_guest_mem_supported: bool,
+    /// `maintenanceModeSupported`.
+    pub maintenance_mode_supported: bool,
+    /// `suspendedRelocateSupported`.
+    pub suspended_relocate_supported: bool,
+    /// `restrictedSnapshotRelocateSupported`.
+    pub restricted_snapshot_relocate_supported: bool,
+    /// `perVmSwapFiles`.
+    pub per_vm_swap_files: bool,
+    /// `localSwapDatastoreSupported`.
+    pub local_swap_datastore_supported: bool,
+    /// `unsharedSwapVMotionSupported`.
+    pub unshared_swap_v_motion_supported: bool,
+    /// `backgroundSnapshotsSupported`.
+    pub background_snapshots_supported: bool,
+    /// `preAssignedPCIUnitNumbersSupported`.
+    pub pre_assigned_pci_unit_numbers_supported: bool,
+    /// `screenshotSupported`.
+    pub screenshot_supported: bool,
+    /// `scaledScreenshotSupported`.
+    pub scaled_screenshot_supported: bool,
+    /// `storageVMotionSupported`, since API 4.0.
+    pub storage_v_motion_supported: Option<bool>,
+    /// `vmotionWithStorageVMotionSupported`, since API 4.0.
+    pub vmotion_with_storage_v_motion_supported: Option<bool>,
+    /// `vmotionAcrossNetworkSupported`, since API 5.5.
+    pub vmotion_across_network_supported: Option<bool>,
+    /// `maxNumDisksSVMotion`, since API 6.0.
+    pub max_num_disks_sv_motion: Option<i32>,
+    /// `maxVirtualDiskDescVersionSupported`, since API 8.0.1.0.
+    pub max_virtual_disk_desc_version_supported: Option<i32>,
+    /// `hbrNicSelectionSupported`, since API 5.1.
+    pub hbr_nic_selection_supported: Option<bool>,
+    /// `vrNfcNicSelectionSupported`, since API 6.0.
+    pub vr_nfc_nic_selection_supported: Option<bool>,
+    /// `recordReplaySupported`, since API 4.0.
+    pub record_replay_supported: Option<bool>,
+    /// `ftSupported`, since API 4.0.
+    pub ft_supported: Option<bool>,
+    /// `replayUnsupportedReason`, since API 4.0.
+    pub replay_unsupported_reason: Option<String>,
+    /// `replayCompatibilityIssues`, since API 4.1.
+    pub replay_compatibility_issues: Vec<String>,
+    /// `smpFtSupported`, since API 6.0.
+    pub smp_ft_supported: Option<bool>,
+    /// `ftCompatibilityIssues`, since API 4.1.
+    pub ft_compatibility_issues: Vec<String>,
+    /// `smpFtCompatibilityIssues`, since API 6.0.
+    pub smp_ft_compatibility_issues: Vec<String>,
+    /// `maxVcpusPerFtVm`, since API 6.0.
+    pub max_vcpus_per_ft_vm: Option<i32>,
+    /// `loginBySSLThumbprintSupported`, since API 4.0.
+    pub login_by_ssl_thumbprint_supported: Option<bool>,
+    /// `cloneFromSnapshotSupported`, since API 4.0.
+    pub clone_from_snapshot_supported: Option<bool>,
+    /// `deltaDiskBackingsSupported`, since API 4.0.
+    pub delta_disk_backings_supported: Option<bool>,
+    /// `perVMNetworkTrafficShapingSupported`, since API 2.5u2server.
+    pub per_vm_network_traffic_shaping_supported: Option<bool>,
+    /// `tpmSupported`, since API 4.0.
+    pub tpm_supported: Option<bool>,
+    /// `tpmVersion`, since API 6.7.
+    pub tpm_version: Option<String>,
+    /// `txtEnabled`, since API 6.7.
+    pub txt_enabled: Option<bool>,
+    /// `supportedCpuFeature`, since API 4.0.
+    pub supported_cpu_feature: Vec<HostCpuIdInfo>,
+    /// `virtualExecUsageSupported`, since API 4.0.
+    pub virtual_exec_usage_supported: Option<bool>,
+    /// `storageIORMSupported`, since API 4.1.
+    pub storage_iorm_supported: Option<bool>,
+    /// `vmDirectPathGen2Supported`, since API 4.1.
+    pub vm_direct_path_gen2_supported: Option<bool>,
+    /// `vmDirectPathGen2UnsupportedReason`, since API 4.1.
+    pub vm_direct_path_gen2_unsupported_reason: Vec<String>,
+    /// `vmDirectPathGen2UnsupportedReasonExtended`, since API 4.1.
+    pub vm_direct_path_gen2_unsupported_reason_extended: Option<String>,
+    /// `supportedVmfsMajorVersion`, since API 5.0.
+    pub supported_vmfs_major_version: Vec<i32>,
+    /// `vStorageCapable`, since API 4.1.
+    pub v_storage_capable: Option<bool>,
+    /// `snapshotRelayoutSupported`, since API 5.0.
+    pub snapshot_relayout_supported: Option<bool>,
+    /// `firewallIpRulesSupported`, since API 5.0.
+    pub firewall_ip_rules_supported: Option<bool>,
+    /// `servicePackageInfoSupported`, since API 5.0.
+    pub service_package_info_supported: Option<bool>,
+    /// `maxHostRunningVms`, since API 5.0.
+    pub max_host_running_vms: Option<i32>,
+    /// `maxHostSupportedVcpus`, since API 5.0.
+    pub max_host_supported_vcpus: Option<i32>,
+    /// `vmfsDatastoreMountCapable`, since API 5.0.
+    pub vmfs_datastore_mount_capable: Option<bool>,
+    /// `eightPlusHostVmfsSharedAccessSupported`, since API 5.1.
+    pub eight_plus_host_vmfs_shared_access_supported: Option<bool>,
+    /// `nestedHVSupported`, since API 5.1.
+    pub nested_hv_supported: Option<bool>,
+    /// `vPMCSupported`, since API 5.1.
+    pub v_pmc_supported: Option<bool>,
+    /// `interVMCommunicationThroughVMCISupported`, since API 5.1.
+    pub inter_vm_communication_through_vmci_supported: Option<bool>,
+    /// `scheduledHardwareUpgradeSupported`, since API 5.1.
+    pub scheduled_hardware_upgrade_supported: Option<bool>,
+    /// `featureCapabilitiesSupported`, since API 5.1.
+    pub feature_capabilities_supported: Option<bool>,
+    /// `latencySensitivitySupported`, since API 5.1.
+    pub latency_sensitivity_supported: Option<bool>,
+    /// `storagePolicySupported`, since API 5.5.
+    pub storage_policy_supported: Option<bool>,
+    /// `accel3dSupported`, since API 5.1.
+    pub accel3d_supported: Option<bool>,
+    /// `reliableMemoryAware`, since API 5.5.
+    pub reliable_memory_aware: Option<bool>,
+    /// `multipleNetworkStackInstanceSupported`, since API 5.5.
+    pub multiple_network_stack_instance_supported: Option<bool>,
+    /// `messageBusProxySupported`, since API 6.0.
+    pub message_bus_proxy_supported: Option<bool>,
+    /// `vsanSupported`, since API 5.5.
+    pub vsan_supported: Option<bool>,
+    /// `vFlashSupported`, since API 5.5.
+    pub v_flash_supported: Option<bool>,
+    /// `hostAccessManagerSupported`, since API 6.0.
+    pub host_access_manager_supported: Option<bool>,
+    /// `provisioningNicSelectionSupported`, since API 6.0.
+    pub provisioning_nic_selection_supported: Option<bool>,
+    /// `nfs41Supported`, since API 6.0.
+    pub nfs41_supported: Option<bool>,
+    /// `nfs41Krb5iSupported`, since API 6.5.
+    pub nfs41_krb5i_supported: Option<bool>,
+    /// `turnDiskLocatorLedSupported`, since API 6.0.
+    pub turn_disk_locator_led_supported: Option<bool>,
+    /// `virtualVolumeDatastoreSupported`, since API 6.0.
+    pub virtual_volume_datastore_supported: Option<bool>,
+    /// `markAsSsdSupported`, since API 6.0.
+    pub mark_as_ssd_supported: Option<bool>,
+    /// `markAsLocalSupported`, since API 6.0.
+    pub mark_as_local_supported: Option<bool>,
+    /// `smartCardAuthenticationSupported`, since API 6.0.
+    pub smart_card_authentication_supported: Option<bool>,
+    /// `pMemSupported`, since API 6.7.
+    pub p_mem_supported: Option<bool>,
+    /// `pMemSnapshotSupported`, since API 6.7.
+    pub p_mem_snapshot_supported: Option<bool>,
+    /// `cryptoSupported`, since API 6.5.
+    pub crypto_supported: Option<bool>,
+    /// `oneKVolumeAPIsSupported`, since API 6.5.
+    pub one_k_volume_ap_is_supported: Option<bool>,
+    /// `gatewayOnNicSupported`, since API 6.5.
+    pub gateway_on_nic_supported: Option<bool>,
+    /// `upitSupported`, since API 6.5.
+    pub upit_supported: Option<bool>,
+    /// `cpuHwMmuSupported`, since API 6.5.
+    pub cpu_hw_mmu_supported: Option<bool>,
+    /// `encryptedVMotionSupported`, since API 6.5.
+    pub encrypted_v_motion_supported: Option<bool>,
+    /// `encryptionChangeOnAddRemoveSupported`, since API 6.5.
+    pub encryption_change_on_add_remove_supported: Option<bool>,
+    /// `encryptionHotOperationSupported`, since API 6.5.
+    pub encryption_hot_operation_supported: Option<bool>,
+    /// `encryptionWithSnapshotsSupported`, since API 6.5.
+    pub encryption_with_snapshots_supported: Option<bool>,
+    /// `encryptionFaultToleranceSupported`, since API 6.5.
+    pub encryption_fault_tolerance_supported: Option<bool>,
+    /// `encryptionMemorySaveSupported`, since API 6.5.
+    pub encryption_memory_save_supported: Option<bool>,
+    /// `encryptionRDMSupported`, since API 6.5.
+    pub encryption_rdm_supported: Option<bool>,
+    /// `encryptionVFlashSupported`, since API 6.5.
+    pub encryption_v_flash_supported: Option<bool>,
+    /// `encryptionCBRCSupported`, since API 6.5.
+    pub encryption_cbrc_supported: Option<bool>,
+    /// `encryptionHBRSupported`, since API 6.5.
+    pub encryption_hbr_supported: Option<bool>,
+    /// `ftEfiSupported`, since API 6.7.
+    pub ft_efi_supported: Option<bool>,
+    /// `unmapMethodSupported`, since API 6.7.
+    pub unmap_method_supported: Option<String>,
+    /// `maxMemMBPerFtVm`, since API 6.7.
+    pub max_mem_mb_per_ft_vm: Option<i32>,
+    /// `virtualMmuUsageIgnored`, since API 6.7.
+    pub virtual_mmu_usage_ignored: Option<bool>,
+    /// `virtualExecUsageIgnored`, since API 6.7.
+    pub virtual_exec_usage_ignored: Option<bool>,
+    /// `vmCreateDateSupported`, since API 6.7.
+    pub vm_create_date_supported: Option<bool>,
+    /// `vmfs3EOLSupported`, since API 6.7.
+    pub vmfs3_eol_supported: Option<bool>,
+    /// `ftVmcpSupported`, since API 6.7.
+    pub ft_vmcp_supported: Option<bool>,
+    /// `quickBootSupported`, since API 6.7.1.
+    pub quick_boot_supported: Option<bool>,
+    /// `encryptedFtSupported`, since API 7.0.2.0.
+    pub encrypted_ft_supported: Option<bool>,
+    /// `assignableHardwareSupported`, since API 7.0.0.0.
+    pub assignable_hardware_supported: Option<bool>,
+    /// `suspendToMemorySupported`, since API 7.0.2.0.
+    pub suspend_to_memory_supported: Option<bool>,
+    /// `useFeatureReqsForOldHWv`, since API 6.8.7.
+    pub use_feature_reqs_for_old_h_wv: Option<bool>,
+    /// `markPerenniallyReservedSupported`, since API 6.7.2.
+    pub mark_perennially_reserved_supported: Option<bool>,
+    /// `hppPspSupported`, since API 7.0.0.0.
+    pub hpp_psp_supported: Option<bool>,
+    /// `deviceRebindWithoutRebootSupported`, since API 7.0.0.0.
+    pub device_rebind_without_reboot_supported: Option<bool>,
+    /// `storagePolicyChangeSupported`, since API 7.0.0.0.
+    pub storage_policy_change_supported: Option<bool>,
+    /// `precisionTimeProtocolSupported`, since API 7.0.0.0.
+    pub precision_time_protocol_supported: Option<bool>,
+    /// `remoteDeviceVMotionSupported`, since API 7.0.0.0.
+    pub remote_device_v_motion_supported: Option<bool>,
+    /// `maxSupportedVmMemory`, since API 7.0.0.0.
+    pub max_supported_vm_memory: Option<i32>,
+    /// `ahDeviceHintsSupported`, since API 7.0.2.0.
+    pub ah_device_hints_supported: Option<bool>,
+    /// `nvmeOverTcpSupported`, since API 7.0.3.0.
+    pub nvme_over_tcp_supported: Option<bool>,
+    /// `nvmeStorageFabricServicesSupported`, since API 7.0.3.0.
+    pub nvme_storage_fabric_services_supported: Option<bool>,
+    /// `assignHwPciConfigSupported`, since API 7.0.2.0.
+    pub assign_hw_pci_config_supported: Option<bool>,
+    /// `timeConfigSupported`, since API 7.0.3.0.
+    pub time_config_supported: Option<bool>,
+    /// `nvmeBatchOperationsSupported`, since API 7.0.3.0.
+    pub nvme_batch_operations_supported: Option<bool>,
+    /// `pMemFailoverSupported`, since API 7.0.2.0.
+    pub p_mem_failover_supported: Option<bool>,
+    /// `hostConfigEncryptionSupported`, since API 7.0.2.0.
+    pub host_config_encryption_supported: Option<bool>,
+    /// `maxSupportedSimultaneousThreads`, since API 8.0.0.1.
+    pub max_supported_simultaneous_threads: Option<i32>,
+    /// `ptpConfigSupported`, since API 7.0.3.0.
+    pub ptp_config_supported: Option<bool>,
+    /// `maxSupportedPtpPorts`, since API 7.0.3.0.
+    pub max_supported_ptp_ports: Option<i32>,
+    /// `sgxRegistrationSupported`, since API 8.0.0.1.
+    pub sgx_registration_supported: Option<bool>,
+    /// `pMemIndependentSnapshotSupported`, since API 7.0.3.0.
+    pub p_mem_independent_snapshot_supported: Option<bool>,
+    /// `iommuSLDirtyCapable`, since API 8.0.0.1.
+    pub iommu_sl_dirty_capable: Option<bool>,
+    /// `vmknicBindingSupported`, since API 8.0.1.0.
+    pub vmknic_binding_supported: Option<bool>,
+    /// `ultralowFixedUnmapSupported`, since API 8.0.0.1.
+    pub ultralow_fixed_unmap_supported: Option<bool>,
+    /// `nvmeVvolSupported`, since API 8.0.0.0.
+    pub nvme_vvol_supported: Option<bool>,
+    /// `fptHotplugSupported`, since API 8.0.1.0.
+    pub fpt_hotplug_supported: Option<bool>,
+    /// `mconnectSupported`, since API 8.0.1.0.
+    pub mconnect_supported: Option<bool>,
+    /// `vsanNicMgmtSupported`, since API 8.0.2.0.
+    pub vsan_nic_mgmt_supported: Option<bool>,
+    /// `vvolNQNSupported`, since API 8.0.2.0.
+    pub vvol_nqn_supported: Option<bool>,
+}
+
+impl DataObject for HostCapability {
+    const NAME: &'static str = "HostCapability";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["recursiveResourcePoolsSupported", "cpuMemoryResourceConfigurationSupported", "rebootSupported", "shutdownSupported", "vmotionSupported", "standbySupported", "ipmiSupported", "maxSupportedVMs", "maxRunningVMs", "maxSupportedVcpus", "maxRegisteredVMs", "datastorePrincipalSupported", "sanSupported", "nfsSupported", "iscsiSupported", "vlanTaggingSupported", "nicTeamingSupported", "highGuestMemSupported", "maintenanceModeSupported", "suspendedRelocateSupported", "restrictedSnapshotRelocateSupported", "perVmSwapFiles", "localSwapDatastoreSupported", "unsharedSwapVMotionSupported", "backgroundSnapshotsSupported", "preAssignedPCIUnitNumbersSupported", "screenshotSupported", "scaledScreenshotSupported", "storageVMotionSupported", "vmotionWithStorageVMotionSupported", "vmotionAcrossNetworkSupported", "maxNumDisksSVMotion", "maxVirtualDiskDescVersionSupported", "hbrNicSelectionSupported", "vrNfcNicSelectionSupported", "recordReplaySupported", "ftSupported", "replayUnsupportedReason", "replayCompatibilityIssues", "smpFtSupported", "ftCompatibilityIssues", "smpFtCompatibilityIssues", "maxVcpusPerFtVm", "loginBySSLThumbprintSupported", "cloneFromSnapshotSupported", "deltaDiskBackingsSupported", "perVMNetworkTrafficShapingSupported", "tpmSupported", "tpmVersion", "txtEnabled", "supportedCpuFeature", "virtualExecUsageSupported", "storageIORMSupported", "vmDirectPathGen2Supported", "vmDirectPathGen2UnsupportedReason", "vmDirectPathGen2UnsupportedReasonExtended", "supportedVmfsMajorVersion", "vStorageCapable", "snapshotRelayoutSupported", "firewallIpRulesSupported", "servicePackageInfoSupported", "maxHostRunningVms", "maxHostSupportedVcpus", "vmfsDatastoreMountCapable", "eightPlusHostVmfsSharedAccessSupported", "nestedHVSupported", "vPMCSupported", "interVMCommunicationThroughVMCISupported", "scheduledHardwareUpgradeSupported", "featureCapabilitiesSupported", "latencySensitivitySupported", "storagePolicySupported", "accel3dSupported", "reliableMemoryAware", "multipleNetworkStackInstanceSupported", "messageBusProxySupported", "vsanSupported", "vFlashSupported", "hostAccessManagerSupported", "provisioningNicSelectionSupported", "nfs41Supported", "nfs41Krb5iSupported", "turnDiskLocatorLedSupported", "virtualVolumeDatastoreSupported", "markAsSsdSupported", "markAsLocalSupported", "smartCardAuthenticationSupported", "pMemSupported", "pMemSnapshotSupported", "cryptoSupported", "oneKVolumeAPIsSupported", "gatewayOnNicSupported", "upitSupported", "cpuHwMmuSupported", "encryptedVMotionSupported", "encryptionChangeOnAddRemoveSupported", "encryptionHotOperationSupported", "encryptionWithSnapshotsSupported", "encryptionFaultToleranceSupported", "encryptionMemorySaveSupported", "encryptionRDMSupported", "encryptionVFlashSupported", "encryptionCBRCSupported", "encryptionHBRSupported", "ftEfiSupported", "unmapMethodSupported", "maxMemMBPerFtVm", "virtualMmuUsageIgnored", "virtualExecUsageIgnored", "vmCreateDateSupported", "vmfs3EOLSupported", "ftVmcpSupported", "quickBootSupported", "encryptedFtSupported", "assignableHardwareSupported", "suspendToMemorySupported", "useFeatureReqsForOldHWv", "markPerenniallyReservedSupported", "hppPspSupported", "deviceRebindWithoutRebootSupported", "storagePolicyChangeSupported", "precisionTimeProtocolSupported", "remoteDeviceVMotionSupported", "maxSupportedVmMemory", "ahDeviceHintsSupported", "nvmeOverTcpSupported", "nvmeStorageFabricServicesSupported", "assignHwPciConfigSupported", "timeConfigSupported", "nvmeBatchOperationsSupported", "pMemFailoverSupported", "hostConfigEncryptionSupported", "maxSupportedSimultaneousThreads", "ptpConfigSupported", "maxSupportedPtpPorts", "sgxRegistrationSupported", "pMemIndependentSnapshotSupported", "iommuSLDirtyCapable", "vmknicBindingSupported", "ultralowFixedUnmapSupported", "nvmeVvolSupported", "fptHotplugSupported", "mconnectSupported", "vsanNicMgmtSupported", "vvolNQNSupported"];
+    const MANDATORY: Mask = [0xffff83f, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.recursive_resource_pools_supported, element, reader),
+            1 => slot::one(&mut self.cpu_memory_resource_configuration_supported, element, reader),
+            2 => slot::one(&mut self.reboot_supported, element, reader),
+            3 => slot::one(&mut self.shutdown_supported, element, reader),
+            4 => slot::one(&mut self.vmotion_supported, element, reader),
+            5 => slot::one(&mut self.standby_supported, element, reader),
+            6 => slot::some(&mut self.ipmi_supported, element, reader),
+            7 => slot::some(&mut self.max_supported_v_ms, element, reader),
+            8 => slot::some(&mut self.max_running_v_ms, element, reader),
+            9 => slot::some(&mut self.max_supported_vcpus, element, reader),
+            10 => slot::some(&mut self.max_registered_v_ms, element, reader),
+            11 => slot::one(&mut self.datastore_principal_supported, element, reader),
+            12 => slot::one(&mut self.san_supported, element, reader),
+            13 => slot::one(&mut self.nfs_supported, element, reader),
+            14 => slot::one(&mut self.iscsi_supported, element, reader),
+            15 => slot::one(&mut self.vlan_tagging_supported, element, reader),
+            16 => slot::one(&mut self.nic_teaming_supported, element, reader),
+            17 => slot::one(&mut self.high_guest_mem_supported, element, reader),
+            18 => slot::one(&mut self.maintenance_mode_supported, element, reader),
+            19 => slot::one(&mut self.suspended_relocate_supported, element, reader),
+            20 => slot::one(&mut self.restricted_snapshot_relocate_supported, element, reader),
+            21 => slot::one(&mut self.per_vm_swap_files, element, reader),
+            22 => slot::one(&mut self.local_swap_datastore_supported, element, reader),
+            23 => slot::one(&mut self.unshared_swap_v_motion_supported, element, reader),
+            24 => slot::one(&mut self.background_snapshots_supported, element, reader),
+            25 => slot::one(&mut self.pre_assigned_pci_unit_numbers_supported, element, reader),
+            26 => slot::one(&mut self.screenshot_supported, element, reader),
+            27 => slot::one(&mut self.scaled_screenshot_supported, element, reader),
+            28 => slot::some(&mut self.storage_v_motion_supported, element, reader),
+            29 => slot::some(&mut self.vmotion_with_storage_v_motion_supported, element, reader),
+            30 => slot::some(&mut self.vmotion_across_network_supported, element, reader),
+            31 => slot::some(&mut self.max_num_disks_sv_motion, element, reader),
+            32 => slot::some(&mut self.max_virtual_disk_desc_version_supported, element, reader),
+            33 => slot::some(&mut self.hbr_nic_selection_supported, element, reader),
+            34 => slot::some(&mut self.vr_nfc_nic_selection_supported, element, reader),
+            35 => slot::some(&mut self.record_replay_supported, element, reader),
+            36 => slot::some(&mut self.ft_supported, element, reader),
+            37 => slot::some(&mut self.replay_unsupported_reason, element, reader),
+            38 => slot::push(&mut self.replay_compatibility_issues, element, reader),
+            39 => slot::some(&mut self.smp_ft_supported, element, reader),
+            40 => slot::push(&mut self.ft_compatibility_issues, element, reader),
+            41 => slot::push(&mut self.smp_ft_compatibility_issues, element, reader),
+            42 => slot::some(&mut self.max_vcpus_per_ft_vm, element, reader),
+            43 => slot::some(&mut self.login_by_ssl_thumbprint_supported, element, reader),
+            44 => slot::some(&mut self.clone_from_snapshot_supported, element, reader),
+            45 => slot::some(&mut self.delta_disk_backings_supported, element, reader),
+            46 => slot::some(&mut self.per_vm_network_traffic_shaping_supported, element, reader),
+            47 => slot::some(&mut self.tpm_supported, element, reader),
+            48 => slot::some(&mut self.tpm_version, element, reader),
+            49 => slot::some(&mut self.txt_enabled, element, reader),
+            50 => slot::push(&mut self.supported_cpu_feature, element, reader),
+            51 => slot::some(&mut self.virtual_exec_usage_supported, element, reader),
+            52 => slot::some(&mut self.storage_iorm_supported, element, reader),
+            53 => slot::some(&mut self.vm_direct_path_gen2_supported, element, reader),
+            54 => slot::push(&mut self.vm_direct_path_gen2_unsupported_reason, element, reader),
+            55 => slot::some(&mut self.vm_direct_path_gen2_unsupported_reason_extended, element, reader),
+            56 => slot::push(&mut self.supported_vmfs_major_version, element, reader),
+            57 => slot::some(&mut self.v_storage_capable, element, reader),
+            58 => slot::some(&mut self.snapshot_relayout_supported, element, reader),
+            59 => slot::some(&mut self.firewall_ip_rules_supported, element, reader),
+            60 => slot::some(&mut self.service_package_info_supported, element, reader),
+            61 => slot::some(&mut self.max_host_running_vms, element, reader),
+            62 => slot::some(&mut self.max_host_supported_vcpus, element, reader),
+            63 => slot::some(&mut self.vmfs_datastore_mount_capable, element, reader),
+            64 => slot::some(&mut self.eight_plus_host_vmfs_shared_access_supported, element, reader),
+            65 => slot::some(&mut self.nested_hv_supported, element, reader),
+            66 => slot::some(&mut self.v_pmc_supported, element, reader),
+            67 => slot::some(&mut self.inter_vm_communication_through_vmci_supported, element, reader),
+            68 => slot::some(&mut self.scheduled_hardware_upgrade_supported, element, reader),
+            69 => slot::some(&mut self.feature_capabilities_supported, element, reader),
+            70 => slot::some(&mut self.latency_sensitivity_supported, element, reader),
+            71 => slot::some(&mut self.storage_policy_supported, element, reader),
+            72 => slot::some(&mut self.accel3d_supported, element, reader),
+            73 => slot::some(&mut self.reliable_memory_aware, element, reader),
+            74 => slot::some(&mut self.multiple_network_stack_instance_supported, element, reader),
+            75 => slot::some(&mut self.message_bus_proxy_supported, element, reader),
+            76 => slot::some(&mut self.vsan_supported, element, reader),
+            77 => slot::some(&mut self.v_flash_supported, element, reader),
+            78 => slot::some(&mut self.host_access_manager_supported, element, reader),
+            79 => slot::some(&mut self.provisioning_nic_selection_supported, element, reader),
+            80 => slot::some(&mut self.nfs41_supported, element, reader),
+            81 => slot::some(&mut self.nfs41_krb5i_supported, element, reader),
+            82 => slot::some(&mut self.turn_disk_locator_led_supported, element, reader),
+            83 => slot::some(&mut self.virtual_volume_datastore_supported, element, reader),
+            84 => slot::some(&mut self.mark_as_ssd_supported, element, reader),
+            85 => slot::some(&mut self.mark_as_local_supported, element, reader),
+            86 => slot::some(&mut self.smart_card_authentication_supported, element, reader),
+            87 => slot::some(&mut self.p_mem_supported, element, reader),
+            88 => slot::some(&mut self.p_mem_snapshot_supported, element, reader),
+            89 => slot::some(&mut self.crypto_supported, element, reader),
+            90 => slot::some(&mut self.one_k_volume_ap_is_supported, element, reader),
+            91 => slot::some(&mut self.gateway_on_nic_supported, element, reader),
+            92 => slot::some(&mut self.upit_supported, element, reader),
+            93 => slot::some(&mut self.cpu_hw_mmu_supported, element, reader),
+            94 => slot::some(&mut self.encrypted_v_motion_supported, element, reader),
+            95 => slot::some(&mut self.encryption_change_on_add_remove_supported, element, reader),
+            96 => slot::some(&mut self.encryption_hot_operation_supported, element, reader),
+            97 => slot::some(&mut self.encryption_with_snapshots_supported, element, reader),
+            98 => slot::some(&mut self.encryption_fault_tolerance_supported, element, reader),
+            99 => slot::some(&mut self.encryption_memory_save_supported, element, reader),
+            100 => slot::some(&mut self.encryption_rdm_supported, element, reader),
+            101 => slot::some(&mut self.encryption_v_flash_supported, element, reader),
+            102 => slot::some(&mut self.encryption_cbrc_supported, element, reader),
+            103 => slot::some(&mut self.encryption_hbr_supported, element, reader),
+            104 => slot::some(&mut self.ft_efi_supported, element, reader),
+            105 => slot::some(&mut self.unmap_method_supported, element, reader),
+            106 => slot::some(&mut self.max_mem_mb_per_ft_vm, element, reader),
+            107 => slot::some(&mut self.virtual_mmu_usage_ignored, element, reader),
+            108 => slot::some(&mut self.virtual_exec_usage_ignored, element, reader),
+            109 => slot::some(&mut self.vm_create_date_supported, element, reader),
+            110 => slot::some(&mut self.vmfs3_eol_supported, element, reader),
+            111 => slot::some(&mut self.ft_vmcp_supported, element, reader),
+            112 => slot::some(&mut self.quick_boot_supported, element, reader),
+            113 => slot::some(&mut self.encrypted_ft_supported, element, reader),
+            114 => slot::some(&mut self.assignable_hardware_supported, element, reader),
+            115 => slot::some(&mut self.suspend_to_memory_supported, element, reader),
+            116 => slot::some(&mut self.use_feature_reqs_for_old_h_wv, element, reader),
+            117 => slot::some(&mut self.mark_perennially_reserved_supported, element, reader),
+            118 => slot::some(&mut self.hpp_psp_supported, element, reader),
+            119 => slot::some(&mut self.device_rebind_without_reboot_supported, element, reader),
+            120 => slot::some(&mut self.storage_policy_change_supported, element, reader),
+            121 => slot::some(&mut self.precision_time_protocol_supported, element, reader),
+            122 => slot::some(&mut self.remote_device_v_motion_supported, element, reader),
+            123 => slot::some(&mut self.max_supported_vm_memory, element, reader),
+            124 => slot::some(&mut self.ah_device_hints_supported, element, reader),
+            125 => slot::some(&mut self.nvme_over_tcp_supported, element, reader),
+            126 => slot::some(&mut self.nvme_storage_fabric_services_supported, element, reader),
+            127 => slot::some(&mut self.assign_hw_pci_config_supported, element, reader),
+            128 => slot::some(&mut self.time_config_supported, element, reader),
+            129 => slot::some(&mut self.nvme_batch_operations_supported, element, reader),
+            130 => slot::some(&mut self.p_mem_failover_supported, element, reader),
+            131 => slot::some(&mut self.host_config_encryption_supported, element, reader),
+            132 => slot::some(&mut self.max_supported_simultaneous_threads, element, reader),
+            133 => slot::some(&mut self.ptp_config_supported, element, reader),
+            134 => slot::some(&mut self.max_supported_ptp_ports, element, reader),
+            135 => slot::some(&mut self.sgx_registration_supported, element, reader),
+            136 => slot::some(&mut self.p_mem_independent_snapshot_supported, element, reader),
+            137 => slot::some(&mut self.iommu_sl_dirty_capable, element, reader),
+            138 => slot::some(&mut self.vmknic_binding_supported, element, reader),
+            139 => slot::some(&mut self.ultralow_fixed_unmap_supported, element, reader),
+            140 => slot::some(&mut self.nvme_vvol_supported, element, reader),
+            141 => slot::some(&mut self.fpt_hotplug_supported, element, reader),
+            142 => slot::some(&mut self.mconnect_supported, element, reader),
+            143 => slot::some(&mut self.vsan_nic_mgmt_supported, element, reader),
+            144 => slot::some(&mut self.vvol_nqn_supported, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("recursiveResourcePoolsSupported", &self.recursive_resource_pools_supported);
+        writer.value("cpuMemoryResourceConfigurationSupported", &self.cpu_memory_resource_configuration_supported);
+        writer.value("rebootSupported", &self.reboot_supported);
+        writer.value("shutdownSupported", &self.shutdown_supported);
+        writer.value("vmotionSupported", &self.vmotion_supported);
+        writer.value("standbySupported", &self.standby_supported);
+        writer.optional("ipmiSupported", &self.ipmi_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("maxSupportedVMs", &self.max_supported_v_ms, ApiVersion::V2_5);
+        writer.optional("maxRunningVMs", &self.max_running_v_ms, ApiVersion::V2_5);
+        writer.optional("maxSupportedVcpus", &self.max_supported_vcpus, ApiVersion::V2_5);
+        writer.optional("maxRegisteredVMs", &self.max_registered_v_ms, ApiVersion::new(5, 1, 0, 0));
+        writer.value("datastorePrincipalSupported", &self.datastore_principal_supported);
+        writer.value("sanSupported", &self.san_supported);
+        writer.value("nfsSupported", &self.nfs_supported);
+        writer.value("iscsiSupported", &self.iscsi_supported);
+        writer.value("vlanTaggingSupported", &self.vlan_tagging_supported);
+        writer.value("nicTeamingSupported", &self.nic_teaming_supported);
+        writer.value("highGuestMemSupported", &self.high_guest_mem_supported);
+        writer.value("maintenanceModeSupported", &self.maintenance_mode_supported);
+        writer.value("suspendedRelocateSupported", &self.suspended_relocate_supported);
+        writer.value("restrictedSnapshotRelocateSupported", &self.restricted_snapshot_relocate_supported);
+        writer.value("perVmSwapFiles", &self.per_vm_swap_files);
+        writer.value("localSwapDatastoreSupported", &self.local_swap_datastore_supported);
+        writer.value("unsharedSwapVMotionSupported", &self.unshared_swap_v_motion_supported);
+        writer.value("backgroundSnapshotsSupported", &self.background_snapshots_supported);
+        writer.value("preAssignedPCIUnitNumbersSupported", &self.pre_assigned_pci_unit_numbers_supported);
+        writer.value("screenshotSupported", &self.screenshot_supported);
+        writer.value("scaledScreenshotSupported", &self.scaled_screenshot_supported);
+        writer.optional("storageVMotionSupported", &self.storage_v_motion_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("vmotionWithStorageVMotionSupported", &self.vmotion_with_storage_v_motion_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("vmotionAcrossNetworkSupported", &self.vmotion_across_network_supported, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("maxNumDisksSVMotion", &self.max_num_disks_sv_motion, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("maxVirtualDiskDescVersionSupported", &self.max_virtual_disk_desc_version_supported, ApiVersion::new(8, 0, 1, 0));
+        writer.optional("hbrNicSelectionSupported", &self.hbr_nic_selection_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("vrNfcNicSelectionSupported", &self.vr_nfc_nic_selection_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("recordReplaySupported", &self.record_replay_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("ftSupported", &self.ft_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("replayUnsupportedReason", &self.replay_unsupported_reason, ApiVersion::new(4, 0, 0, 0));
+        writer.list("replayCompatibilityIssues", &self.replay_compatibility_issues, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("smpFtSupported", &self.smp_ft_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.list("ftCompatibilityIssues", &self.ft_compatibility_issues, ApiVersion::new(4, 1, 0, 0));
+        writer.list("smpFtCompatibilityIssues", &self.smp_ft_compatibility_issues, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("maxVcpusPerFtVm", &self.max_vcpus_per_ft_vm, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("loginBySSLThumbprintSupported", &self.login_by_ssl_thumbprint_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("cloneFromSnapshotSupported", &self.clone_from_snapshot_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("deltaDiskBackingsSupported", &self.delta_disk_backings_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("perVMNetworkTrafficShapingSupported", &self.per_vm_network_traffic_shaping_supported, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("tpmSupported", &self.tpm_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("tpmVersion", &self.tpm_version, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("txtEnabled", &self.txt_enabled, ApiVersion::new(6, 7, 0, 0));
+        writer.list("supportedCpuFeature", &self.supported_cpu_feature, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("virtualExecUsageSupported", &self.virtual_exec_usage_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("storageIORMSupported", &self.storage_iorm_supported, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("vmDirectPathGen2Supported", &self.vm_direct_path_gen2_supported, ApiVersion::new(4, 1, 0, 0));
+        writer.list("vmDirectPathGen2UnsupportedReason", &self.vm_direct_path_gen2_unsupported_reason, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("vmDirectPathGen2UnsupportedReasonExtended", &self.vm_direct_path_gen2_unsupported_reason_extended, ApiVersion::new(4, 1, 0, 0));
+        writer.list("supportedVmfsMajorVersion", &self.supported_vmfs_major_version, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("vStorageCapable", &self.v_storage_capable, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("snapshotRelayoutSupported", &self.snapshot_relayout_supported, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("firewallIpRulesSupported", &self.firewall_ip_rules_supported, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("servicePackageInfoSupported", &self.service_package_info_supported, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("maxHostRunningVms", &self.max_host_running_vms, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("maxHostSupportedVcpus", &self.max_host_supported_vcpus, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("vmfsDatastoreMountCapable", &self.vmfs_datastore_mount_capable, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("eightPlusHostVmfsSharedAccessSupported", &self.eight_plus_host_vmfs_shared_access_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("nestedHVSupported", &self.nested_hv_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("vPMCSupported", &self.v_pmc_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("interVMCommunicationThroughVMCISupported", &self.inter_vm_communication_through_vmci_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("scheduledHardwareUpgradeSupported", &self.scheduled_hardware_upgrade_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("featureCapabilitiesSupported", &self.feature_capabilities_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("latencySensitivitySupported", &self.latency_sensitivity_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("storagePolicySupported", &self.storage_policy_supported, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("accel3dSupported", &self.accel3d_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("reliableMemoryAware", &self.reliable_memory_aware, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("multipleNetworkStackInstanceSupported", &self.multiple_network_stack_instance_supported, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("messageBusProxySupported", &self.message_bus_proxy_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("vsanSupported", &self.vsan_supported, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("vFlashSupported", &self.v_flash_supported, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("hostAccessManagerSupported", &self.host_access_manager_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("provisioningNicSelectionSupported", &self.provisioning_nic_selection_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("nfs41Supported", &self.nfs41_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("nfs41Krb5iSupported", &self.nfs41_krb5i_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("turnDiskLocatorLedSupported", &self.turn_disk_locator_led_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("virtualVolumeDatastoreSupported", &self.virtual_volume_datastore_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("markAsSsdSupported", &self.mark_as_ssd_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("markAsLocalSupported", &self.mark_as_local_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("smartCardAuthenticationSupported", &self.smart_card_authentication_supported, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("pMemSupported", &self.p_mem_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("pMemSnapshotSupported", &self.p_mem_snapshot_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("cryptoSupported", &self.crypto_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("oneKVolumeAPIsSupported", &self.one_k_volume_ap_is_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("gatewayOnNicSupported", &self.gateway_on_nic_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("upitSupported", &self.upit_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("cpuHwMmuSupported", &self.cpu_hw_mmu_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptedVMotionSupported", &self.encrypted_v_motion_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionChangeOnAddRemoveSupported", &self.encryption_change_on_add_remove_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionHotOperationSupported", &self.encryption_hot_operation_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionWithSnapshotsSupported", &self.encryption_with_snapshots_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionFaultToleranceSupported", &self.encryption_fault_tolerance_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionMemorySaveSupported", &self.encryption_memory_save_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionRDMSupported", &self.encryption_rdm_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionVFlashSupported", &self.encryption_v_flash_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionCBRCSupported", &self.encryption_cbrc_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("encryptionHBRSupported", &self.encryption_hbr_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("ftEfiSupported", &self.ft_efi_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("unmapMethodSupported", &self.unmap_method_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("maxMemMBPerFtVm", &self.max_mem_mb_per_ft_vm, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("virtualMmuUsageIgnored", &self.virtual_mmu_usage_ignored, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("virtualExecUsageIgnored", &self.virtual_exec_usage_ignored, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("vmCreateDateSupported", &self.vm_create_date_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("vmfs3EOLSupported", &self.vmfs3_eol_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("ftVmcpSupported", &self.ft_vmcp_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("quickBootSupported", &self.quick_boot_supported, ApiVersion::new(6, 7, 1, 0));
+        writer.optional("encryptedFtSupported", &self.encrypted_ft_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("assignableHardwareSupported", &self.assignable_hardware_supported, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("suspendToMemorySupported", &self.suspend_to_memory_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("useFeatureReqsForOldHWv", &self.use_feature_reqs_for_old_h_wv, ApiVersion::new(6, 8, 7, 0));
+        writer.optional("markPerenniallyReservedSupported", &self.mark_perennially_reserved_supported, ApiVersion::new(6, 7, 2, 0));
+        writer.optional("hppPspSupported", &self.hpp_psp_supported, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("deviceRebindWithoutRebootSupported", &self.device_rebind_without_reboot_supported, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("storagePolicyChangeSupported", &self.storage_policy_change_supported, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("precisionTimeProtocolSupported", &self.precision_time_protocol_supported, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("remoteDeviceVMotionSupported", &self.remote_device_v_motion_supported, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("maxSupportedVmMemory", &self.max_supported_vm_memory, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("ahDeviceHintsSupported", &self.ah_device_hints_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("nvmeOverTcpSupported", &self.nvme_over_tcp_supported, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("nvmeStorageFabricServicesSupported", &self.nvme_storage_fabric_services_supported, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("assignHwPciConfigSupported", &self.assign_hw_pci_config_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("timeConfigSupported", &self.time_config_supported, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("nvmeBatchOperationsSupported", &self.nvme_batch_operations_supported, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("pMemFailoverSupported", &self.p_mem_failover_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("hostConfigEncryptionSupported", &self.host_config_encryption_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("maxSupportedSimultaneousThreads", &self.max_supported_simultaneous_threads, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("ptpConfigSupported", &self.ptp_config_supported, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("maxSupportedPtpPorts", &self.max_supported_ptp_ports, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("sgxRegistrationSupported", &self.sgx_registration_supported, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("pMemIndependentSnapshotSupported", &self.p_mem_independent_snapshot_supported, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("iommuSLDirtyCapable", &self.iommu_sl_dirty_capable, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("vmknicBindingSupported", &self.vmknic_binding_supported, ApiVersion::new(8, 0, 1, 0));
+        writer.optional("ultralowFixedUnmapSupported", &self.ultralow_fixed_unmap_supported, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("nvmeVvolSupported", &self.nvme_vvol_supported, ApiVersion::new(8, 0, 0, 0));
+        writer.optional("fptHotplugSupported", &self.fpt_hotplug_supported, ApiVersion::new(8, 0, 1, 0));
+        writer.optional("mconnectSupported", &self.mconnect_supported, ApiVersion::new(8, 0, 1, 0));
+        writer.optional("vsanNicMgmtSupported", &self.vsan_nic_mgmt_supported, ApiVersion::new(8, 0, 2, 0));
+        writer.optional("vvolNQNSupported", &self.vvol_nqn_supported, ApiVersion::new(8, 0, 2, 0));
+    }
+}
+
+/// VI API data object `HostConfigInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostConfigInfo {
+    /// `host`.
+    pub host: MoRef,
+    /// `product`.
+    pub product: AboutInfo,
+    /// `deploymentInfo`, since API 6.5.
+    pub deployment_info: Option<HostDeploymentInfo>,
+    /// `hyperThread`.
+    pub hyper_thread: Option<HostHyperThreadScheduleInfo>,
+    /// `consoleReservation`.
+    pub console_reservation: Option<ServiceConsoleReservationInfo>,
+    /// `virtualMachineReservation`.
+    pub virtual_machine_reservation: Option<VirtualMachineMemoryReservationInfo>,
+    /// `storageDevice`.
+    pub storage_device: Option<HostStorageDeviceInfo>,
+    /// `multipathState`, since API 4.0.
+    pub multipath_state: Option<HostMultipathStateInfo>,
+    /// `fileSystemVolume`.
+    pub file_system_volume: Option<HostFileSystemVolumeInfo>,
+    /// `systemFile`, since API 4.1.
+    pub system_file: Vec<String>,
+    /// `network`.
+    pub network: Option<HostNetworkInfo>,
+    /// `vmotion`.
+    pub vmotion: Option<HostVMotionInfo>,
+    /// `virtualNicManagerInfo`, since API 4.0.
+    pub virtual_nic_manager_info: Option<HostVirtualNicManagerInfo>,
+    /// `capabilities`.
+    pub capabilities: Option<HostNetCapabilities>,
+    /// `datastoreCapabilities`.
+    pub datastore_capabilities: Option<HostDatastoreSystemCapabilities>,
+    /// `offloadCapabilities`.
+    pub offload_capabilities: Option<HostNetOffloadCapabilities>,
+    /// `service`.
+    pub service: Option<HostServiceInfo>,
+    /// `firewall`.
+    pub firewall: Option<HostFirewallInfo>,
+    /// `autoStart`.
+    pub auto_start: Option<HostAutoStartManagerConfig>,
+    /// `activeDiagnosticPartition`.
+    pub active_diagnostic_partition: Option<HostDiagnosticPartition>,
+    /// `option`.
+    pub option: Vec<AnyOptionValue>,
+    /// `optionDef`.
+    pub option_def: Vec<OptionDef>,
+    /// `datastorePrincipal`.
+    pub datastore_principal: Option<String>,
+    /// `localSwapDatastore`.
+    pub local_swap_datastore: Option<MoRef>,
+    /// `systemSwapConfiguration`, since API 5.1.
+    pub system_swap_configuration: Option<HostSystemSwapConfiguration>,
+    /// `systemResources`.
+    pub system_resources: Option<HostSystemResourceInfo>,
+    /// `dateTimeInfo`.
+    pub date_time_info: Option<HostDateTimeInfo>,
+    /// `flags`.
+    pub flags: Option<HostFlagInfo>,
+    /// `adminDisabled`.
+    pub admin_disabled: Option<bool>,
+    /// `lockdownMode`, since API 6.0.
+    pub lockdown_mode: Option<HostLockdownMode>,
+    /// `ipmi`, since API 4.0.
+    pub ipmi: Option<HostIpmiInfo>,
+    /// `sslThumbprintInfo`, since API 4.0.
+    pub ssl_thumbprint_info: Option<HostSslThumbprintInfo>,
+    /// `sslThumbprintData`, since API 5.0.
+    pub ssl_thumbprint_data: Vec<HostSslThumbprintInfo>,
+    /// `certificate`, since API 5.0.
+    pub certificate: Vec<i8>,
+    /// `pciPassthruInfo`, since API 4.0.
+    pub pci_passthru_info: Vec<AnyHostPciPassthruInfo>,
+    /// `authenticationManagerInfo`, since API 4.1.
+    pub authentication_manager_info: Option<HostAuthenticationManagerInfo>,
+    /// `featureVersion`, since API 4.1.
+    pub feature_version: Vec<HostFeatureVersionInfo>,
+    /// `powerSystemCapability`, since API 4.1.
+    pub power_system_capability: Option<PowerSystemCapability>,
+    /// `powerSystemInfo`, since API 4.1.
+    pub power_system_info: Option<PowerSystemInfo>,
+    /// `cacheConfigurationInfo`, since API 5.0.
+    pub cache_configuration_info: Vec<HostCacheConfigurationInfo>,
+    /// `wakeOnLanCapable`, since API 5.0.
+    pub wake_on_lan_capable: Option<bool>,
+    /// `featureCapability`, since API 5.1.
+    pub feature_capability: Vec<HostFeatureCapability>,
+    /// `maskedFeatureCapability`, since API 5.1.
+    pub masked_feature_capability: Vec<HostFeatureCapability>,
+    /// `vFlashConfigInfo`, since API 5.5.
+    pub v_flash_config_info: Option<HostVFlashManagerVFlashConfigInfo>,
+    /// `vsanHostConfig`, since API 5.5.
+    pub vsan_host_config: Option<VsanHostConfigInfo>,
+    /// `domainList`, since API 6.0.
+    pub domain_list: Vec<String>,
+    /// `scriptCheckSum`, since API 6.0.
+    pub script_check_sum: Option<Binary>,
+    /// `hostConfigCheckSum`, since API 6.0.
+    pub host_config_check_sum: Option<Binary>,
+    /// `descriptionTreeCheckSum`, since API 7.0.0.0.
+    pub description_tree_check_sum: Option<Binary>,
+    /// `graphicsInfo`, since API 5.5.
+    pub graphics_info: Vec<HostGraphicsInfo>,
+    /// `sharedPassthruGpuTypes`, since API 6.0.
+    pub shared_passthru_gpu_types: Vec<String>,
+    /// `graphicsConfig`, since API 6.5.
+    pub graphics_config: Option<HostGraphicsConfig>,
+    /// `sharedGpuCapabilities`, since API 6.7.
+    pub shared_gpu_capabilities: Vec<HostSharedGpuCapabilities>,
+    /// `ioFilterInfo`, since API 6.0.
+    pub io_filter_info: Vec<HostIoFilterInfo>,
+    /// `sriovDevicePool`, since API 6.5.
+    pub sriov_device_pool: Vec<AnyHostSriovDevicePoolInfo>,
+    /// `assignableHardwareBinding`, since API 7.0.0.0.
+    pub assignable_hardware_binding: Vec<HostAssignableHardwareBinding>,
+    /// `assignableHardwareConfig`, since API 7.0.0.0.
+    pub assignable_hardware_config: Option<HostAssignableHardwareConfig>,
+}
+
+impl DataObject for HostConfigInfo {
+    const NAME: &'static str = "HostConfigInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["host", "product", "deploymentInfo", "hyperThread", "consoleReservation", "virtualMachineReservation", "storageDevice", "multipathState", "fileSystemVolume", "systemFile", "network", "vmotion", "virtualNicManagerInfo", "capabilities", "datastoreCapabilities", "offloadCapabilities", "service", "firewall", "autoStart", "activeDiagnosticPartition", "option", "optionDef", "datastorePrincipal", "localSwapDatastore", "systemSwapConfiguration", "systemResources", "dateTimeInfo", "flags", "adminDisabled", "lockdownMode", "ipmi", "sslThumbprintInfo", "sslThumbprintData", "certificate", "pciPassthruInfo", "authenticationManagerInfo", "featureVersion", "powerSystemCapability", "powerSystemInfo", "cacheConfigurationInfo", "wakeOnLanCapable", "featureCapability", "maskedFeatureCapability", "vFlashConfigInfo", "vsanHostConfig", "domainList", "scriptCheckSum", "hostConfigCheckSum", "descriptionTreeCheckSum", "graphicsInfo", "sharedPassthruGpuTypes", "graphicsConfig", "sharedGpuCapabilities", "ioFilterInfo", "sriovDevicePool", "assignableHardwareBinding", "assignableHardwareConfig"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.host, element, reader),
+            1 => slot::one(&mut self.product, element, reader),
+            2 => slot::some(&mut self.deployment_info, element, reader),
+            3 => slot::some(&mut self.hyper_thread, element, reader),
+            4 => slot::some(&mut self.console_reservation, element, reader),
+            5 => slot::some(&mut self.virtual_machine_reservation, element, reader),
+            6 => slot::some(&mut self.storage_device, element, reader),
+            7 => slot::some(&mut self.multipath_state, element, reader),
+            8 => slot::some(&mut self.file_system_volume, element, reader),
+            9 => slot::push(&mut self.system_file, element, reader),
+            10 => slot::some(&mut self.network, element, reader),
+            11 => slot::some(&mut self.vmotion, element, reader),
+            12 => slot::some(&mut self.virtual_nic_manager_info, element, reader),
+            13 => slot::some(&mut self.capabilities, element, reader),
+            14 => slot::some(&mut self.datastore_capabilities, element, reader),
+            15 => slot::some(&mut self.offload_capabilities, element, reader),
+            16 => slot::some(&mut self.service, element, reader),
+            17 => slot::some(&mut self.firewall, element, reader),
+            18 => slot::some(&mut self.auto_start, element, reader),
+            19 => slot::some(&mut self.active_diagnostic_partition, element, reader),
+            20 => slot::push(&mut self.option, element, reader),
+            21 => slot::push(&mut self.option_def, element, reader),
+            22 => slot::some(&mut self.datastore_principal, element, reader),
+            23 => slot::some(&mut self.local_swap_datastore, element, reader),
+            24 => slot::some(&mut self.system_swap_configuration, element, reader),
+            25 => slot::some(&mut self.system_resources, element, reader),
+            26 => slot::some(&mut self.date_time_info, element, reader),
+            27 => slot::some(&mut self.flags, element, reader),
+            28 => slot::some(&mut self.admin_disabled, element, reader),
+            29 => slot::some(&mut self.lockdown_mode, element, reader),
+            30 => slot::some(&mut self.ipmi, element, reader),
+            31 => slot::some(&mut self.ssl_thumbprint_info, element, reader),
+            32 => slot::push(&mut self.ssl_thumbprint_data, element, reader),
+            33 => slot::push(&mut self.certificate, element, reader),
+            34 => slot::push(&mut self.pci_passthru_info, element, reader),
+            35 => slot::some(&mut self.authentication_manager_info, element, reader),
+            36 => slot::push(&mut self.feature_version, element, reader),
+            37 => slot::some(&mut self.power_system_capability, element, reader),
+            38 => slot::some(&mut self.power_system_info, element, reader),
+            39 => slot::push(&mut self.cache_configuration_info, element, reader),
+            40 => slot::some(&mut self.wake_on_lan_capable, element, reader),
+            41 => slot::push(&mut self.feature_capability, element, reader),
+            42 => slot::push(&mut self.masked_feature_capability, element, reader),
+            43 => slot::some(&mut self.v_flash_config_info, element, reader),
+            44 => slot::some(&mut self.vsan_host_config, element, reader),
+            45 => slot::push(&mut self.domain_list, element, reader),
+            46 => slot::some(&mut self.script_check_sum, element, reader),
+            47 => slot::some(&mut self.host_config_check_sum, element, reader),
+            48 => slot::some(&mut self.description_tree_check_sum, element, reader),
+            49 => slot::push(&mut self.graphics_info, element, reader),
+            50 => slot::push(&mut self.shared_passthru_gpu_types, element, reader),
+            51 => slot::some(&mut self.graphics_config, element, reader),
+            52 => slot::push(&mut self.shared_gpu_capabilities, element, reader),
+            53 => slot::push(&mut self.io_filter_info, element, reader),
+            54 => slot::push(&mut self.sriov_device_pool, element, reader),
+            55 => slot::push(&mut self.assignable_hardware_binding, element, reader),
+            56 => slot::some(&mut self.assignable_hardware_config, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("host", &self.host);
+        writer.value("product", &self.product);
+        writer.optional("deploymentInfo", &self.deployment_info, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("hyperThread", &self.hyper_thread, ApiVersion::V2_5);
+        writer.optional("consoleReservation", &self.console_reservation, ApiVersion::V2_5);
+        writer.optional("virtualMachineReservation", &self.virtual_machine_reservation, ApiVersion::V2_5);
+        writer.optional("storageDevice", &self.storage_device, ApiVersion::V2_5);
+        writer.optional("multipathState", &self.multipath_state, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("fileSystemVolume", &self.file_system_volume, ApiVersion::V2_5);
+        writer.list("systemFile", &self.system_file, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("network", &self.network, ApiVersion::V2_5);
+        writer.optional("vmotion", &self.vmotion, ApiVersion::V2_5);
+        writer.optional("virtualNicManagerInfo", &self.virtual_nic_manager_info, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("capabilities", &self.capabilities, ApiVersion::V2_5);
+        writer.optional("datastoreCapabilities", &self.datastore_capabilities, ApiVersion::V2_5);
+        writer.optional("offloadCapabilities", &self.offload_capabilities, ApiVersion::V2_5);
+        writer.optional("service", &self.service, ApiVersion::V2_5);
+        writer.optional("firewall", &self.firewall, ApiVersion::V2_5);
+        writer.optional("autoStart", &self.auto_start, ApiVersion::V2_5);
+        writer.optional("activeDiagnosticPartition", &self.active_diagnostic_partition, ApiVersion::V2_5);
+        writer.list("option", &self.option, ApiVersion::V2_5);
+        writer.list("optionDef", &self.option_def, ApiVersion::V2_5);
+        writer.optional("datastorePrincipal", &self.datastore_principal, ApiVersion::V2_5);
+        writer.optional("localSwapDatastore", &self.local_swap_datastore, ApiVersion::V2_5);
+        writer.optional("systemSwapConfiguration", &self.system_swap_configuration, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("systemResources", &self.system_resources, ApiVersion::V2_5);
+        writer.optional("dateTimeInfo", &self.date_time_info, ApiVersion::V2_5);
+        writer.optional("flags", &self.flags, ApiVersion::V2_5);
+        writer.optional("adminDisabled", &self.admin_disabled, ApiVersion::V2_5);
+        writer.optional("lockdownMode", &self.lockdown_mode, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("ipmi", &self.ipmi, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("sslThumbprintInfo", &self.ssl_thumbprint_info, ApiVersion::new(4, 0, 0, 0));
+        writer.list("sslThumbprintData", &self.ssl_thumbprint_data, ApiVersion::new(5, 0, 0, 0));
+        writer.list("certificate", &self.certificate, ApiVersion::new(5, 0, 0, 0));
+        writer.list("pciPassthruInfo", &self.pci_passthru_info, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("authenticationManagerInfo", &self.authentication_manager_info, ApiVersion::new(4, 1, 0, 0));
+        writer.list("featureVersion", &self.feature_version, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("powerSystemCapability", &self.power_system_capability, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("powerSystemInfo", &self.power_system_info, ApiVersion::new(4, 1, 0, 0));
+        writer.list("cacheConfigurationInfo", &self.cache_configuration_info, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("wakeOnLanCapable", &self.wake_on_lan_capable, ApiVersion::new(5, 0, 0, 0));
+        writer.list("featureCapability", &self.feature_capability, ApiVersion::new(5, 1, 0, 0));
+        writer.list("maskedFeatureCapability", &self.masked_feature_capability, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("vFlashConfigInfo", &self.v_flash_config_info, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("vsanHostConfig", &self.vsan_host_config, ApiVersion::new(5, 5, 0, 0));
+        writer.list("domainList", &self.domain_list, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("scriptCheckSum", &self.script_check_sum, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("hostConfigCheckSum", &self.host_config_check_sum, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("descriptionTreeCheckSum", &self.description_tree_check_sum, ApiVersion::new(7, 0, 0, 0));
+        writer.list("graphicsInfo", &self.graphics_info, ApiVersion::new(5, 5, 0, 0));
+        writer.list("sharedPassthruGpuTypes", &self.shared_passthru_gpu_types, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("graphicsConfig", &self.graphics_config, ApiVersion::new(6, 5, 0, 0));
+        writer.list("sharedGpuCapabilities", &self.shared_gpu_capabilities, ApiVersion::new(6, 7, 0, 0));
+        writer.list("ioFilterInfo", &self.io_filter_info, ApiVersion::new(6, 0, 0, 0));
+        writer.list("sriovDevicePool", &self.sriov_device_pool, ApiVersion::new(6, 5, 0, 0));
+        writer.list("assignableHardwareBinding", &self.assignable_hardware_binding, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("assignableHardwareConfig", &self.assignable_hardware_config, ApiVersion::new(7, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostConfigManager`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostConfigManager {
+    /// `cpuScheduler`.
+    pub cpu_scheduler: Option<MoRef>,
+    /// `datastoreSystem`.
+    pub datastore_system: Option<MoRef>,
+    /// `memoryManager`.
+    pub memory_manager: Option<MoRef>,
+    /// `storageSystem`.
+    pub storage_system: Option<MoRef>,
+    /// `networkSystem`.
+    pub network_system: Option<MoRef>,
+    /// `vmotionSystem`.
+    pub vmotion_system: Option<MoRef>,
+    /// `virtualNicManager`, since API 4.0.
+    pub virtual_nic_manager: Option<MoRef>,
+    /// `serviceSystem`.
+    pub service_system: Option<MoRef>,
+    /// `firewallSystem`.
+    pub firewall_system: Option<MoRef>,
+    /// `advancedOption`.
+    pub advanced_option: Option<MoRef>,
+    /// `diagnosticSystem`.
+    pub diagnostic_system: Option<MoRef>,
+    /// `autoStartManager`.
+    pub auto_start_manager: Option<MoRef>,
+    /// `snmpSystem`.
+    pub snmp_system: Option<MoRef>,
+    /// `dateTimeSystem`.
+    pub date_time_system: Option<MoRef>,
+    /// `patchManager`.
+    pub patch_manager: Option<MoRef>,
+    /// `imageConfigManager`, since API 5.0.
+    pub image_config_manager: Option<MoRef>,
+    /// `bootDeviceSystem`.
+    pub boot_device_system: Option<MoRef>,
+    /// `firmwareSystem`.
+    pub firmware_system: Option<MoRef>,
+    /// `healthStatusSystem`.
+    pub health_status_system: Option<MoRef>,
+    /// `pciPassthruSystem`, since API 4.0.
+    pub pci_passthru_system: Option<MoRef>,
+    /// `licenseManager`, since API 4.0.
+    pub license_manager: Option<MoRef>,
+    /// `kernelModuleSystem`, since API 4.0.
+    pub kernel_module_system: Option<MoRef>,
+    /// `authenticationManager`, since API 4.1.
+    pub authentication_manager: Option<MoRef>,
+    /// `powerSystem`, since API 4.1.
+    pub power_system: Option<MoRef>,
+    /// `cacheConfigurationManager`, since API 5.0.
+    pub cache_configuration_manager: Option<MoRef>,
+    /// `esxAgentHostManager`, since API 5.0.
+    pub esx_agent_host_manager: Option<MoRef>,
+    /// `iscsiManager`, since API 5.0.
+    pub iscsi_manager: Option<MoRef>,
+    /// `vFlashManager`, since API 5.5.
+    pub v_flash_manager: Option<MoRef>,
+    /// `vsanSystem`, since API 5.5.
+    pub vsan_system: Option<MoRef>,
+    /// `messageBusProxy`, since API 6.0.
+    pub message_bus_proxy: Option<MoRef>,
+    /// `userDirectory`, since API 6.0.
+    pub user_directory: Option<MoRef>,
+    /// `accountManager`, since API 6.0.
+    pub account_manager: Option<MoRef>,
+    /// `hostAccessManager`, since API 6.0.
+    pub host_access_manager: Option<MoRef>,
+    /// `graphicsManager`, since API 5.5.
+    pub graphics_manager: Option<MoRef>,
+    /// `vsanInternalSystem`, since API 5.5.
+    pub vsan_internal_system: Option<MoRef>,
+    /// `certificateManager`, since API 6.0.
+    pub certificate_manager: Option<MoRef>,
+    /// `cryptoManager`, since API 6.5.
+    pub crypto_manager: Option<MoRef>,
+    /// `nvdimmSystem`, since API 6.7.
+    pub nvdimm_system: Option<MoRef>,
+    /// `assignableHardwareManager`, since API 7.0.0.0.
+    pub assignable_hardware_manager: Option<MoRef>,
+}
+
+impl DataObject for HostConfigManager {
+    const NAME: &'static str = "HostConfigManager";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["cpuScheduler", "datastoreSystem", "memoryManager", "storageSystem", "networkSystem", "vmotionSystem", "virtualNicManager", "serviceSystem", "firewallSystem", "advancedOption", "diagnosticSystem", "autoStartManager", "snmpSystem", "dateTimeSystem", "patchManager", "imageConfigManager", "bootDeviceSystem", "firmwareSystem", "healthStatusSystem", "pciPassthruSystem", "licenseManager", "kernelModuleSystem", "authenticationManager", "powerSystem", "cacheConfigurationManager", "esxAgentHostManager", "iscsiManager", "vFlashManager", "vsanSystem", "messageBusProxy", "userDirectory", "accountManager", "hostAccessManager", "graphicsManager", "vsanInternalSystem", "certificateManager", "cryptoManager", "nvdimmSystem", "assignableHardwareManager"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.cpu_scheduler, element, reader),
+            1 => slot::some(&mut self.datastore_system, element, reader),
+            2 => slot::some(&mut self.memory_manager, element, reader),
+            3 => slot::some(&mut self.storage_system, element, reader),
+            4 => slot::some(&mut self.network_system, element, reader),
+            5 => slot::some(&mut self.vmotion_system, element, reader),
+            6 => slot::some(&mut self.virtual_nic_manager, element, reader),
+            7 => slot::some(&mut self.service_system, element, reader),
+            8 => slot::some(&mut self.firewall_system, element, reader),
+            9 => slot::some(&mut self.advanced_option, element, reader),
+            10 => slot::some(&mut self.diagnostic_system, element, reader),
+            11 => slot::some(&mut self.auto_start_manager, element, reader),
+            12 => slot::some(&mut self.snmp_system, element, reader),
+            13 => slot::some(&mut self.date_time_system, element, reader),
+            14 => slot::some(&mut self.patch_manager, element, reader),
+            15 => slot::some(&mut self.image_config_manager, element, reader),
+            16 => slot::some(&mut self.boot_device_system, element, reader),
+            17 => slot::some(&mut self.firmware_system, element, reader),
+            18 => slot::some(&mut self.health_status_system, element, reader),
+            19 => slot::some(&mut self.pci_passthru_system, element, reader),
+            20 => slot::some(&mut self.license_manager, element, reader),
+            21 => slot::some(&mut self.kernel_module_system, element, reader),
+            22 => slot::some(&mut self.authentication_manager, element, reader),
+            23 => slot::some(&mut self.power_system, element, reader),
+            24 => slot::some(&mut self.cache_configuration_manager, element, reader),
+            25 => slot::some(&mut self.esx_agent_host_manager, element, reader),
+            26 => slot::some(&mut self.iscsi_manager, element, reader),
+            27 => slot::some(&mut self.v_flash_manager, element, reader),
+            28 => slot::some(&mut self.vsan_system, element, reader),
+            29 => slot::some(&mut self.message_bus_proxy, element, reader),
+            30 => slot::some(&mut self.user_directory, element, reader),
+            31 => slot::some(&mut self.account_manager, element, reader),
+            32 => slot::some(&mut self.host_access_manager, element, reader),
+            33 => slot::some(&mut self.graphics_manager, element, reader),
+            34 => slot::some(&mut self.vsan_internal_system, element, reader),
+            35 => slot::some(&mut self.certificate_manager, element, reader),
+            36 => slot::some(&mut self.crypto_manager, element, reader),
+            37 => slot::some(&mut self.nvdimm_system, element, reader),
+            38 => slot::some(&mut self.assignable_hardware_manager, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("cpuScheduler", &self.cpu_scheduler, ApiVersion::V2_5);
+        writer.optional("datastoreSystem", &self.datastore_system, ApiVersion::V2_5);
+        writer.optional("memoryManager", &self.memory_manager, ApiVersion::V2_5);
+        writer.optional("storageSystem", &self.storage_system, ApiVersion::V2_5);
+        writer.optional("networkSystem", &self.network_system, ApiVersion::V2_5);
+        writer.optional("vmotionSystem", &self.vmotion_system, ApiVersion::V2_5);
+        writer.optional("virtualNicManager", &self.virtual_nic_manager, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("serviceSystem", &self.service_system, ApiVersion::V2_5);
+        writer.optional("firewallSystem", &self.firewall_system, ApiVersion::V2_5);
+        writer.optional("advancedOption", &self.advanced_option, ApiVersion::V2_5);
+        writer.optional("diagnosticSystem", &self.diagnostic_system, ApiVersion::V2_5);
+        writer.optional("autoStartManager", &self.auto_start_manager, ApiVersion::V2_5);
+        writer.optional("snmpSystem", &self.snmp_system, ApiVersion::V2_5);
+        writer.optional("dateTimeSystem", &self.date_time_system, ApiVersion::V2_5);
+        writer.optional("patchManager", &self.patch_manager, ApiVersion::V2_5);
+        writer.optional("imageConfigManager", &self.image_config_manager, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("bootDeviceSystem", &self.boot_device_system, ApiVersion::V2_5);
+        writer.optional("firmwareSystem", &self.firmware_system, ApiVersion::V2_5);
+        writer.optional("healthStatusSystem", &self.health_status_system, ApiVersion::V2_5);
+        writer.optional("pciPassthruSystem", &self.pci_passthru_system, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("licenseManager", &self.license_manager, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("kernelModuleSystem", &self.kernel_module_system, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("authenticationManager", &self.authentication_manager, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("powerSystem", &self.power_system, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("cacheConfigurationManager", &self.cache_configuration_manager, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("esxAgentHostManager", &self.esx_agent_host_manager, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("iscsiManager", &self.iscsi_manager, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("vFlashManager", &self.v_flash_manager, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("vsanSystem", &self.vsan_system, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("messageBusProxy", &self.message_bus_proxy, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("userDirectory", &self.user_directory, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("accountManager", &self.account_manager, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("hostAccessManager", &self.host_access_manager, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("graphicsManager", &self.graphics_manager, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("vsanInternalSystem", &self.vsan_internal_system, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("certificateManager", &self.certificate_manager, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("cryptoManager", &self.crypto_manager, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("nvdimmSystem", &self.nvdimm_system, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("assignableHardwareManager", &self.assignable_hardware_manager, ApiVersion::new(7, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostConfigSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostConfigSpec {
+    /// `nasDatastore`, since API 4.0.
+    pub nas_datastore: Vec<HostNasVolumeConfig>,
+    /// `network`, since API 4.0.
+    pub network: Option<HostNetworkConfig>,
+    /// `nicTypeSelection`, since API 4.0.
+    pub nic_type_selection: Vec<HostVirtualNicManagerNicTypeSelection>,
+    /// `service`, since API 4.0.
+    pub service: Vec<HostServiceConfig>,
+    /// `firewall`, since API 4.0.
+    pub firewall: Option<HostFirewallConfig>,
+    /// `option`, since API 4.0.
+    pub option: Vec<AnyOptionValue>,
+    /// `datastorePrincipal`, since API 4.0.
+    pub datastore_principal: Option<String>,
+    /// `datastorePrincipalPasswd`, since API 4.0.
+    pub datastore_principal_passwd: Option<String>,
+    /// `datetime`, since API 4.0.
+    pub datetime: Option<HostDateTimeConfig>,
+    /// `storageDevice`, since API 4.0.
+    pub storage_device: Option<HostStorageDeviceInfo>,
+    /// `license`, since API 4.0.
+    pub license: Option<HostLicenseSpec>,
+    /// `security`, since API 4.0.
+    pub security: Option<HostSecuritySpec>,
+    /// `userAccount`, since API 4.0.
+    pub user_account: Vec<AnyHostAccountSpec>,
+    /// `usergroupAccount`, since API 4.0.
+    pub usergroup_account: Vec<AnyHostAccountSpec>,
+    /// `memory`, since API 4.0.
+    pub memory: Option<HostMemorySpec>,
+    /// `activeDirectory`, since API 4.1.
+    pub active_directory: Vec<HostActiveDirectory>,
+    /// `genericConfig`, since API 5.0.
+    pub generic_config: Vec<KeyAnyValue>,
+    /// `graphicsConfig`, since API 6.5.
+    pub graphics_config: Option<HostGraphicsConfig>,
+    /// `assignableHardwareConfig`, since API 7.0.0.0.
+    pub assignable_hardware_config: Option<HostAssignableHardwareConfig>,
+}
+
+impl DataObject for HostConfigSpec {
+    const NAME: &'static str = "HostConfigSpec";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["nasDatastore", "network", "nicTypeSelection", "service", "firewall", "option", "datastorePrincipal", "datastorePrincipalPasswd", "datetime", "storageDevice", "license", "security", "userAccount", "usergroupAccount", "memory", "activeDirectory", "genericConfig", "graphicsConfig", "assignableHardwareConfig"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.nas_datastore, element, reader),
+            1 => slot::some(&mut self.network, element, reader),
+            2 => slot::push(&mut self.nic_type_selection, element, reader),
+            3 => slot::push(&mut self.service, element, reader),
+            4 => slot::some(&mut self.firewall, element, reader),
+            5 => slot::push(&mut self.option, element, reader),
+            6 => slot::some(&mut self.datastore_principal, element, reader),
+            7 => slot::some(&mut self.datastore_principal_passwd, element, reader),
+            8 => slot::some(&mut self.datetime, element, reader),
+            9 => slot::some(&mut self.storage_device, element, reader),
+            10 => slot::some(&mut self.license, element, reader),
+            11 => slot::some(&mut self.security, element, reader),
+            12 => slot::push(&mut self.user_account, element, reader),
+            13 => slot::push(&mut self.usergroup_account, element, reader),
+            14 => slot::some(&mut self.memory, element, reader),
+            15 => slot::push(&mut self.active_directory, element, reader),
+            16 => slot::push(&mut self.generic_config, element, reader),
+            17 => slot::some(&mut self.graphics_config, element, reader),
+            18 => slot::some(&mut self.assignable_hardware_config, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.list("nasDatastore", &self.nas_datastore, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("network", &self.network, ApiVersion::new(4, 0, 0, 0));
+        writer.list("nicTypeSelection", &self.nic_type_selection, ApiVersion::new(4, 0, 0, 0));
+        writer.list("service", &self.service, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("firewall", &self.firewall, ApiVersion::new(4, 0, 0, 0));
+        writer.list("option", &self.option, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("datastorePrincipal", &self.datastore_principal, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("datastorePrincipalPasswd", &self.datastore_principal_passwd, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("datetime", &self.datetime, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("storageDevice", &self.storage_device, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("license", &self.license, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("security", &self.security, ApiVersion::new(4, 0, 0, 0));
+        writer.list("userAccount", &self.user_account, ApiVersion::new(4, 0, 0, 0));
+        writer.list("usergroupAccount", &self.usergroup_account, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("memory", &self.memory, ApiVersion::new(4, 0, 0, 0));
+        writer.list("activeDirectory", &self.active_directory, ApiVersion::new(4, 1, 0, 0));
+        writer.list("genericConfig", &self.generic_config, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("graphicsConfig", &self.graphics_config, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("assignableHardwareConfig", &self.assignable_hardware_config, ApiVersion::new(7, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostConfigSummary`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostConfigSummary {
+    /// `name`.
+    pub name: String,
+    /// `port`.
+    pub port: i32,
+    /// `sslThumbprint`, since API 4.0.
+    pub ssl_thumbprint: Option<String>,
+    /// `product`.
+    pub product: Option<AboutInfo>,
+    /// `vmotionEnabled`.
+    pub vmotion_enabled: bool,
+    /// `faultToleranceEnabled`, since API 4.0.
+    pub fault_tolerance_enabled: Option<bool>,
+    /// `featureVersion`, since API 4.1.
+    pub feature_version: Vec<HostFeatureVersionInfo>,
+    /// `agentVmDatastore`, since API 5.0.
+    pub agent_vm_datastore: Option<MoRef>,
+    /// `agentVmNetwork`, since API 5.0.
+    pub agent_vm_network: Option<MoRef>,
+}
+
+impl DataObject for HostConfigSummary {
+    const NAME: &'static str = "HostConfigSummary";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["name", "port", "sslThumbprint", "product", "vmotionEnabled", "faultToleranceEnabled", "featureVersion", "agentVmDatastore", "agentVmNetwork"];
+    const MANDATORY: Mask = [0x13, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.port, element, reader),
+            2 => slot::some(&mut self.ssl_thumbprint, element, reader),
+            3 => slot::some(&mut self.product, element, reader),
+            4 => slot::one(&mut self.vmotion_enabled, element, reader),
+            5 => slot::some(&mut self.fault_tolerance_enabled, element, reader),
+            6 => slot::push(&mut self.feature_version, element, reader),
+            7 => slot::some(&mut self.agent_vm_datastore, element, reader),
+            8 => slot::some(&mut self.agent_vm_network, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("port", &self.port);
+        writer.optional("sslThumbprint", &self.ssl_thumbprint, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("product", &self.product, ApiVersion::V2_5);
+        writer.value("vmotionEnabled", &self.vmotion_enabled);
+        writer.optional("faultToleranceEnabled", &self.fault_tolerance_enabled, ApiVersion::new(4, 0, 0, 0));
+        writer.list("featureVersion", &self.feature_version, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("agentVmDatastore", &self.agent_vm_datastore, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("agentVmNetwork", &self.agent_vm_network, ApiVersion::new(5, 0, 0, 0));
+    }
+}
+
+/// VI API data object `HostConnectInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostConnectInfo {
+    /// `serverIp`.
+    pub server_ip: Option<String>,
+    /// `inDasCluster`, since API 5.0.
+    pub in_das_cluster: Option<bool>,
+    /// `host`.
+    pub host: HostListSummary,
+    /// `vm`.
+    pub vm: Vec<VirtualMachineSummary>,
+    /// `vimAccountNameRequired`.
+    pub vim_account_name_required: Option<bool>,
+    /// `clusterSupported`.
+    pub cluster_supported: Option<bool>,
+    /// `network`.
+    pub network: Vec<AnyHostConnectInfoNetworkInfo>,
+    /// `datastore`.
+    pub datastore: Vec<AnyHostDatastoreConnectInfo>,
+    /// `license`, since API 4.0.
+    pub license: Option<HostLicenseConnectInfo>,
+    /// `capability`, since API 6.0.
+    pub capability: Option<HostCapability>,
+}
+
+impl DataObject for HostConnectInfo {
+    const NAME: &'static str = "HostConnectInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["serverIp", "inDasCluster", "host", "vm", "vimAccountNameRequired", "clusterSupported", "network", "datastore", "license", "capability"];
+    const MANDATORY: Mask = [0x4, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.server_ip, element, reader),
+            1 => slot::some(&mut self.in_das_cluster, element, reader),
+            2 => slot::one(&mut self.host, element, reader),
+            3 => slot::push(&mut self.vm, element, reader),
+            4 => slot::some(&mut self.vim_account_name_required, element, reader),
+            5 => slot::some(&mut self.cluster_supported, element, reader),
+            6 => slot::push(&mut self.network, element, reader),
+            7 => slot::push(&mut self.datastore, element, reader),
+            8 => slot::some(&mut self.license, element, reader),
+            9 => slot::some(&mut self.capability, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("serverIp", &self.server_ip, ApiVersion::V2_5);
+        writer.optional("inDasCluster", &self.in_das_cluster, ApiVersion::new(5, 0, 0, 0));
+        writer.value("host", &self.host);
+        writer.list("vm", &self.vm, ApiVersion::V2_5);
+        writer.optional("vimAccountNameRequired", &self.vim_account_name_required, ApiVersion::V2_5);
+        writer.optional("clusterSupported", &self.cluster_supported, ApiVersion::V2_5);
+        writer.list("network", &self.network, ApiVersion::V2_5);
+        writer.list("datastore", &self.datastore, ApiVersion::V2_5);
+        writer.optional("license", &self.license, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("capability", &self.capability, ApiVersion::new(6, 0, 0, 0));
     }
 }
 
 data_objects! {
-    HostCpuIdInfo,
-    HostCpuInfo,
-    HostFeatureCapability,
-    HostFeatureMask,
-    HostMountInfo,
-    HostQualifiedName,
-    HostSystemIdentificationInfo,
-    HostSystemInfo,
+    HostAccountSpec,
+    HostActiveDirectory,
+    HostActiveDirectoryInfo,
+    HostActiveDirectorySpec,
+    HostAssignableHardwareBinding,
+    HostAssignableHardwareConfig,
+    HostAssignableHardwareConfigAttributeOverride,
+    HostAuthenticationManagerInfo,
+    HostAuthenticationStoreInfo,
+    HostAutoStartManagerConfig,
+    HostBIOSInfo,
+    HostBlockAdapterTargetTransport,
+    HostBlockHba,
+    HostCacheConfigurationInfo,
+    HostCapability,
+    HostConfigInfo,
+    HostConfigManager,
+    HostConfigSpec,
+    HostConfigSummary,
+    HostConnectInfo,
 }

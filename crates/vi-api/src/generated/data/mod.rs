@@ -2,12 +2,93 @@
 
 //! Data objects as plain structs, inherited members first.
 
+mod cluster;
 mod core;
+mod core_2;
+mod core_3;
+mod core_4;
+mod core_5;
 mod datastore;
+mod datastore_2;
+mod distributed_switch;
+mod guest;
 mod host;
+mod host_2;
+mod host_3;
+mod host_4;
+mod host_5;
+mod host_network;
+mod host_network_2;
+mod host_storage;
+mod host_storage_2;
+mod performance;
+mod transfer;
+mod virtual_device;
+mod virtual_device_2;
+mod virtual_device_3;
+mod virtual_device_4;
 mod virtual_machine;
+mod virtual_machine_2;
+mod virtual_machine_3;
 
+pub use cluster::*;
 pub use core::*;
+pub use core_2::*;
+pub use core_3::*;
+pub use core_4::*;
+pub use core_5::*;
 pub use datastore::*;
+pub use datastore_2::*;
+pub use distributed_switch::*;
+pub use guest::*;
 pub use host::*;
+pub use host_2::*;
+pub use host_3::*;
+pub use host_4::*;
+pub use host_5::*;
+pub use host_network::*;
+pub use host_network_2::*;
+pub use host_storage::*;
+pub use host_storage_2::*;
+pub use performance::*;
+pub use transfer::*;
+pub use virtual_device::*;
+pub use virtual_device_2::*;
+pub use virtual_device_3::*;
+pub use virtual_device_4::*;
 pub use virtual_machine::*;
+pub use virtual_machine_2::*;
+pub use virtual_machine_3::*;
+
+/// Every struct, for tests that go through all.
+#[cfg(test)]
+pub(crate) static TYPED: &[&[crate::codec::Typed]] = &[
+    cluster::TYPED,
+    core::TYPED,
+    core_2::TYPED,
+    core_3::TYPED,
+    core_4::TYPED,
+    core_5::TYPED,
+    datastore::TYPED,
+    datastore_2::TYPED,
+    distributed_switch::TYPED,
+    guest::TYPED,
+    host::TYPED,
+    host_2::TYPED,
+    host_3::TYPED,
+    host_4::TYPED,
+    host_5::TYPED,
+    host_network::TYPED,
+    host_network_2::TYPED,
+    host_storage::TYPED,
+    host_storage_2::TYPED,
+    performance::TYPED,
+    transfer::TYPED,
+    virtual_device::TYPED,
+    virtual_device_2::TYPED,
+    virtual_device_3::TYPED,
+    virtual_device_4::TYPED,
+    virtual_machine::TYPED,
+    virtual_machine_2::TYPED,
+    virtual_machine_3::TYPED,
+];

@@ -2,10 +2,1709 @@
 
 //! Data objects: virtual machine.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use super::*;
-use crate::enums::*;
+use super::super::enums::*;
+
+/// VI API data object `VirtualMachineAffinityInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineAffinityInfo {
+    /// `affinitySet`.
+    pub affinity_set: Vec<i32>,
+}
+
+impl DataObject for VirtualMachineAffinityInfo {
+    const NAME: &'static str = "VirtualMachineAffinityInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["affinitySet"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.affinity_set, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.list("affinitySet", &self.affinity_set, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `VirtualMachineBaseIndependentFilterSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineBaseIndependentFilterSpec {
+}
+
+impl DataObject for VirtualMachineBaseIndependentFilterSpec {
+    const NAME: &'static str = "VirtualMachineBaseIndependentFilterSpec";
+    const SINCE: ApiVersion = ApiVersion::new(7, 0, 2, 1);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+vi_any! {
+    /// `VirtualMachineBaseIndependentFilterSpec` or a type that derives from it.
+    AnyVirtualMachineBaseIndependentFilterSpec: VirtualMachineBaseIndependentFilterSpec = "VirtualMachineBaseIndependentFilterSpec" {
+        VirtualMachineBaseIndependentFilterSpec = "VirtualMachineBaseIndependentFilterSpec",
+        VirtualMachineEmptyIndependentFilterSpec = "VirtualMachineEmptyIndependentFilterSpec",
+        VirtualMachineIndependentFilterSpec = "VirtualMachineIndependentFilterSpec",
+    }
+}
+
+/// VI API data object `VirtualMachineBootOptions`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineBootOptions {
+    /// `bootDelay`.
+    pub boot_delay: Option<i64>,
+    /// `enterBIOSSetup`.
+    pub enter_bios_setup: Option<bool>,
+    /// `efiSecureBootEnabled`, since API 6.5.
+    pub efi_secure_boot_enabled: Option<bool>,
+    /// `bootRetryEnabled`, since API 4.1.
+    pub boot_retry_enabled: Option<bool>,
+    /// `bootRetryDelay`, since API 4.1.
+    pub boot_retry_delay: Option<i64>,
+    /// `bootOrder`, since API 5.0.
+    pub boot_order: Vec<AnyVirtualMachineBootOptionsBootableDevice>,
+    /// `networkBootProtocol`, since API 6.0.
+    pub network_boot_protocol: Option<String>,
+}
+
+impl DataObject for VirtualMachineBootOptions {
+    const NAME: &'static str = "VirtualMachineBootOptions";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["bootDelay", "enterBIOSSetup", "efiSecureBootEnabled", "bootRetryEnabled", "bootRetryDelay", "bootOrder", "networkBootProtocol"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.boot_delay, element, reader),
+            1 => slot::some(&mut self.enter_bios_setup, element, reader),
+            2 => slot::some(&mut self.efi_secure_boot_enabled, element, reader),
+            3 => slot::some(&mut self.boot_retry_enabled, element, reader),
+            4 => slot::some(&mut self.boot_retry_delay, element, reader),
+            5 => slot::push(&mut self.boot_order, element, reader),
+            6 => slot::some(&mut self.network_boot_protocol, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("bootDelay", &self.boot_delay, ApiVersion::V2_5);
+        writer.optional("enterBIOSSetup", &self.enter_bios_setup, ApiVersion::V2_5);
+        writer.optional("efiSecureBootEnabled", &self.efi_secure_boot_enabled, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("bootRetryEnabled", &self.boot_retry_enabled, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("bootRetryDelay", &self.boot_retry_delay, ApiVersion::new(4, 1, 0, 0));
+        writer.list("bootOrder", &self.boot_order, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("networkBootProtocol", &self.network_boot_protocol, ApiVersion::new(6, 0, 0, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineBootOptionsBootableCdromDevice`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineBootOptionsBootableCdromDevice {
+}
+
+impl DataObject for VirtualMachineBootOptionsBootableCdromDevice {
+    const NAME: &'static str = "VirtualMachineBootOptionsBootableCdromDevice";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `VirtualMachineBootOptionsBootableDevice`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineBootOptionsBootableDevice {
+}
+
+impl DataObject for VirtualMachineBootOptionsBootableDevice {
+    const NAME: &'static str = "VirtualMachineBootOptionsBootableDevice";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+vi_any! {
+    /// `VirtualMachineBootOptionsBootableDevice` or a type that derives from it.
+    AnyVirtualMachineBootOptionsBootableDevice: VirtualMachineBootOptionsBootableDevice = "VirtualMachineBootOptionsBootableDevice" {
+        VirtualMachineBootOptionsBootableCdromDevice = "VirtualMachineBootOptionsBootableCdromDevice",
+        VirtualMachineBootOptionsBootableDevice = "VirtualMachineBootOptionsBootableDevice",
+        VirtualMachineBootOptionsBootableDiskDevice = "VirtualMachineBootOptionsBootableDiskDevice",
+        VirtualMachineBootOptionsBootableEthernetDevice = "VirtualMachineBootOptionsBootableEthernetDevice",
+        VirtualMachineBootOptionsBootableFloppyDevice = "VirtualMachineBootOptionsBootableFloppyDevice",
+    }
+}
+
+/// VI API data object `VirtualMachineBootOptionsBootableDiskDevice`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineBootOptionsBootableDiskDevice {
+    /// `deviceKey`, since API 5.0.
+    pub device_key: i32,
+}
+
+impl DataObject for VirtualMachineBootOptionsBootableDiskDevice {
+    const NAME: &'static str = "VirtualMachineBootOptionsBootableDiskDevice";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["deviceKey"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.device_key, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("deviceKey", &self.device_key);
+    }
+}
+
+/// VI API data object `VirtualMachineBootOptionsBootableEthernetDevice`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineBootOptionsBootableEthernetDevice {
+    /// `deviceKey`, since API 5.0.
+    pub device_key: i32,
+}
+
+impl DataObject for VirtualMachineBootOptionsBootableEthernetDevice {
+    const NAME: &'static str = "VirtualMachineBootOptionsBootableEthernetDevice";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["deviceKey"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.device_key, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("deviceKey", &self.device_key);
+    }
+}
+
+/// VI API data object `VirtualMachineBootOptionsBootableFloppyDevice`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineBootOptionsBootableFloppyDevice {
+}
+
+impl DataObject for VirtualMachineBootOptionsBootableFloppyDevice {
+    const NAME: &'static str = "VirtualMachineBootOptionsBootableFloppyDevice";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `VirtualMachineCapability`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineCapability {
+    /// `snapshotOperationsSupported`.
+    pub snapshot_operations_supported: bool,
+    /// `multipleSnapshotsSupported`.
+    pub multiple_snapshots_supported: bool,
+    /// `snapshotConfigSupported`.
+    pub snapshot_config_supported: bool,
+    /// `poweredOffSnapshotsSupported`.
+    pub powered_off_snapshots_supported: bool,
+    /// `memorySnapshotsSupported`.
+    pub memory_snapshots_supported: bool,
+    /// `revertToSnapshotSupported`.
+    pub revert_to_snapshot_supported: bool,
+    /// `quiescedSnapshotsSupported`.
+    pub quiesced_snapshots_supported: bool,
+    /// `disableSnapshotsSupported`.
+    pub disable_snapshots_supported: bool,
+    /// `lockSnapshotsSupported`.
+    pub lock_snapshots_supported: bool,
+    /// `consolePreferencesSupported`.
+    pub console_preferences_supported: bool,
+    /// `cpuFeatureMaskSupported`.
+    pub cpu_feature_mask_supported: bool,
+    /// `s1AcpiManagementSupported`.
+    pub s1_acpi_management_supported: bool,
+    /// `settingScreenResolutionSupported`.
+    pub setting_screen_resolution_supported: bool,
+    /// `toolsAutoUpdateSupported`.
+    pub tools_auto_update_supported: bool,
+    /// `vmNpivWwnSupported`.
+    pub vm_npiv_wwn_supported: bool,
+    /// `npivWwnOnNonRdmVmSupported`.
+    pub npiv_wwn_on_non_rdm_vm_supported: bool,
+    /// `vmNpivWwnDisableSupported`, since API 4.0.
+    pub vm_npiv_wwn_disable_supported: Option<bool>,
+    /// `vmNpivWwnUpdateSupported`, since API 4.0.
+    pub vm_npiv_wwn_update_supported: Option<bool>,
+    /// `swapPlacementSupported`.
+    pub swap_placement_supported: bool,
+    /// `toolsSyncTimeSupported`.
+    pub tools_sync_time_supported: bool,
+    /// `virtualMmuUsageSupported`.
+    pub virtual_mmu_usage_supported: bool,
+    /// `diskSharesSupported`.
+    pub disk_shares_supported: bool,
+    /// `bootOptionsSupported`.
+    pub boot_options_supported: bool,
+    /// `bootRetryOptionsSupported`, since API 4.1.
+    pub boot_retry_options_supported: Option<bool>,
+    /// `settingVideoRamSizeSupported`.
+    pub setting_video_ram_size_supported: bool,
+    /// `settingDisplayTopologySupported`, since API 2.5u2server.
+    pub setting_display_topology_supported: Option<bool>,
+    /// `recordReplaySupported`, since API 4.0.
+    pub record_replay_supported: Option<bool>,
+    /// `changeTrackingSupported`, since API 4.0.
+    pub change_tracking_supported: Option<bool>,
+    /// `multipleCoresPerSocketSupported`, since API 5.0.
+    pub multiple_cores_per_socket_supported: Option<bool>,
+    /// `hostBasedReplicationSupported`, since API 5.0.
+    pub host_based_replication_supported: Option<bool>,
+    /// `guestAutoLockSupported`, since API 5.0.
+    pub guest_auto_lock_supported: Option<bool>,
+    /// `memoryReservationLockSupported`, since API 5.0.
+    pub memory_reservation_lock_supported: Option<bool>,
+    /// `featureRequirementSupported`, since API 5.1.
+    pub feature_requirement_supported: Option<bool>,
+    /// `poweredOnMonitorTypeChangeSupported`, since API 5.1.
+    pub powered_on_monitor_type_change_supported: Option<bool>,
+    /// `seSparseDiskSupported`, since API 5.1.
+    pub se_sparse_disk_supported: Option<bool>,
+    /// `nestedHVSupported`, since API 5.1.
+    pub nested_hv_supported: Option<bool>,
+    /// `vPMCSupported`, since API 5.1.
+    pub v_pmc_supported: Option<bool>,
+    /// `secureBootSupported`, since API 6.5.
+    pub secure_boot_supported: Option<bool>,
+    /// `perVmEvcSupported`, since API 6.7.
+    pub per_vm_evc_supported: Option<bool>,
+    /// `virtualMmuUsageIgnored`, since API 6.7.
+    pub virtual_mmu_usage_ignored: Option<bool>,
+    /// `virtualExecUsageIgnored`, since API 6.7.
+    pub virtual_exec_usage_ignored: Option<bool>,
+    /// `diskOnlySnapshotOnSuspendedVMSupported`, since API 6.7.
+    pub disk_only_snapshot_on_suspended_vm_supported: Option<bool>,
+    /// `suspendToMemorySupported`, since API 7.0.2.0.
+    pub suspend_to_memory_supported: Option<bool>,
+    /// `toolsSyncTimeAllowSupported`, since API 7.0.1.0.
+    pub tools_sync_time_allow_supported: Option<bool>,
+    /// `sevSupported`, since API 7.0.1.0.
+    pub sev_supported: Option<bool>,
+    /// `pmemFailoverSupported`, since API 7.0.2.0.
+    pub pmem_failover_supported: Option<bool>,
+    /// `requireSgxAttestationSupported`, since API 8.0.0.1.
+    pub require_sgx_attestation_supported: Option<bool>,
+    /// `changeModeDisksSupported`, since API 8.0.0.1.
+    pub change_mode_disks_supported: Option<bool>,
+    /// `vendorDeviceGroupSupported`, since API 8.0.1.0.
+    pub vendor_device_group_supported: Option<bool>,
+}
+
+impl DataObject for VirtualMachineCapability {
+    const NAME: &'static str = "VirtualMachineCapability";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["snapshotOperationsSupported", "multipleSnapshotsSupported", "snapshotConfigSupported", "poweredOffSnapshotsSupported", "memorySnapshotsSupported", "revertToSnapshotSupported", "quiescedSnapshotsSupported", "disableSnapshotsSupported", "lockSnapshotsSupported", "consolePreferencesSupported", "cpuFeatureMaskSupported", "s1AcpiManagementSupported", "settingScreenResolutionSupported", "toolsAutoUpdateSupported", "vmNpivWwnSupported", "npivWwnOnNonRdmVmSupported", "vmNpivWwnDisableSupported", "vmNpivWwnUpdateSupported", "swapPlacementSupported", "toolsSyncTimeSupported", "virtualMmuUsageSupported", "diskSharesSupported", "bootOptionsSupported", "bootRetryOptionsSupported", "settingVideoRamSizeSupported", "settingDisplayTopologySupported", "recordReplaySupported", "changeTrackingSupported", "multipleCoresPerSocketSupported", "hostBasedReplicationSupported", "guestAutoLockSupported", "memoryReservationLockSupported", "featureRequirementSupported", "poweredOnMonitorTypeChangeSupported", "seSparseDiskSupported", "nestedHVSupported", "vPMCSupported", "secureBootSupported", "perVmEvcSupported", "virtualMmuUsageIgnored", "virtualExecUsageIgnored", "diskOnlySnapshotOnSuspendedVMSupported", "suspendToMemorySupported", "toolsSyncTimeAllowSupported", "sevSupported", "pmemFailoverSupported", "requireSgxAttestationSupported", "changeModeDisksSupported", "vendorDeviceGroupSupported"];
+    const MANDATORY: Mask = [0x17cffff, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.snapshot_operations_supported, element, reader),
+            1 => slot::one(&mut self.multiple_snapshots_supported, element, reader),
+            2 => slot::one(&mut self.snapshot_config_supported, element, reader),
+            3 => slot::one(&mut self.powered_off_snapshots_supported, element, reader),
+            4 => slot::one(&mut self.memory_snapshots_supported, element, reader),
+            5 => slot::one(&mut self.revert_to_snapshot_supported, element, reader),
+            6 => slot::one(&mut self.quiesced_snapshots_supported, element, reader),
+            7 => slot::one(&mut self.disable_snapshots_supported, element, reader),
+            8 => slot::one(&mut self.lock_snapshots_supported, element, reader),
+            9 => slot::one(&mut self.console_preferences_supported, element, reader),
+            10 => slot::one(&mut self.cpu_feature_mask_supported, element, reader),
+            11 => slot::one(&mut self.s1_acpi_management_supported, element, reader),
+            12 => slot::one(&mut self.setting_screen_resolution_supported, element, reader),
+            13 => slot::one(&mut self.tools_auto_update_supported, element, reader),
+            14 => slot::one(&mut self.vm_npiv_wwn_supported, element, reader),
+            15 => slot::one(&mut self.npiv_wwn_on_non_rdm_vm_supported, element, reader),
+            16 => slot::some(&mut self.vm_npiv_wwn_disable_supported, element, reader),
+            17 => slot::some(&mut self.vm_npiv_wwn_update_supported, element, reader),
+            18 => slot::one(&mut self.swap_placement_supported, element, reader),
+            19 => slot::one(&mut self.tools_sync_time_supported, element, reader),
+            20 => slot::one(&mut self.virtual_mmu_usage_supported, element, reader),
+            21 => slot::one(&mut self.disk_shares_supported, element, reader),
+            22 => slot::one(&mut self.boot_options_supported, element, reader),
+            23 => slot::some(&mut self.boot_retry_options_supported, element, reader),
+            24 => slot::one(&mut self.setting_video_ram_size_supported, element, reader),
+            25 => slot::some(&mut self.setting_display_topology_supported, element, reader),
+            26 => slot::some(&mut self.record_replay_supported, element, reader),
+            27 => slot::some(&mut self.change_tracking_supported, element, reader),
+            28 => slot::some(&mut self.multiple_cores_per_socket_supported, element, reader),
+            29 => slot::some(&mut self.host_based_replication_supported, element, reader),
+            30 => slot::some(&mut self.guest_auto_lock_supported, element, reader),
+            31 => slot::some(&mut self.memory_reservation_lock_supported, element, reader),
+            32 => slot::some(&mut self.feature_requirement_supported, element, reader),
+            33 => slot::some(&mut self.powered_on_monitor_type_change_supported, element, reader),
+            34 => slot::some(&mut self.se_sparse_disk_supported, element, reader),
+            35 => slot::some(&mut self.nested_hv_supported, element, reader),
+            36 => slot::some(&mut self.v_pmc_supported, element, reader),
+            37 => slot::some(&mut self.secure_boot_supported, element, reader),
+            38 => slot::some(&mut self.per_vm_evc_supported, element, reader),
+            39 => slot::some(&mut self.virtual_mmu_usage_ignored, element, reader),
+            40 => slot::some(&mut self.virtual_exec_usage_ignored, element, reader),
+            41 => slot::some(&mut self.disk_only_snapshot_on_suspended_vm_supported, element, reader),
+            42 => slot::some(&mut self.suspend_to_memory_supported, element, reader),
+            43 => slot::some(&mut self.tools_sync_time_allow_supported, element, reader),
+            44 => slot::some(&mut self.sev_supported, element, reader),
+            45 => slot::some(&mut self.pmem_failover_supported, element, reader),
+            46 => slot::some(&mut self.require_sgx_attestation_supported, element, reader),
+            47 => slot::some(&mut self.change_mode_disks_supported, element, reader),
+            48 => slot::some(&mut self.vendor_device_group_supported, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("snapshotOperationsSupported", &self.snapshot_operations_supported);
+        writer.value("multipleSnapshotsSupported", &self.multiple_snapshots_supported);
+        writer.value("snapshotConfigSupported", &self.snapshot_config_supported);
+        writer.value("poweredOffSnapshotsSupported", &self.powered_off_snapshots_supported);
+        writer.value("memorySnapshotsSupported", &self.memory_snapshots_supported);
+        writer.value("revertToSnapshotSupported", &self.revert_to_snapshot_supported);
+        writer.value("quiescedSnapshotsSupported", &self.quiesced_snapshots_supported);
+        writer.value("disableSnapshotsSupported", &self.disable_snapshots_supported);
+        writer.value("lockSnapshotsSupported", &self.lock_snapshots_supported);
+        writer.value("consolePreferencesSupported", &self.console_preferences_supported);
+        writer.value("cpuFeatureMaskSupported", &self.cpu_feature_mask_supported);
+        writer.value("s1AcpiManagementSupported", &self.s1_acpi_management_supported);
+        writer.value("settingScreenResolutionSupported", &self.setting_screen_resolution_supported);
+        writer.value("toolsAutoUpdateSupported", &self.tools_auto_update_supported);
+        writer.value("vmNpivWwnSupported", &self.vm_npiv_wwn_supported);
+        writer.value("npivWwnOnNonRdmVmSupported", &self.npiv_wwn_on_non_rdm_vm_supported);
+        writer.optional("vmNpivWwnDisableSupported", &self.vm_npiv_wwn_disable_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("vmNpivWwnUpdateSupported", &self.vm_npiv_wwn_update_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.value("swapPlacementSupported", &self.swap_placement_supported);
+        writer.value("toolsSyncTimeSupported", &self.tools_sync_time_supported);
+        writer.value("virtualMmuUsageSupported", &self.virtual_mmu_usage_supported);
+        writer.value("diskSharesSupported", &self.disk_shares_supported);
+        writer.value("bootOptionsSupported", &self.boot_options_supported);
+        writer.optional("bootRetryOptionsSupported", &self.boot_retry_options_supported, ApiVersion::new(4, 1, 0, 0));
+        writer.value("settingVideoRamSizeSupported", &self.setting_video_ram_size_supported);
+        writer.optional("settingDisplayTopologySupported", &self.setting_display_topology_supported, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("recordReplaySupported", &self.record_replay_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("changeTrackingSupported", &self.change_tracking_supported, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("multipleCoresPerSocketSupported", &self.multiple_cores_per_socket_supported, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("hostBasedReplicationSupported", &self.host_based_replication_supported, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("guestAutoLockSupported", &self.guest_auto_lock_supported, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("memoryReservationLockSupported", &self.memory_reservation_lock_supported, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("featureRequirementSupported", &self.feature_requirement_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("poweredOnMonitorTypeChangeSupported", &self.powered_on_monitor_type_change_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("seSparseDiskSupported", &self.se_sparse_disk_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("nestedHVSupported", &self.nested_hv_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("vPMCSupported", &self.v_pmc_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("secureBootSupported", &self.secure_boot_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("perVmEvcSupported", &self.per_vm_evc_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("virtualMmuUsageIgnored", &self.virtual_mmu_usage_ignored, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("virtualExecUsageIgnored", &self.virtual_exec_usage_ignored, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("diskOnlySnapshotOnSuspendedVMSupported", &self.disk_only_snapshot_on_suspended_vm_supported, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("suspendToMemorySupported", &self.suspend_to_memory_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("toolsSyncTimeAllowSupported", &self.tools_sync_time_allow_supported, ApiVersion::new(7, 0, 1, 0));
+        writer.optional("sevSupported", &self.sev_supported, ApiVersion::new(7, 0, 1, 0));
+        writer.optional("pmemFailoverSupported", &self.pmem_failover_supported, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("requireSgxAttestationSupported", &self.require_sgx_attestation_supported, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("changeModeDisksSupported", &self.change_mode_disks_supported, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("vendorDeviceGroupSupported", &self.vendor_device_group_supported, ApiVersion::new(8, 0, 1, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineCertThumbprint`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineCertThumbprint {
+    /// `thumbprint`, since API 7.0.3.1.
+    pub thumbprint: String,
+    /// `hashAlgorithm`, since API 7.0.3.1.
+    pub hash_algorithm: Option<String>,
+}
+
+impl DataObject for VirtualMachineCertThumbprint {
+    const NAME: &'static str = "VirtualMachineCertThumbprint";
+    const SINCE: ApiVersion = ApiVersion::new(7, 0, 3, 1);
+    const MEMBERS: &'static [&'static str] = &["thumbprint", "hashAlgorithm"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.thumbprint, element, reader),
+            1 => slot::some(&mut self.hash_algorithm, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("thumbprint", &self.thumbprint);
+        writer.optional("hashAlgorithm", &self.hash_algorithm, ApiVersion::new(7, 0, 3, 1));
+    }
+}
+
+/// VI API data object `VirtualMachineConfigInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineConfigInfo {
+    /// `changeVersion`.
+    pub change_version: String,
+    /// `modified`.
+    pub modified: DateTime,
+    /// `name`.
+    pub name: String,
+    /// `guestFullName`.
+    pub guest_full_name: String,
+    /// `version`.
+    pub version: String,
+    /// `uuid`.
+    pub uuid: String,
+    /// `createDate`, since API 6.7.
+    pub create_date: Option<DateTime>,
+    /// `instanceUuid`, since API 4.0.
+    pub instance_uuid: Option<String>,
+    /// `npivNodeWorldWideName`.
+    pub npiv_node_world_wide_name: Vec<i64>,
+    /// `npivPortWorldWideName`.
+    pub npiv_port_world_wide_name: Vec<i64>,
+    /// `npivWorldWideNameType`.
+    pub npiv_world_wide_name_type: Option<String>,
+    /// `npivDesiredNodeWwns`, since API 4.0.
+    pub npiv_desired_node_wwns: Option<i16>,
+    /// `npivDesiredPortWwns`, since API 4.0.
+    pub npiv_desired_port_wwns: Option<i16>,
+    /// `npivTemporaryDisabled`, since API 4.0.
+    pub npiv_temporary_disabled: Option<bool>,
+    /// `npivOnNonRdmDisks`, since API 4.0.
+    pub npiv_on_non_rdm_disks: Option<bool>,
+    /// `locationId`.
+    pub location_id: Option<String>,
+    /// `template`.
+    pub template: bool,
+    /// `guestId`.
+    pub guest_id: String,
+    /// `alternateGuestName`.
+    pub alternate_guest_name: String,
+    /// `annotation`.
+    pub annotation: Option<String>,
+    /// `files`.
+    pub files: VirtualMachineFileInfo,
+    /// `tools`.
+    pub tools: Option<ToolsConfigInfo>,
+    /// `flags`.
+    pub flags: VirtualMachineFlagInfo,
+    /// `consolePreferences`.
+    pub console_preferences: Option<VirtualMachineConsolePreferences>,
+    /// `defaultPowerOps`.
+    pub default_power_ops: VirtualMachineDefaultPowerOpInfo,
+    /// `rebootPowerOff`, since API 8.0.0.1.
+    pub reboot_power_off: Option<bool>,
+    /// `hardware`.
+    pub hardware: VirtualHardware,
+    /// `vcpuConfig`, since API 7.0.0.0.
+    pub vcpu_config: Vec<VirtualMachineVcpuConfig>,
+    /// `cpuAllocation`.
+    pub cpu_allocation: Option<ResourceAllocationInfo>,
+    /// `memoryAllocation`.
+    pub memory_allocation: Option<ResourceAllocationInfo>,
+    /// `latencySensitivity`, since API 5.1.
+    pub latency_sensitivity: Option<LatencySensitivity>,
+    /// `memoryHotAddEnabled`, since API 2.5u2server.
+    pub memory_hot_add_enabled: Option<bool>,
+    /// `cpuHotAddEnabled`, since API 2.5u2server.
+    pub cpu_hot_add_enabled: Option<bool>,
+    /// `cpuHotRemoveEnabled`, since API 2.5u2server.
+    pub cpu_hot_remove_enabled: Option<bool>,
+    /// `hotPlugMemoryLimit`, since API 2.5u2server.
+    pub hot_plug_memory_limit: Option<i64>,
+    /// `hotPlugMemoryIncrementSize`, since API 2.5u2server.
+    pub hot_plug_memory_increment_size: Option<i64>,
+    /// `cpuAffinity`.
+    pub cpu_affinity: Option<VirtualMachineAffinityInfo>,
+    /// `memoryAffinity`.
+    pub memory_affinity: Option<VirtualMachineAffinityInfo>,
+    /// `networkShaper`.
+    pub network_shaper: Option<VirtualMachineNetworkShaperInfo>,
+    /// `extraConfig`.
+    pub extra_config: Vec<AnyOptionValue>,
+    /// `cpuFeatureMask`.
+    pub cpu_feature_mask: Vec<HostCpuIdInfo>,
+    /// `datastoreUrl`.
+    pub datastore_url: Vec<VirtualMachineConfigInfoDatastoreUrlPair>,
+    /// `swapPlacement`.
+    pub swap_placement: Option<String>,
+    /// `bootOptions`.
+    pub boot_options: Option<VirtualMachineBootOptions>,
+    /// `ftInfo`, since API 4.0.
+    pub ft_info: Option<AnyFaultToleranceConfigInfo>,
+    /// `repConfig`, since API 6.0.
+    pub rep_config: Option<ReplicationConfigSpec>,
+    /// `vAppConfig`, since API 4.0.
+    pub v_app_config: Option<AnyVmConfigInfo>,
+    /// `vAssertsEnabled`, since API 4.0.
+    pub v_asserts_enabled: Option<bool>,
+    /// `changeTrackingEnabled`, since API 4.0.
+    pub change_tracking_enabled: Option<bool>,
+    /// `firmware`, since API 5.0.
+    pub firmware: Option<String>,
+    /// `maxMksConnections`, since API 5.0.
+    pub max_mks_connections: Option<i32>,
+    /// `guestAutoLockEnabled`, since API 5.0.
+    pub guest_auto_lock_enabled: Option<bool>,
+    /// `managedBy`, since API 5.0.
+    pub managed_by: Option<ManagedByInfo>,
+    /// `memoryReservationLockedToMax`, since API 5.0.
+    pub memory_reservation_locked_to_max: Option<bool>,
+    /// `initialOverhead`, since API 5.0.
+    pub initial_overhead: Option<VirtualMachineConfigInfoOverheadInfo>,
+    /// `nestedHVEnabled`, since API 5.1.
+    pub nested_hv_enabled: Option<bool>,
+    /// `vPMCEnabled`, since API 5.1.
+    pub v_pmc_enabled: Option<bool>,
+    /// `scheduledHardwareUpgradeInfo`, since API 5.1.
+    pub scheduled_hardware_upgrade_info: Option<ScheduledHardwareUpgradeInfo>,
+    /// `forkConfigInfo`, since API 6.0.
+    pub fork_config_info: Option<VirtualMachineForkConfigInfo>,
+    /// `vFlashCacheReservation`, since API 5.5.
+    pub v_flash_cache_reservation: Option<i64>,
+    /// `vmxConfigChecksum`, since API 6.0.
+    pub vmx_config_checksum: Option<Binary>,
+    /// `messageBusTunnelEnabled`, since API 6.0.
+    pub message_bus_tunnel_enabled: Option<bool>,
+    /// `vmStorageObjectId`, since API 6.0.
+    pub vm_storage_object_id: Option<String>,
+    /// `swapStorageObjectId`, since API 6.0.
+    pub swap_storage_object_id: Option<String>,
+    /// `keyId`, since API 6.5.
+    pub key_id: Option<CryptoKeyId>,
+    /// `guestIntegrityInfo`, since API 6.5.
+    pub guest_integrity_info: Option<VirtualMachineGuestIntegrityInfo>,
+    /// `migrateEncryption`, since API 6.5.
+    pub migrate_encryption: Option<String>,
+    /// `sgxInfo`, since API 7.0.0.0.
+    pub sgx_info: Option<VirtualMachineSgxInfo>,
+    /// `contentLibItemInfo`, since API 7.0.0.0.
+    pub content_lib_item_info: Option<VirtualMachineContentLibraryItemInfo>,
+    /// `ftEncryptionMode`, since API 7.0.2.0.
+    pub ft_encryption_mode: Option<String>,
+    /// `guestMonitoringModeInfo`, since API 7.0.0.0.
+    pub guest_monitoring_mode_info: Option<VirtualMachineGuestMonitoringModeInfo>,
+    /// `sevEnabled`, since API 7.0.1.0.
+    pub sev_enabled: Option<bool>,
+    /// `numaInfo`, since API 8.0.0.1.
+    pub numa_info: Option<VirtualMachineVirtualNumaInfo>,
+    /// `pmemFailoverEnabled`, since API 7.0.2.0.
+    pub pmem_failover_enabled: Option<bool>,
+    /// `vmxStatsCollectionEnabled`, since API 7.0.3.1.
+    pub vmx_stats_collection_enabled: Option<bool>,
+    /// `vmOpNotificationToAppEnabled`, since API 7.0.3.0.
+    pub vm_op_notification_to_app_enabled: Option<bool>,
+    /// `vmOpNotificationTimeout`, since API 8.0.0.1.
+    pub vm_op_notification_timeout: Option<i64>,
+    /// `deviceSwap`, since API 8.0.0.1.
+    pub device_swap: Option<VirtualMachineVirtualDeviceSwap>,
+    /// `pmem`, since API 7.0.3.0.
+    pub pmem: Option<VirtualMachineVirtualPMem>,
+    /// `deviceGroups`, since API 8.0.0.1.
+    pub device_groups: Option<VirtualMachineVirtualDeviceGroups>,
+    /// `fixedPassthruHotPlugEnabled`, since API 8.0.1.0.
+    pub fixed_passthru_hot_plug_enabled: Option<bool>,
+}
+
+impl DataObject for VirtualMachineConfigInfo {
+    const NAME: &'static str = "VirtualMachineConfigInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["changeVersion", "modified", "name", "guestFullName", "version", "uuid", "createDate", "instanceUuid", "npivNodeWorldWideName", "npivPortWorldWideName", "npivWorldWideNameType", "npivDesiredNodeWwns", "npivDesiredPortWwns", "npivTemporaryDisabled", "npivOnNonRdmDisks", "locationId", "template", "guestId", "alternateGuestName", "annotation", "files", "tools", "flags", "consolePreferences", "defaultPowerOps", "rebootPowerOff", "hardware", "vcpuConfig", "cpuAllocation", "memoryAllocation", "latencySensitivity", "memoryHotAddEnabled", "cpuHotAddEnabled", "cpuHotRemoveEnabled", "hotPlugMemoryLimit", "hotPlugMemoryIncrementSize", "cpuAffinity", "memoryAffinity", "networkShaper", "extraConfig", "cpuFeatureMask", "datastoreUrl", "swapPlacement", "bootOptions", "ftInfo", "repConfig", "vAppConfig", "vAssertsEnabled", "changeTrackingEnabled", "firmware", "maxMksConnections", "guestAutoLockEnabled", "managedBy", "memoryReservationLockedToMax", "initialOverhead", "nestedHVEnabled", "vPMCEnabled", "scheduledHardwareUpgradeInfo", "forkConfigInfo", "vFlashCacheReservation", "vmxConfigChecksum", "messageBusTunnelEnabled", "vmStorageObjectId", "swapStorageObjectId", "keyId", "guestIntegrityInfo", "migrateEncryption", "sgxInfo", "contentLibItemInfo", "ftEncryptionMode", "guestMonitoringModeInfo", "sevEnabled", "numaInfo", "pmemFailoverEnabled", "vmxStatsCollectionEnabled", "vmOpNotificationToAppEnabled", "vmOpNotificationTimeout", "deviceSwap", "pmem", "deviceGroups", "fixedPassthruHotPlugEnabled"];
+    const MANDATORY: Mask = [0x557003f, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.change_version, element, reader),
+            1 => slot::one(&mut self.modified, element, reader),
+            2 => slot::one(&mut self.name, element, reader),
+            3 => slot::one(&mut self.guest_full_name, element, reader),
+            4 => slot::one(&mut self.version, element, reader),
+            5 => slot::one(&mut self.uuid, element, reader),
+            6 => slot::some(&mut self.create_date, element, reader),
+            7 => slot::some(&mut self.instance_uuid, element, reader),
+            8 => slot::push(&mut self.npiv_node_world_wide_name, element, reader),
+            9 => slot::push(&mut self.npiv_port_world_wide_name, element, reader),
+            10 => slot::some(&mut self.npiv_world_wide_name_type, element, reader),
+            11 => slot::some(&mut self.npiv_desired_node_wwns, element, reader),
+            12 => slot::some(&mut self.npiv_desired_port_wwns, element, reader),
+            13 => slot::some(&mut self.npiv_temporary_disabled, element, reader),
+            14 => slot::some(&mut self.npiv_on_non_rdm_disks, element, reader),
+            15 => slot::some(&mut self.location_id, element, reader),
+            16 => slot::one(&mut self.template, element, reader),
+            17 => slot::one(&mut self.guest_id, element, reader),
+            18 => slot::one(&mut self.alternate_guest_name, element, reader),
+            19 => slot::some(&mut self.annotation, element, reader),
+            20 => slot::one(&mut self.files, element, reader),
+            21 => slot::some(&mut self.tools, element, reader),
+            22 => slot::one(&mut self.flags, element, reader),
+            23 => slot::some(&mut self.console_preferences, element, reader),
+            24 => slot::one(&mut self.default_power_ops, element, reader),
+            25 => slot::some(&mut self.reboot_power_off, element, reader),
+            26 => slot::one(&mut self.hardware, element, reader),
+            27 => slot::push(&mut self.vcpu_config, element, reader),
+            28 => slot::some(&mut self.cpu_allocation, element, reader),
+            29 => slot::some(&mut self.memory_allocation, element, reader),
+            30 => slot::some(&mut self.latency_sensitivity, element, reader),
+            31 => slot::some(&mut self.memory_hot_add_enabled, element, reader),
+            32 => slot::some(&mut self.cpu_hot_add_enabled, element, reader),
+            33 => slot::some(&mut self.cpu_hot_remove_enabled, element, reader),
+            34 => slot::some(&mut self.hot_plug_memory_limit, element, reader),
+            35 => slot::some(&mut self.hot_plug_memory_increment_size, element, reader),
+            36 => slot::some(&mut self.cpu_affinity, element, reader),
+            37 => slot::some(&mut self.memory_affinity, element, reader),
+            38 => slot::some(&mut self.network_shaper, element, reader),
+            39 => slot::push(&mut self.extra_config, element, reader),
+            40 => slot::push(&mut self.cpu_feature_mask, element, reader),
+            41 => slot::push(&mut self.datastore_url, element, reader),
+            42 => slot::some(&mut self.swap_placement, element, reader),
+            43 => slot::some(&mut self.boot_options, element, reader),
+            44 => slot::some(&mut self.ft_info, element, reader),
+            45 => slot::some(&mut self.rep_config, element, reader),
+            46 => slot::some(&mut self.v_app_config, element, reader),
+            47 => slot::some(&mut self.v_asserts_enabled, element, reader),
+            48 => slot::some(&mut self.change_tracking_enabled, element, reader),
+            49 => slot::some(&mut self.firmware, element, reader),
+            50 => slot::some(&mut self.max_mks_connections, element, reader),
+            51 => slot::some(&mut self.guest_auto_lock_enabled, element, reader),
+            52 => slot::some(&mut self.managed_by, element, reader),
+            53 => slot::some(&mut self.memory_reservation_locked_to_max, element, reader),
+            54 => slot::some(&mut self.initial_overhead, element, reader),
+            55 => slot::some(&mut self.nested_hv_enabled, element, reader),
+            56 => slot::some(&mut self.v_pmc_enabled, element, reader),
+            57 => slot::some(&mut self.scheduled_hardware_upgrade_info, element, reader),
+            58 => slot::some(&mut self.fork_config_info, element, reader),
+            59 => slot::some(&mut self.v_flash_cache_reservation, element, reader),
+            60 => slot::some(&mut self.vmx_config_checksum, element, reader),
+            61 => slot::some(&mut self.message_bus_tunnel_enabled, element, reader),
+            62 => slot::some(&mut self.vm_storage_object_id, element, reader),
+            63 => slot::some(&mut self.swap_storage_object_id, element, reader),
+            64 => slot::some(&mut self.key_id, element, reader),
+            65 => slot::some(&mut self.guest_integrity_info, element, reader),
+            66 => slot::some(&mut self.migrate_encryption, element, reader),
+            67 => slot::some(&mut self.sgx_info, element, reader),
+            68 => slot::some(&mut self.content_lib_item_info, element, reader),
+            69 => slot::some(&mut self.ft_encryption_mode, element, reader),
+            70 => slot::some(&mut self.guest_monitoring_mode_info, element, reader),
+            71 => slot::some(&mut self.sev_enabled, element, reader),
+            72 => slot::some(&mut self.numa_info, element, reader),
+            73 => slot::some(&mut self.pmem_failover_enabled, element, reader),
+            74 => slot::some(&mut self.vmx_stats_collection_enabled, element, reader),
+            75 => slot::some(&mut self.vm_op_notification_to_app_enabled, element, reader),
+            76 => slot::some(&mut self.vm_op_notification_timeout, element, reader),
+            77 => slot::some(&mut self.device_swap, element, reader),
+            78 => slot::some(&mut self.pmem, element, reader),
+            79 => slot::some(&mut self.device_groups, element, reader),
+            80 => slot::some(&mut self.fixed_passthru_hot_plug_enabled, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("changeVersion", &self.change_version);
+        writer.value("modified", &self.modified);
+        writer.value("name", &self.name);
+        writer.value("guestFullName", &self.guest_full_name);
+        writer.value("version", &self.version);
+        writer.value("uuid", &self.uuid);
+        writer.optional("createDate", &self.create_date, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("instanceUuid", &self.instance_uuid, ApiVersion::new(4, 0, 0, 0));
+        writer.list("npivNodeWorldWideName", &self.npiv_node_world_wide_name, ApiVersion::V2_5);
+        writer.list("npivPortWorldWideName", &self.npiv_port_world_wide_name, ApiVersion::V2_5);
+        writer.optional("npivWorldWideNameType", &self.npiv_world_wide_name_type, ApiVersion::V2_5);
+        writer.optional("npivDesiredNodeWwns", &self.npiv_desired_node_wwns, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("npivDesiredPortWwns", &self.npiv_desired_port_wwns, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("npivTemporaryDisabled", &self.npiv_temporary_disabled, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("npivOnNonRdmDisks", &self.npiv_on_non_rdm_disks, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("locationId", &self.location_id, ApiVersion::V2_5);
+        writer.value("template", &self.template);
+        writer.value("guestId", &self.guest_id);
+        writer.value("alternateGuestName", &self.alternate_guest_name);
+        writer.optional("annotation", &self.annotation, ApiVersion::V2_5);
+        writer.value("files", &self.files);
+        writer.optional("tools", &self.tools, ApiVersion::V2_5);
+        writer.value("flags", &self.flags);
+        writer.optional("consolePreferences", &self.console_preferences, ApiVersion::V2_5);
+        writer.value("defaultPowerOps", &self.default_power_ops);
+        writer.optional("rebootPowerOff", &self.reboot_power_off, ApiVersion::new(8, 0, 0, 1));
+        writer.value("hardware", &self.hardware);
+        writer.list("vcpuConfig", &self.vcpu_config, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("cpuAllocation", &self.cpu_allocation, ApiVersion::V2_5);
+        writer.optional("memoryAllocation", &self.memory_allocation, ApiVersion::V2_5);
+        writer.optional("latencySensitivity", &self.latency_sensitivity, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("memoryHotAddEnabled", &self.memory_hot_add_enabled, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("cpuHotAddEnabled", &self.cpu_hot_add_enabled, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("cpuHotRemoveEnabled", &self.cpu_hot_remove_enabled, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("hotPlugMemoryLimit", &self.hot_plug_memory_limit, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("hotPlugMemoryIncrementSize", &self.hot_plug_memory_increment_size, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("cpuAffinity", &self.cpu_affinity, ApiVersion::V2_5);
+        writer.optional("memoryAffinity", &self.memory_affinity, ApiVersion::V2_5);
+        writer.optional("networkShaper", &self.network_shaper, ApiVersion::V2_5);
+        writer.list("extraConfig", &self.extra_config, ApiVersion::V2_5);
+        writer.list("cpuFeatureMask", &self.cpu_feature_mask, ApiVersion::V2_5);
+        writer.list("datastoreUrl", &self.datastore_url, ApiVersion::V2_5);
+        writer.optional("swapPlacement", &self.swap_placement, ApiVersion::V2_5);
+        writer.optional("bootOptions", &self.boot_options, ApiVersion::V2_5);
+        writer.optional("ftInfo", &self.ft_info, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("repConfig", &self.rep_config, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("vAppConfig", &self.v_app_config, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("vAssertsEnabled", &self.v_asserts_enabled, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("changeTrackingEnabled", &self.change_tracking_enabled, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("firmware", &self.firmware, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("maxMksConnections", &self.max_mks_connections, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("guestAutoLockEnabled", &self.guest_auto_lock_enabled, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("managedBy", &self.managed_by, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("memoryReservationLockedToMax", &self.memory_reservation_locked_to_max, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("initialOverhead", &self.initial_overhead, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("nestedHVEnabled", &self.nested_hv_enabled, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("vPMCEnabled", &self.v_pmc_enabled, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("scheduledHardwareUpgradeInfo", &self.scheduled_hardware_upgrade_info, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("forkConfigInfo", &self.fork_config_info, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("vFlashCacheReservation", &self.v_flash_cache_reservation, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("vmxConfigChecksum", &self.vmx_config_checksum, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("messageBusTunnelEnabled", &self.message_bus_tunnel_enabled, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("vmStorageObjectId", &self.vm_storage_object_id, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("swapStorageObjectId", &self.swap_storage_object_id, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("keyId", &self.key_id, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("guestIntegrityInfo", &self.guest_integrity_info, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("migrateEncryption", &self.migrate_encryption, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("sgxInfo", &self.sgx_info, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("contentLibItemInfo", &self.content_lib_item_info, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("ftEncryptionMode", &self.ft_encryption_mode, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("guestMonitoringModeInfo", &self.guest_monitoring_mode_info, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("sevEnabled", &self.sev_enabled, ApiVersion::new(7, 0, 1, 0));
+        writer.optional("numaInfo", &self.numa_info, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("pmemFailoverEnabled", &self.pmem_failover_enabled, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("vmxStatsCollectionEnabled", &self.vmx_stats_collection_enabled, ApiVersion::new(7, 0, 3, 1));
+        writer.optional("vmOpNotificationToAppEnabled", &self.vm_op_notification_to_app_enabled, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("vmOpNotificationTimeout", &self.vm_op_notification_timeout, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("deviceSwap", &self.device_swap, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("pmem", &self.pmem, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("deviceGroups", &self.device_groups, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("fixedPassthruHotPlugEnabled", &self.fixed_passthru_hot_plug_enabled, ApiVersion::new(8, 0, 1, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineConfigInfoDatastoreUrlPair`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineConfigInfoDatastoreUrlPair {
+    /// `name`.
+    pub name: String,
+    /// `url`.
+    pub url: String,
+}
+
+impl DataObject for VirtualMachineConfigInfoDatastoreUrlPair {
+    const NAME: &'static str = "VirtualMachineConfigInfoDatastoreUrlPair";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["name", "url"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.url, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("url", &self.url);
+    }
+}
+
+/// VI API data object `VirtualMachineConfigInfoOverheadInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineConfigInfoOverheadInfo {
+    /// `initialMemoryReservation`, since API 5.0.
+    pub initial_memory_reservation: Option<i64>,
+    /// `initialSwapReservation`, since API 5.0.
+    pub initial_swap_reservation: Option<i64>,
+}
+
+impl DataObject for VirtualMachineConfigInfoOverheadInfo {
+    const NAME: &'static str = "VirtualMachineConfigInfoOverheadInfo";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["initialMemoryReservation", "initialSwapReservation"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.initial_memory_reservation, element, reader),
+            1 => slot::some(&mut self.initial_swap_reservation, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("initialMemoryReservation", &self.initial_memory_reservation, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("initialSwapReservation", &self.initial_swap_reservation, ApiVersion::new(5, 0, 0, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineConfigOptionDescriptor`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineConfigOptionDescriptor {
+    /// `key`.
+    pub key: String,
+    /// `description`.
+    pub description: Option<String>,
+    /// `host`.
+    pub host: Vec<MoRef>,
+    /// `createSupported`, since API 2.5u2server.
+    pub create_supported: Option<bool>,
+    /// `defaultConfigOption`, since API 2.5u2server.
+    pub default_config_option: Option<bool>,
+    /// `runSupported`, since API 5.1.
+    pub run_supported: Option<bool>,
+    /// `upgradeSupported`, since API 5.1.
+    pub upgrade_supported: Option<bool>,
+}
+
+impl DataObject for VirtualMachineConfigOptionDescriptor {
+    const NAME: &'static str = "VirtualMachineConfigOptionDescriptor";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["key", "description", "host", "createSupported", "defaultConfigOption", "runSupported", "upgradeSupported"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::some(&mut self.description, element, reader),
+            2 => slot::push(&mut self.host, element, reader),
+            3 => slot::some(&mut self.create_supported, element, reader),
+            4 => slot::some(&mut self.default_config_option, element, reader),
+            5 => slot::some(&mut self.run_supported, element, reader),
+            6 => slot::some(&mut self.upgrade_supported, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("key", &self.key);
+        writer.optional("description", &self.description, ApiVersion::V2_5);
+        writer.list("host", &self.host, ApiVersion::V2_5);
+        writer.optional("createSupported", &self.create_supported, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("defaultConfigOption", &self.default_config_option, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("runSupported", &self.run_supported, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("upgradeSupported", &self.upgrade_supported, ApiVersion::new(5, 1, 0, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineConfigSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineConfigSpec {
+    /// `changeVersion`.
+    pub change_version: Option<String>,
+    /// `name`.
+    pub name: Option<String>,
+    /// `version`.
+    pub version: Option<String>,
+    /// `createDate`, since API 6.7.
+    pub create_date: Option<DateTime>,
+    /// `uuid`.
+    pub uuid: Option<String>,
+    /// `instanceUuid`, since API 4.0.
+    pub instance_uuid: Option<String>,
+    /// `npivNodeWorldWideName`.
+    pub npiv_node_world_wide_name: Vec<i64>,
+    /// `npivPortWorldWideName`.
+    pub npiv_port_world_wide_name: Vec<i64>,
+    /// `npivWorldWideNameType`.
+    pub npiv_world_wide_name_type: Option<String>,
+    /// `npivDesiredNodeWwns`, since API 4.0.
+    pub npiv_desired_node_wwns: Option<i16>,
+    /// `npivDesiredPortWwns`, since API 4.0.
+    pub npiv_desired_port_wwns: Option<i16>,
+    /// `npivTemporaryDisabled`, since API 4.0.
+    pub npiv_temporary_disabled: Option<bool>,
+    /// `npivOnNonRdmDisks`, since API 4.0.
+    pub npiv_on_non_rdm_disks: Option<bool>,
+    /// `npivWorldWideNameOp`.
+    pub npiv_world_wide_name_op: Option<String>,
+    /// `locationId`.
+    pub location_id: Option<String>,
+    /// `guestId`.
+    pub guest_id: Option<String>,
+    /// `alternateGuestName`.
+    pub alternate_guest_name: Option<String>,
+    /// `annotation`.
+    pub annotation: Option<String>,
+    /// `files`.
+    pub files: Option<VirtualMachineFileInfo>,
+    /// `tools`.
+    pub tools: Option<ToolsConfigInfo>,
+    /// `flags`.
+    pub flags: Option<VirtualMachineFlagInfo>,
+    /// `consolePreferences`.
+    pub console_preferences: Option<VirtualMachineConsolePreferences>,
+    /// `powerOpInfo`.
+    pub power_op_info: Option<VirtualMachineDefaultPowerOpInfo>,
+    /// `rebootPowerOff`, since API 8.0.0.1.
+    pub reboot_power_off: Option<bool>,
+    /// `numCPUs`.
+    pub num_cp_us: Option<i32>,
+    /// `vcpuConfig`, since API 7.0.0.0.
+    pub vcpu_config: Vec<VirtualMachineVcpuConfig>,
+    /// `numCoresPerSocket`, since API 5.0.
+    pub num_cores_per_socket: Option<i32>,
+    /// `memoryMB`.
+    pub memory_mb: Option<i64>,
+    /// `memoryHotAddEnabled`, since API 2.5u2server.
+    pub memory_hot_add_enabled: Option<bool>,
+    /// `cpuHotAddEnabled`, since API 2.5u2server.
+    pub cpu_hot_add_enabled: Option<bool>,
+    /// `cpuHotRemoveEnabled`, since API 2.5u2server.
+    pub cpu_hot_remove_enabled: Option<bool>,
+    /// `virtualICH7MPresent`, since API 5.0.
+    pub virtual_ich7_m_present: Option<bool>,
+    /// `virtualSMCPresent`, since API 5.0.
+    pub virtual_smc_present: Option<bool>,
+    /// `deviceChange`.
+    pub device_change: Vec<AnyVirtualDeviceConfigSpec>,
+    /// `cpuAllocation`.
+    pub cpu_allocation: Option<ResourceAllocationInfo>,
+    /// `memoryAllocation`.
+    pub memory_allocation: Option<ResourceAllocationInfo>,
+    /// `latencySensitivity`, since API 5.1.
+    pub latency_sensitivity: Option<LatencySensitivity>,
+    /// `cpuAffinity`.
+    pub cpu_affinity: Option<VirtualMachineAffinityInfo>,
+    /// `memoryAffinity`.
+    pub memory_affinity: Option<VirtualMachineAffinityInfo>,
+    /// `networkShaper`.
+    pub network_shaper: Option<VirtualMachineNetworkShaperInfo>,
+    /// `cpuFeatureMask`.
+    pub cpu_feature_mask: Vec<VirtualMachineCpuIdInfoSpec>,
+    /// `extraConfig`.
+    pub extra_config: Vec<AnyOptionValue>,
+    /// `swapPlacement`.
+    pub swap_placement: Option<String>,
+    /// `bootOptions`.
+    pub boot_options: Option<VirtualMachineBootOptions>,
+    /// `vAppConfig`, since API 4.0.
+    pub v_app_config: Option<AnyVmConfigSpec>,
+    /// `ftInfo`, since API 4.0.
+    pub ft_info: Option<AnyFaultToleranceConfigInfo>,
+    /// `repConfig`, since API 6.0.
+    pub rep_config: Option<ReplicationConfigSpec>,
+    /// `vAppConfigRemoved`, since API 4.0.
+    pub v_app_config_removed: Option<bool>,
+    /// `vAssertsEnabled`, since API 4.0.
+    pub v_asserts_enabled: Option<bool>,
+    /// `changeTrackingEnabled`, since API 4.0.
+    pub change_tracking_enabled: Option<bool>,
+    /// `firmware`, since API 5.0.
+    pub firmware: Option<String>,
+    /// `maxMksConnections`, since API 5.0.
+    pub max_mks_connections: Option<i32>,
+    /// `guestAutoLockEnabled`, since API 5.0.
+    pub guest_auto_lock_enabled: Option<bool>,
+    /// `managedBy`, since API 5.0.
+    pub managed_by: Option<ManagedByInfo>,
+    /// `memoryReservationLockedToMax`, since API 5.0.
+    pub memory_reservation_locked_to_max: Option<bool>,
+    /// `nestedHVEnabled`, since API 5.1.
+    pub nested_hv_enabled: Option<bool>,
+    /// `vPMCEnabled`, since API 5.1.
+    pub v_pmc_enabled: Option<bool>,
+    /// `scheduledHardwareUpgradeInfo`, since API 5.1.
+    pub scheduled_hardware_upgrade_info: Option<ScheduledHardwareUpgradeInfo>,
+    /// `vmProfile`, since API 5.5.
+    pub vm_profile: Vec<AnyVirtualMachineProfileSpec>,
+    /// `messageBusTunnelEnabled`, since API 6.0.
+    pub message_bus_tunnel_enabled: Option<bool>,
+    /// `crypto`, since API 6.5.
+    pub crypto: Option<AnyCryptoSpec>,
+    /// `migrateEncryption`, since API 6.5.
+    pub migrate_encryption: Option<String>,
+    /// `sgxInfo`, since API 7.0.0.0.
+    pub sgx_info: Option<VirtualMachineSgxInfo>,
+    /// `ftEncryptionMode`, since API 7.0.2.0.
+    pub ft_encryption_mode: Option<String>,
+    /// `guestMonitoringModeInfo`, since API 7.0.0.0.
+    pub guest_monitoring_mode_info: Option<VirtualMachineGuestMonitoringModeInfo>,
+    /// `sevEnabled`, since API 7.0.1.0.
+    pub sev_enabled: Option<bool>,
+    /// `virtualNuma`, since API 8.0.0.1.
+    pub virtual_numa: Option<VirtualMachineVirtualNuma>,
+    /// `motherboardLayout`, since API 8.0.0.1.
+    pub motherboard_layout: Option<String>,
+    /// `pmemFailoverEnabled`, since API 7.0.2.0.
+    pub pmem_failover_enabled: Option<bool>,
+    /// `vmxStatsCollectionEnabled`, since API 7.0.3.1.
+    pub vmx_stats_collection_enabled: Option<bool>,
+    /// `vmOpNotificationToAppEnabled`, since API 7.0.3.0.
+    pub vm_op_notification_to_app_enabled: Option<bool>,
+    /// `vmOpNotificationTimeout`, since API 8.0.0.1.
+    pub vm_op_notification_timeout: Option<i64>,
+    /// `deviceSwap`, since API 8.0.0.1.
+    pub device_swap: Option<VirtualMachineVirtualDeviceSwap>,
+    /// `simultaneousThreads`, since API 8.0.0.1.
+    pub simultaneous_threads: Option<i32>,
+    /// `pmem`, since API 7.0.3.0.
+    pub pmem: Option<VirtualMachineVirtualPMem>,
+    /// `deviceGroups`, since API 8.0.0.1.
+    pub device_groups: Option<VirtualMachineVirtualDeviceGroups>,
+    /// `fixedPassthruHotPlugEnabled`, since API 8.0.1.0.
+    pub fixed_passthru_hot_plug_enabled: Option<bool>,
+}
+
+impl DataObject for VirtualMachineConfigSpec {
+    const NAME: &'static str = "VirtualMachineConfigSpec";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["changeVersion", "name", "version", "createDate", "uuid", "instanceUuid", "npivNodeWorldWideName", "npivPortWorldWideName", "npivWorldWideNameType", "npivDesiredNodeWwns", "npivDesiredPortWwns", "npivTemporaryDisabled", "npivOnNonRdmDisks", "npivWorldWideNameOp", "locationId", "guestId", "alternateGuestName", "annotation", "files", "tools", "flags", "consolePreferences", "powerOpInfo", "rebootPowerOff", "numCPUs", "vcpuConfig", "numCoresPerSocket", "memoryMB", "memoryHotAddEnabled", "cpuHotAddEnabled", "cpuHotRemoveEnabled", "virtualICH7MPresent", "virtualSMCPresent", "deviceChange", "cpuAllocation", "memoryAllocation", "latencySensitivity", "cpuAffinity", "memoryAffinity", "networkShaper", "cpuFeatureMask", "extraConfig", "swapPlacement", "bootOptions", "vAppConfig", "ftInfo", "repConfig", "vAppConfigRemoved", "vAssertsEnabled", "changeTrackingEnabled", "firmware", "maxMksConnections", "guestAutoLockEnabled", "managedBy", "memoryReservationLockedToMax", "nestedHVEnabled", "vPMCEnabled", "scheduledHardwareUpgradeInfo", "vmProfile", "messageBusTunnelEnabled", "crypto", "migrateEncryption", "sgxInfo", "ftEncryptionMode", "guestMonitoringModeInfo", "sevEnabled", "virtualNuma", "motherboardLayout", "pmemFailoverEnabled", "vmxStatsCollectionEnabled", "vmOpNotificationToAppEnabled", "vmOpNotificationTimeout", "deviceSwap", "simultaneousThreads", "pmem", "deviceGroups", "fixedPassthruHotPlugEnabled"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.change_version, element, reader),
+            1 => slot::some(&mut self.name, element, reader),
+            2 => slot::some(&mut self.version, element, reader),
+            3 => slot::some(&mut self.create_date, element, reader),
+            4 => slot::some(&mut self.uuid, element, reader),
+            5 => slot::some(&mut self.instance_uuid, element, reader),
+            6 => slot::push(&mut self.npiv_node_world_wide_name, element, reader),
+            7 => slot::push(&mut self.npiv_port_world_wide_name, element, reader),
+            8 => slot::some(&mut self.npiv_world_wide_name_type, element, reader),
+            9 => slot::some(&mut self.npiv_desired_node_wwns, element, reader),
+            10 => slot::some(&mut self.npiv_desired_port_wwns, element, reader),
+            11 => slot::some(&mut self.npiv_temporary_disabled, element, reader),
+            12 => slot::some(&mut self.npiv_on_non_rdm_disks, element, reader),
+            13 => slot::some(&mut self.npiv_world_wide_name_op, element, reader),
+            14 => slot::some(&mut self.location_id, element, reader),
+            15 => slot::some(&mut self.guest_id, element, reader),
+            16 => slot::some(&mut self.alternate_guest_name, element, reader),
+            17 => slot::some(&mut self.annotation, element, reader),
+            18 => slot::some(&mut self.files, element, reader),
+            19 => slot::some(&mut self.tools, element, reader),
+            20 => slot::some(&mut self.flags, element, reader),
+            21 => slot::some(&mut self.console_preferences, element, reader),
+            22 => slot::some(&mut self.power_op_info, element, reader),
+            23 => slot::some(&mut self.reboot_power_off, element, reader),
+            24 => slot::some(&mut self.num_cp_us, element, reader),
+            25 => slot::push(&mut self.vcpu_config, element, reader),
+            26 => slot::some(&mut self.num_cores_per_socket, element, reader),
+            27 => slot::some(&mut self.memory_mb, element, reader),
+            28 => slot::some(&mut self.memory_hot_add_enabled, element, reader),
+            29 => slot::some(&mut self.cpu_hot_add_enabled, element, reader),
+            30 => slot::some(&mut self.cpu_hot_remove_enabled, element, reader),
+            31 => slot::some(&mut self.virtual_ich7_m_present, element, reader),
+            32 => slot::some(&mut self.virtual_smc_present, element, reader),
+            33 => slot::push(&mut self.device_change, element, reader),
+            34 => slot::some(&mut self.cpu_allocation, element, reader),
+            35 => slot::some(&mut self.memory_allocation, element, reader),
+            36 => slot::some(&mut self.latency_sensitivity, element, reader),
+            37 => slot::some(&mut self.cpu_affinity, element, reader),
+            38 => slot::some(&mut self.memory_affinity, element, reader),
+            39 => slot::some(&mut self.network_shaper, element, reader),
+            40 => slot::push(&mut self.cpu_feature_mask, element, reader),
+            41 => slot::push(&mut self.extra_config, element, reader),
+            42 => slot::some(&mut self.swap_placement, element, reader),
+            43 => slot::some(&mut self.boot_options, element, reader),
+            44 => slot::some(&mut self.v_app_config, element, reader),
+            45 => slot::some(&mut self.ft_info, element, reader),
+            46 => slot::some(&mut self.rep_config, element, reader),
+            47 => slot::some(&mut self.v_app_config_removed, element, reader),
+            48 => slot::some(&mut self.v_asserts_enabled, element, reader),
+            49 => slot::some(&mut self.change_tracking_enabled, element, reader),
+            50 => slot::some(&mut self.firmware, element, reader),
+            51 => slot::some(&mut self.max_mks_connections, element, reader),
+            52 => slot::some(&mut self.guest_auto_lock_enabled, element, reader),
+            53 => slot::some(&mut self.managed_by, element, reader),
+            54 => slot::some(&mut self.memory_reservation_locked_to_max, element, reader),
+            55 => slot::some(&mut self.nested_hv_enabled, element, reader),
+            56 => slot::some(&mut self.v_pmc_enabled, element, reader),
+            57 => slot::some(&mut self.scheduled_hardware_upgrade_info, element, reader),
+            58 => slot::push(&mut self.vm_profile, element, reader),
+            59 => slot::some(&mut self.message_bus_tunnel_enabled, element, reader),
+            60 => slot::some(&mut self.crypto, element, reader),
+            61 => slot::some(&mut self.migrate_encryption, element, reader),
+            62 => slot::some(&mut self.sgx_info, element, reader),
+            63 => slot::some(&mut self.ft_encryption_mode, element, reader),
+            64 => slot::some(&mut self.guest_monitoring_mode_info, element, reader),
+            65 => slot::some(&mut self.sev_enabled, element, reader),
+            66 => slot::some(&mut self.virtual_numa, element, reader),
+            67 => slot::some(&mut self.motherboard_layout, element, reader),
+            68 => slot::some(&mut self.pmem_failover_enabled, element, reader),
+            69 => slot::some(&mut self.vmx_stats_collection_enabled, element, reader),
+            70 => slot::some(&mut self.vm_op_notification_to_app_enabled, element, reader),
+            71 => slot::some(&mut self.vm_op_notification_timeout, element, reader),
+            72 => slot::some(&mut self.device_swap, element, reader),
+            73 => slot::some(&mut self.simultaneous_threads, element, reader),
+            74 => slot::some(&mut self.pmem, element, reader),
+            75 => slot::some(&mut self.device_groups, element, reader),
+            76 => slot::some(&mut self.fixed_passthru_hot_plug_enabled, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("changeVersion", &self.change_version, ApiVersion::V2_5);
+        writer.optional("name", &self.name, ApiVersion::V2_5);
+        writer.optional("version", &self.version, ApiVersion::V2_5);
+        writer.optional("createDate", &self.create_date, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("uuid", &self.uuid, ApiVersion::V2_5);
+        writer.optional("instanceUuid", &self.instance_uuid, ApiVersion::new(4, 0, 0, 0));
+        writer.list("npivNodeWorldWideName", &self.npiv_node_world_wide_name, ApiVersion::V2_5);
+        writer.list("npivPortWorldWideName", &self.npiv_port_world_wide_name, ApiVersion::V2_5);
+        writer.optional("npivWorldWideNameType", &self.npiv_world_wide_name_type, ApiVersion::V2_5);
+        writer.optional("npivDesiredNodeWwns", &self.npiv_desired_node_wwns, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("npivDesiredPortWwns", &self.npiv_desired_port_wwns, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("npivTemporaryDisabled", &self.npiv_temporary_disabled, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("npivOnNonRdmDisks", &self.npiv_on_non_rdm_disks, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("npivWorldWideNameOp", &self.npiv_world_wide_name_op, ApiVersion::V2_5);
+        writer.optional("locationId", &self.location_id, ApiVersion::V2_5);
+        writer.optional("guestId", &self.guest_id, ApiVersion::V2_5);
+        writer.optional("alternateGuestName", &self.alternate_guest_name, ApiVersion::V2_5);
+        writer.optional("annotation", &self.annotation, ApiVersion::V2_5);
+        writer.optional("files", &self.files, ApiVersion::V2_5);
+        writer.optional("tools", &self.tools, ApiVersion::V2_5);
+        writer.optional("flags", &self.flags, ApiVersion::V2_5);
+        writer.optional("consolePreferences", &self.console_preferences, ApiVersion::V2_5);
+        writer.optional("powerOpInfo", &self.power_op_info, ApiVersion::V2_5);
+        writer.optional("rebootPowerOff", &self.reboot_power_off, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("numCPUs", &self.num_cp_us, ApiVersion::V2_5);
+        writer.list("vcpuConfig", &self.vcpu_config, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("numCoresPerSocket", &self.num_cores_per_socket, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("memoryMB", &self.memory_mb, ApiVersion::V2_5);
+        writer.optional("memoryHotAddEnabled", &self.memory_hot_add_enabled, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("cpuHotAddEnabled", &self.cpu_hot_add_enabled, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("cpuHotRemoveEnabled", &self.cpu_hot_remove_enabled, ApiVersion::new(2, 5, 0, 0).update(2));
+        writer.optional("virtualICH7MPresent", &self.virtual_ich7_m_present, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("virtualSMCPresent", &self.virtual_smc_present, ApiVersion::new(5, 0, 0, 0));
+        writer.list("deviceChange", &self.device_change, ApiVersion::V2_5);
+        writer.optional("cpuAllocation", &self.cpu_allocation, ApiVersion::V2_5);
+        writer.optional("memoryAllocation", &self.memory_allocation, ApiVersion::V2_5);
+        writer.optional("latencySensitivity", &self.latency_sensitivity, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("cpuAffinity", &self.cpu_affinity, ApiVersion::V2_5);
+        writer.optional("memoryAffinity", &self.memory_affinity, ApiVersion::V2_5);
+        writer.optional("networkShaper", &self.network_shaper, ApiVersion::V2_5);
+        writer.list("cpuFeatureMask", &self.cpu_feature_mask, ApiVersion::V2_5);
+        writer.list("extraConfig", &self.extra_config, ApiVersion::V2_5);
+        writer.optional("swapPlacement", &self.swap_placement, ApiVersion::V2_5);
+        writer.optional("bootOptions", &self.boot_options, ApiVersion::V2_5);
+        writer.optional("vAppConfig", &self.v_app_config, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("ftInfo", &self.ft_info, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("repConfig", &self.rep_config, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("vAppConfigRemoved", &self.v_app_config_removed, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("vAssertsEnabled", &self.v_asserts_enabled, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("changeTrackingEnabled", &self.change_tracking_enabled, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("firmware", &self.firmware, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("maxMksConnections", &self.max_mks_connections, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("guestAutoLockEnabled", &self.guest_auto_lock_enabled, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("managedBy", &self.managed_by, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("memoryReservationLockedToMax", &self.memory_reservation_locked_to_max, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("nestedHVEnabled", &self.nested_hv_enabled, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("vPMCEnabled", &self.v_pmc_enabled, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("scheduledHardwareUpgradeInfo", &self.scheduled_hardware_upgrade_info, ApiVersion::new(5, 1, 0, 0));
+        writer.list("vmProfile", &self.vm_profile, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("messageBusTunnelEnabled", &self.message_bus_tunnel_enabled, ApiVersion::new(6, 0, 0, 0));
+        writer.optional("crypto", &self.crypto, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("migrateEncryption", &self.migrate_encryption, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("sgxInfo", &self.sgx_info, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("ftEncryptionMode", &self.ft_encryption_mode, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("guestMonitoringModeInfo", &self.guest_monitoring_mode_info, ApiVersion::new(7, 0, 0, 0));
+        writer.optional("sevEnabled", &self.sev_enabled, ApiVersion::new(7, 0, 1, 0));
+        writer.optional("virtualNuma", &self.virtual_numa, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("motherboardLayout", &self.motherboard_layout, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("pmemFailoverEnabled", &self.pmem_failover_enabled, ApiVersion::new(7, 0, 2, 0));
+        writer.optional("vmxStatsCollectionEnabled", &self.vmx_stats_collection_enabled, ApiVersion::new(7, 0, 3, 1));
+        writer.optional("vmOpNotificationToAppEnabled", &self.vm_op_notification_to_app_enabled, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("vmOpNotificationTimeout", &self.vm_op_notification_timeout, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("deviceSwap", &self.device_swap, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("simultaneousThreads", &self.simultaneous_threads, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("pmem", &self.pmem, ApiVersion::new(7, 0, 3, 0));
+        writer.optional("deviceGroups", &self.device_groups, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("fixedPassthruHotPlugEnabled", &self.fixed_passthru_hot_plug_enabled, ApiVersion::new(8, 0, 1, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineConfigSummary`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineConfigSummary {
+    /// `name`.
+    pub name: String,
+    /// `template`.
+    pub template: bool,
+    /// `vmPathName`.
+    pub vm_path_name: String,
+    /// `memorySizeMB`.
+    pub memory_size_mb: Option<i32>,
+    /// `cpuReservation`.
+    pub cpu_reservation: Option<i32>,
+    /// `memoryReservation`.
+    pub memory_reservation: Option<i32>,
+    /// `numCpu`.
+    pub num_cpu: Option<i32>,
+    /// `numEthernetCards`.
+    pub num_ethernet_cards: Option<i32>,
+    /// `numVirtualDisks`.
+    pub num_virtual_disks: Option<i32>,
+    /// `uuid`.
+    pub uuid: Option<String>,
+    /// `instanceUuid`, since API 4.0.
+    pub instance_uuid: Option<String>,
+    /// `guestId`.
+    pub guest_id: Option<String>,
+    /// `guestFullName`.
+    pub guest_full_name: Option<String>,
+    /// `annotation`.
+    pub annotation: Option<String>,
+    /// `product`, since API 4.0.
+    pub product: Option<VAppProductInfo>,
+    /// `installBootRequired`, since API 4.0.
+    pub install_boot_required: Option<bool>,
+    /// `ftInfo`, since API 4.0.
+    pub ft_info: Option<AnyFaultToleranceConfigInfo>,
+    /// `managedBy`, since API 5.0.
+    pub managed_by: Option<ManagedByInfo>,
+    /// `tpmPresent`, since API 6.7.
+    pub tpm_present: Option<bool>,
+    /// `numVmiopBackings`, since API 6.7.
+    pub num_vmiop_backings: Option<i32>,
+    /// `hwVersion`, since API 6.9.1.
+    pub hw_version: Option<String>,
+}
+
+impl DataObject for VirtualMachineConfigSummary {
+    const NAME: &'static str = "VirtualMachineConfigSummary";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["name", "template", "vmPathName", "memorySizeMB", "cpuReservation", "memoryReservation", "numCpu", "numEthernetCards", "numVirtualDisks", "uuid", "instanceUuid", "guestId", "guestFullName", "annotation", "product", "installBootRequired", "ftInfo", "managedBy", "tpmPresent", "numVmiopBackings", "hwVersion"];
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.name, element, reader),
+            1 => slot::one(&mut self.template, element, reader),
+            2 => slot::one(&mut self.vm_path_name, element, reader),
+            3 => slot::some(&mut self.memory_size_mb, element, reader),
+            4 => slot::some(&mut self.cpu_reservation, element, reader),
+            5 => slot::some(&mut self.memory_reservation, element, reader),
+            6 => slot::some(&mut self.num_cpu, element, reader),
+            7 => slot::some(&mut self.num_ethernet_cards, element, reader),
+            8 => slot::some(&mut self.num_virtual_disks, element, reader),
+            9 => slot::some(&mut self.uuid, element, reader),
+            10 => slot::some(&mut self.instance_uuid, element, reader),
+            11 => slot::some(&mut self.guest_id, element, reader),
+            12 => slot::some(&mut self.guest_full_name, element, reader),
+            13 => slot::some(&mut self.annotation, element, reader),
+            14 => slot::some(&mut self.product, element, reader),
+            15 => slot::some(&mut self.install_boot_required, element, reader),
+            16 => slot::some(&mut self.ft_info, element, reader),
+            17 => slot::some(&mut self.managed_by, element, reader),
+            18 => slot::some(&mut self.tpm_present, element, reader),
+            19 => slot::some(&mut self.num_vmiop_backings, element, reader),
+            20 => slot::some(&mut self.hw_version, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("name", &self.name);
+        writer.value("template", &self.template);
+        writer.value("vmPathName", &self.vm_path_name);
+        writer.optional("memorySizeMB", &self.memory_size_mb, ApiVersion::V2_5);
+        writer.optional("cpuReservation", &self.cpu_reservation, ApiVersion::V2_5);
+        writer.optional("memoryReservation", &self.memory_reservation, ApiVersion::V2_5);
+        writer.optional("numCpu", &self.num_cpu, ApiVersion::V2_5);
+        writer.optional("numEthernetCards", &self.num_ethernet_cards, ApiVersion::V2_5);
+        writer.optional("numVirtualDisks", &self.num_virtual_disks, ApiVersion::V2_5);
+        writer.optional("uuid", &self.uuid, ApiVersion::V2_5);
+        writer.optional("instanceUuid", &self.instance_uuid, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("guestId", &self.guest_id, ApiVersion::V2_5);
+        writer.optional("guestFullName", &self.guest_full_name, ApiVersion::V2_5);
+        writer.optional("annotation", &self.annotation, ApiVersion::V2_5);
+        writer.optional("product", &self.product, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("installBootRequired", &self.install_boot_required, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("ftInfo", &self.ft_info, ApiVersion::new(4, 0, 0, 0));
+        writer.optional("managedBy", &self.managed_by, ApiVersion::new(5, 0, 0, 0));
+        writer.optional("tpmPresent", &self.tpm_present, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("numVmiopBackings", &self.num_vmiop_backings, ApiVersion::new(6, 7, 0, 0));
+        writer.optional("hwVersion", &self.hw_version, ApiVersion::new(6, 9, 1, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineConsolePreferences`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineConsolePreferences {
+    /// `powerOnWhenOpened`.
+    pub power_on_when_opened: Option<bool>,
+    /// `enterFullScreenOnPowerOn`.
+    pub enter_full_screen_on_power_on: Option<bool>,
+    /// `closeOnPowerOffOrSuspend`.
+    pub close_on_power_off_or_suspend: Option<bool>,
+}
+
+impl DataObject for VirtualMachineConsolePreferences {
+    const NAME: &'static str = "VirtualMachineConsolePreferences";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["powerOnWhenOpened", "enterFullScreenOnPowerOn", "closeOnPowerOffOrSuspend"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.power_on_when_opened, element, reader),
+            1 => slot::some(&mut self.enter_full_screen_on_power_on, element, reader),
+            2 => slot::some(&mut self.close_on_power_off_or_suspend, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("powerOnWhenOpened", &self.power_on_when_opened, ApiVersion::V2_5);
+        writer.optional("enterFullScreenOnPowerOn", &self.enter_full_screen_on_power_on, ApiVersion::V2_5);
+        writer.optional("closeOnPowerOffOrSuspend", &self.close_on_power_off_or_suspend, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `VirtualMachineContentLibraryItemInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineContentLibraryItemInfo {
+    /// `contentLibraryItemUuid`, since API 7.0.0.0.
+    pub content_library_item_uuid: String,
+    /// `contentLibraryItemVersion`, since API 7.0.0.0.
+    pub content_library_item_version: Option<String>,
+}
+
+impl DataObject for VirtualMachineContentLibraryItemInfo {
+    const NAME: &'static str = "VirtualMachineContentLibraryItemInfo";
+    const SINCE: ApiVersion = ApiVersion::new(7, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["contentLibraryItemUuid", "contentLibraryItemVersion"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.content_library_item_uuid, element, reader),
+            1 => slot::some(&mut self.content_library_item_version, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("contentLibraryItemUuid", &self.content_library_item_uuid);
+        writer.optional("contentLibraryItemVersion", &self.content_library_item_version, ApiVersion::new(7, 0, 0, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineCpuIdInfoSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineCpuIdInfoSpec {
+    /// `operation`.
+    pub operation: ArrayUpdateOperation,
+    /// `removeKey`.
+    pub remove_key: Option<Value>,
+    /// `info`.
+    pub info: Option<HostCpuIdInfo>,
+}
+
+impl DataObject for VirtualMachineCpuIdInfoSpec {
+    const NAME: &'static str = "VirtualMachineCpuIdInfoSpec";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["operation", "removeKey", "info"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.operation, element, reader),
+            1 => slot::some(&mut self.remove_key, element, reader),
+            2 => slot::some(&mut self.info, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("operation", &self.operation);
+        writer.optional("removeKey", &self.remove_key, ApiVersion::V2_5);
+        writer.optional("info", &self.info, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `VirtualMachineDefaultPowerOpInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineDefaultPowerOpInfo {
+    /// `powerOffType`.
+    pub power_off_type: Option<String>,
+    /// `suspendType`.
+    pub suspend_type: Option<String>,
+    /// `resetType`.
+    pub reset_type: Option<String>,
+    /// `defaultPowerOffType`.
+    pub default_power_off_type: Option<String>,
+    /// `defaultSuspendType`.
+    pub default_suspend_type: Option<String>,
+    /// `defaultResetType`.
+    pub default_reset_type: Option<String>,
+    /// `standbyAction`.
+    pub standby_action: Option<String>,
+}
+
+impl DataObject for VirtualMachineDefaultPowerOpInfo {
+    const NAME: &'static str = "VirtualMachineDefaultPowerOpInfo";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    const MEMBERS: &'static [&'static str] = &["powerOffType", "suspendType", "resetType", "defaultPowerOffType", "defaultSuspendType", "defaultResetType", "standbyAction"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.power_off_type, element, reader),
+            1 => slot::some(&mut self.suspend_type, element, reader),
+            2 => slot::some(&mut self.reset_type, element, reader),
+            3 => slot::some(&mut self.default_power_off_type, element, reader),
+            4 => slot::some(&mut self.default_suspend_type, element, reader),
+            5 => slot::some(&mut self.default_reset_type, element, reader),
+            6 => slot::some(&mut self.standby_action, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("powerOffType", &self.power_off_type, ApiVersion::V2_5);
+        writer.optional("suspendType", &self.suspend_type, ApiVersion::V2_5);
+        writer.optional("resetType", &self.reset_type, ApiVersion::V2_5);
+        writer.optional("defaultPowerOffType", &self.default_power_off_type, ApiVersion::V2_5);
+        writer.optional("defaultSuspendType", &self.default_suspend_type, ApiVersion::V2_5);
+        writer.optional("defaultResetType", &self.default_reset_type, ApiVersion::V2_5);
+        writer.optional("standbyAction", &self.standby_action, ApiVersion::V2_5);
+    }
+}
+
+/// VI API data object `VirtualMachineDefaultProfileSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineDefaultProfileSpec {
+}
+
+impl DataObject for VirtualMachineDefaultProfileSpec {
+    const NAME: &'static str = "VirtualMachineDefaultProfileSpec";
+    const SINCE: ApiVersion = ApiVersion::new(6, 0, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `VirtualMachineDefinedProfileSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineDefinedProfileSpec {
+    /// `profileId`, since API 5.5.
+    pub profile_id: String,
+    /// `replicationSpec`, since API 6.5.
+    pub replication_spec: Option<ReplicationSpec>,
+    /// `profileData`, since API 5.5.
+    pub profile_data: Option<VirtualMachineProfileRawData>,
+    /// `profileParams`, since API 6.7.
+    pub profile_params: Vec<KeyValue>,
+}
+
+impl DataObject for VirtualMachineDefinedProfileSpec {
+    const NAME: &'static str = "VirtualMachineDefinedProfileSpec";
+    const SINCE: ApiVersion = ApiVersion::new(5, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["profileId", "replicationSpec", "profileData", "profileParams"];
+    const MANDATORY: Mask = [0x1, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.profile_id, element, reader),
+            1 => slot::some(&mut self.replication_spec, element, reader),
+            2 => slot::some(&mut self.profile_data, element, reader),
+            3 => slot::push(&mut self.profile_params, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("profileId", &self.profile_id);
+        writer.optional("replicationSpec", &self.replication_spec, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("profileData", &self.profile_data, ApiVersion::new(5, 5, 0, 0));
+        writer.list("profileParams", &self.profile_params, ApiVersion::new(6, 7, 0, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineDeviceRuntimeInfo`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineDeviceRuntimeInfo {
+    /// `runtimeState`, since API 4.1.
+    pub runtime_state: AnyVirtualMachineDeviceRuntimeInfoDeviceRuntimeState,
+    /// `key`, since API 4.1.
+    pub key: i32,
+}
+
+impl DataObject for VirtualMachineDeviceRuntimeInfo {
+    const NAME: &'static str = "VirtualMachineDeviceRuntimeInfo";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["runtimeState", "key"];
+    const MANDATORY: Mask = [0x3, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.runtime_state, element, reader),
+            1 => slot::one(&mut self.key, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.value("runtimeState", &self.runtime_state);
+        writer.value("key", &self.key);
+    }
+}
+
+/// VI API data object `VirtualMachineDeviceRuntimeInfoDeviceRuntimeState`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineDeviceRuntimeInfoDeviceRuntimeState {
+}
+
+impl DataObject for VirtualMachineDeviceRuntimeInfoDeviceRuntimeState {
+    const NAME: &'static str = "VirtualMachineDeviceRuntimeInfoDeviceRuntimeState";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+vi_any! {
+    /// `VirtualMachineDeviceRuntimeInfoDeviceRuntimeState` or a type that derives from it.
+    AnyVirtualMachineDeviceRuntimeInfoDeviceRuntimeState: VirtualMachineDeviceRuntimeInfoDeviceRuntimeState = "VirtualMachineDeviceRuntimeInfoDeviceRuntimeState" {
+        VirtualMachineDeviceRuntimeInfoDeviceRuntimeState = "VirtualMachineDeviceRuntimeInfoDeviceRuntimeState",
+        VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState = "VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState",
+    }
+}
+
+/// VI API data object `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState {
+    /// `vmDirectPathGen2Active`, since API 4.1.
+    pub vm_direct_path_gen2_active: Option<bool>,
+    /// `vmDirectPathGen2InactiveReasonVm`, since API 4.1.
+    pub vm_direct_path_gen2_inactive_reason_vm: Vec<String>,
+    /// `vmDirectPathGen2InactiveReasonOther`, since API 4.1.
+    pub vm_direct_path_gen2_inactive_reason_other: Vec<String>,
+    /// `vmDirectPathGen2InactiveReasonExtended`, since API 4.1.
+    pub vm_direct_path_gen2_inactive_reason_extended: Option<String>,
+    /// `uptv2Active`, since API 8.0.0.1.
+    pub uptv2_active: Option<bool>,
+    /// `uptv2InactiveReasonVm`, since API 8.0.0.1.
+    pub uptv2_inactive_reason_vm: Vec<String>,
+    /// `uptv2InactiveReasonOther`, since API 8.0.0.1.
+    pub uptv2_inactive_reason_other: Vec<String>,
+    /// `reservationStatus`, since API 5.5.
+    pub reservation_status: Option<String>,
+    /// `attachmentStatus`, since API 6.7.
+    pub attachment_status: Option<String>,
+    /// `featureRequirement`, since API 6.7.
+    pub feature_requirement: Vec<VirtualMachineFeatureRequirement>,
+}
+
+impl DataObject for VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState {
+    const NAME: &'static str = "VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    const MEMBERS: &'static [&'static str] = &["vmDirectPathGen2Active", "vmDirectPathGen2InactiveReasonVm", "vmDirectPathGen2InactiveReasonOther", "vmDirectPathGen2InactiveReasonExtended", "uptv2Active", "uptv2InactiveReasonVm", "uptv2InactiveReasonOther", "reservationStatus", "attachmentStatus", "featureRequirement"];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.vm_direct_path_gen2_active, element, reader),
+            1 => slot::push(&mut self.vm_direct_path_gen2_inactive_reason_vm, element, reader),
+            2 => slot::push(&mut self.vm_direct_path_gen2_inactive_reason_other, element, reader),
+            3 => slot::some(&mut self.vm_direct_path_gen2_inactive_reason_extended, element, reader),
+            4 => slot::some(&mut self.uptv2_active, element, reader),
+            5 => slot::push(&mut self.uptv2_inactive_reason_vm, element, reader),
+            6 => slot::push(&mut self.uptv2_inactive_reason_other, element, reader),
+            7 => slot::some(&mut self.reservation_status, element, reader),
+            8 => slot::some(&mut self.attachment_status, element, reader),
+            9 => slot::push(&mut self.feature_requirement, element, reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.optional("vmDirectPathGen2Active", &self.vm_direct_path_gen2_active, ApiVersion::new(4, 1, 0, 0));
+        writer.list("vmDirectPathGen2InactiveReasonVm", &self.vm_direct_path_gen2_inactive_reason_vm, ApiVersion::new(4, 1, 0, 0));
+        writer.list("vmDirectPathGen2InactiveReasonOther", &self.vm_direct_path_gen2_inactive_reason_other, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("vmDirectPathGen2InactiveReasonExtended", &self.vm_direct_path_gen2_inactive_reason_extended, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("uptv2Active", &self.uptv2_active, ApiVersion::new(8, 0, 0, 1));
+        writer.list("uptv2InactiveReasonVm", &self.uptv2_inactive_reason_vm, ApiVersion::new(8, 0, 0, 1));
+        writer.list("uptv2InactiveReasonOther", &self.uptv2_inactive_reason_other, ApiVersion::new(8, 0, 0, 1));
+        writer.optional("reservationStatus", &self.reservation_status, ApiVersion::new(5, 5, 0, 0));
+        writer.optional("attachmentStatus", &self.attachment_status, ApiVersion::new(6, 7, 0, 0));
+        writer.list("featureRequirement", &self.feature_requirement, ApiVersion::new(6, 7, 0, 0));
+    }
+}
+
+/// VI API data object `VirtualMachineEmptyIndependentFilterSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineEmptyIndependentFilterSpec {
+}
+
+impl DataObject for VirtualMachineEmptyIndependentFilterSpec {
+    const NAME: &'static str = "VirtualMachineEmptyIndependentFilterSpec";
+    const SINCE: ApiVersion = ApiVersion::new(7, 0, 2, 1);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
+
+/// VI API data object `VirtualMachineEmptyProfileSpec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualMachineEmptyProfileSpec {
+}
+
+impl DataObject for VirtualMachineEmptyProfileSpec {
+    const NAME: &'static str = "VirtualMachineEmptyProfileSpec";
+    const SINCE: ApiVersion = ApiVersion::new(5, 5, 0, 0);
+    const MEMBERS: &'static [&'static str] = &[];
+    const MANDATORY: Mask = [0x0, 0x0, 0x0, 0x0];
+
+    fn read_member(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+
+    fn write_members(&self, _: &mut Writer) {}
+}
 
 /// VI API data object `VirtualMachineFeatureRequirement`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,17 +1719,17 @@ pub struct VirtualMachineFeatureRequirement {
 
 impl DataObject for VirtualMachineFeatureRequirement {
     const NAME: &'static str = "VirtualMachineFeatureRequirement";
+    const SINCE: ApiVersion = ApiVersion::new(5, 1, 0, 0);
     const MEMBERS: &'static [&'static str] = &["key", "featureName", "value"];
-    const MANDATORY: u128 = 0x7;
+    const MANDATORY: Mask = [0x7, 0x0, 0x0, 0x0];
 
     fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match index {
-            0 => self.key = Decode::decode(element, reader)?,
-            1 => self.feature_name = Decode::decode(element, reader)?,
-            2 => self.value = Decode::decode(element, reader)?,
-            _ => reader.skip()?,
+            0 => slot::one(&mut self.key, element, reader),
+            1 => slot::one(&mut self.feature_name, element, reader),
+            2 => slot::one(&mut self.value, element, reader),
+            _ => reader.skip(),
         }
-        Ok(())
     }
 
     fn write_members(&self, writer: &mut Writer) {
@@ -40,72 +1739,33 @@ impl DataObject for VirtualMachineFeatureRequirement {
     }
 }
 
-/// VI API data object `VirtualMachineSnapshotTree`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct VirtualMachineSnapshotTree {
-    /// `snapshot`.
-    pub snapshot: MoRef,
-    /// `vm`.
-    pub vm: MoRef,
-    /// `name`.
-    pub name: String,
-    /// `description`.
-    pub description: String,
-    /// `id`, since API 4.0.
-    pub id: Option<i32>,
-    /// `createTime`.
-    pub create_time: DateTime,
-    /// `state`.
-    pub state: VirtualMachinePowerState,
-    /// `quiesced`.
-    pub quiesced: bool,
-    /// `backupManifest`, since API 2.5u2server.
-    pub backup_manifest: Option<String>,
-    /// `childSnapshotList`.
-    pub child_snapshot_list: Vec<VirtualMachineSnapshotTree>,
-    /// `replaySupported`, since API 4.0.
-    pub replay_supported: Option<bool>,
-}
-
-impl DataObject for VirtualMachineSnapshotTree {
-    const NAME: &'static str = "VirtualMachineSnapshotTree";
-    const MEMBERS: &'static [&'static str] = &["snapshot", "vm", "name", "description", "id", "createTime", "state", "quiesced", "backupManifest", "childSnapshotList", "replaySupported"];
-    const MANDATORY: u128 = 0xef;
-
-    fn read_member(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        match index {
-            0 => self.snapshot = Decode::decode(element, reader)?,
-            1 => self.vm = Decode::decode(element, reader)?,
-            2 => self.name = Decode::decode(element, reader)?,
-            3 => self.description = Decode::decode(element, reader)?,
-            4 => self.id = Some(Decode::decode(element, reader)?),
-            5 => self.create_time = Decode::decode(element, reader)?,
-            6 => self.state = Decode::decode(element, reader)?,
-            7 => self.quiesced = Decode::decode(element, reader)?,
-            8 => self.backup_manifest = Some(Decode::decode(element, reader)?),
-            9 => self.child_snapshot_list.push(Decode::decode(element, reader)?),
-            10 => self.replay_supported = Some(Decode::decode(element, reader)?),
-            _ => reader.skip()?,
-        }
-        Ok(())
-    }
-
-    fn write_members(&self, writer: &mut Writer) {
-        writer.value("snapshot", &self.snapshot);
-        writer.value("vm", &self.vm);
-        writer.value("name", &self.name);
-        writer.value("description", &self.description);
-        writer.optional("id", &self.id, ApiVersion::new(4, 0, 0, 0));
-        writer.value("createTime", &self.create_time);
-        writer.value("state", &self.state);
-        writer.value("quiesced", &self.quiesced);
-        writer.optional("backupManifest", &self.backup_manifest, ApiVersion::new(2, 5, 0, 0).update(2));
-        writer.list("childSnapshotList", &self.child_snapshot_list, ApiVersion::V2_5);
-        writer.optional("replaySupported", &self.replay_supported, ApiVersion::new(4, 0, 0, 0));
-    }
-}
-
 data_objects! {
+    VirtualMachineAffinityInfo,
+    VirtualMachineBaseIndependentFilterSpec,
+    VirtualMachineBootOptions,
+    VirtualMachineBootOptionsBootableCdromDevice,
+    VirtualMachineBootOptionsBootableDevice,
+    VirtualMachineBootOptionsBootableDiskDevice,
+    VirtualMachineBootOptionsBootableEthernetDevice,
+    VirtualMachineBootOptionsBootableFloppyDevice,
+    VirtualMachineCapability,
+    VirtualMachineCertThumbprint,
+    VirtualMachineConfigInfo,
+    VirtualMachineConfigInfoDatastoreUrlPair,
+    VirtualMachineConfigInfoOverheadInfo,
+    VirtualMachineConfigOptionDescriptor,
+    VirtualMachineConfigSpec,
+    VirtualMachineConfigSummary,
+    VirtualMachineConsolePreferences,
+    VirtualMachineContentLibraryItemInfo,
+    VirtualMachineCpuIdInfoSpec,
+    VirtualMachineDefaultPowerOpInfo,
+    VirtualMachineDefaultProfileSpec,
+    VirtualMachineDefinedProfileSpec,
+    VirtualMachineDeviceRuntimeInfo,
+    VirtualMachineDeviceRuntimeInfoDeviceRuntimeState,
+    VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState,
+    VirtualMachineEmptyIndependentFilterSpec,
+    VirtualMachineEmptyProfileSpec,
     VirtualMachineFeatureRequirement,
-    VirtualMachineSnapshotTree,
 }

@@ -2,16 +2,117 @@
 
 //! Method calls: one struct per method, its fields the parameters.
 
+mod authorization_manager;
+mod datastore;
+mod datastore_namespace_manager;
+mod diagnostic_manager;
+mod environment_browser;
+mod file_manager;
+mod folder;
+mod history_collector;
+mod host_auto_start_manager;
+mod host_datastore_browser;
+mod host_datastore_system;
+mod host_date_time_system;
+mod host_network_system;
+mod host_service_system;
+mod host_storage_system;
+mod host_system;
+mod http_nfc_lease;
+mod list_view;
+mod managed_entity;
+mod option_manager;
+mod ovf_manager;
+mod performance_manager;
 mod property_collector;
+mod property_filter;
+mod resource_pool;
 mod search_index;
 mod service_instance;
 mod session_manager;
+mod task;
+mod task_history_collector;
+mod task_manager;
 mod view;
 mod view_manager;
+mod virtual_disk_manager;
+mod virtual_machine;
+mod virtual_machine_snapshot;
 
+pub use authorization_manager::*;
+pub use datastore::*;
+pub use datastore_namespace_manager::*;
+pub use diagnostic_manager::*;
+pub use environment_browser::*;
+pub use file_manager::*;
+pub use folder::*;
+pub use history_collector::*;
+pub use host_auto_start_manager::*;
+pub use host_datastore_browser::*;
+pub use host_datastore_system::*;
+pub use host_date_time_system::*;
+pub use host_network_system::*;
+pub use host_service_system::*;
+pub use host_storage_system::*;
+pub use host_system::*;
+pub use http_nfc_lease::*;
+pub use list_view::*;
+pub use managed_entity::*;
+pub use option_manager::*;
+pub use ovf_manager::*;
+pub use performance_manager::*;
 pub use property_collector::*;
+pub use property_filter::*;
+pub use resource_pool::*;
 pub use search_index::*;
 pub use service_instance::*;
 pub use session_manager::*;
+pub use task::*;
+pub use task_history_collector::*;
+pub use task_manager::*;
 pub use view::*;
 pub use view_manager::*;
+pub use virtual_disk_manager::*;
+pub use virtual_machine::*;
+pub use virtual_machine_snapshot::*;
+
+/// Every method, for tests that go through all.
+#[cfg(test)]
+pub(crate) static CALLS: &[&[crate::codec::Typed]] = &[
+    authorization_manager::CALLS,
+    datastore::CALLS,
+    datastore_namespace_manager::CALLS,
+    diagnostic_manager::CALLS,
+    environment_browser::CALLS,
+    file_manager::CALLS,
+    folder::CALLS,
+    history_collector::CALLS,
+    host_auto_start_manager::CALLS,
+    host_datastore_browser::CALLS,
+    host_datastore_system::CALLS,
+    host_date_time_system::CALLS,
+    host_network_system::CALLS,
+    host_service_system::CALLS,
+    host_storage_system::CALLS,
+    host_system::CALLS,
+    http_nfc_lease::CALLS,
+    list_view::CALLS,
+    managed_entity::CALLS,
+    option_manager::CALLS,
+    ovf_manager::CALLS,
+    performance_manager::CALLS,
+    property_collector::CALLS,
+    property_filter::CALLS,
+    resource_pool::CALLS,
+    search_index::CALLS,
+    service_instance::CALLS,
+    session_manager::CALLS,
+    task::CALLS,
+    task_history_collector::CALLS,
+    task_manager::CALLS,
+    view::CALLS,
+    view_manager::CALLS,
+    virtual_disk_manager::CALLS,
+    virtual_machine::CALLS,
+    virtual_machine_snapshot::CALLS,
+];

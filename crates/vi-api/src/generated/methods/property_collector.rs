@@ -2,11 +2,49 @@
 
 //! Methods of `PropertyCollector`.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use crate::codec::{Method, returned};
-use crate::data::*;
-use crate::enums::*;
+use super::super::data::*;
+use super::super::enums::*;
+
+/// VI API method of `PropertyCollector`: `CreateFilter`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CreateFilter {
+    /// `spec`.
+    pub spec: PropertyFilterSpec,
+    /// `partialUpdates`.
+    pub partial_updates: bool,
+}
+
+impl Method for CreateFilter {
+    const NAME: &'static str = "CreateFilter";
+    const TARGET: &'static str = "PropertyCollector";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = MoRef;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.value("spec", &self.spec);
+        writer.value("partialUpdates", &self.partial_updates);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CreateFilter {
+    const PARAMS: &'static [&'static str] = &["spec", "partialUpdates"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.spec, element, reader),
+            1 => slot::one(&mut self.partial_updates, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
 
 /// VI API method of `PropertyCollector`: `RetrieveProperties`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +65,152 @@ impl Method for RetrieveProperties {
 
     fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
         returned::list(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for RetrieveProperties {
+    const PARAMS: &'static [&'static str] = &["specSet"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.spec_set, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `PropertyCollector`: `CheckForUpdates`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckForUpdates {
+    /// `version`.
+    pub version: Option<String>,
+}
+
+impl Method for CheckForUpdates {
+    const NAME: &'static str = "CheckForUpdates";
+    const TARGET: &'static str = "PropertyCollector";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = Option<UpdateSet>;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.optional("version", &self.version, ApiVersion::V2_5);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::optional(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CheckForUpdates {
+    const PARAMS: &'static [&'static str] = &["version"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.version, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `PropertyCollector`: `WaitForUpdates`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WaitForUpdates {
+    /// `version`.
+    pub version: Option<String>,
+}
+
+impl Method for WaitForUpdates {
+    const NAME: &'static str = "WaitForUpdates";
+    const TARGET: &'static str = "PropertyCollector";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = UpdateSet;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.optional("version", &self.version, ApiVersion::V2_5);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for WaitForUpdates {
+    const PARAMS: &'static [&'static str] = &["version"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.version, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `PropertyCollector`: `CancelWaitForUpdates`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CancelWaitForUpdates {
+}
+
+impl Method for CancelWaitForUpdates {
+    const NAME: &'static str = "CancelWaitForUpdates";
+    const TARGET: &'static str = "PropertyCollector";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = ();
+
+    fn write_args(&self, _: &mut Writer) {
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::none(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CancelWaitForUpdates {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+}
+
+/// VI API method of `PropertyCollector`: `WaitForUpdatesEx`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WaitForUpdatesEx {
+    /// `version`, since API 4.1.
+    pub version: Option<String>,
+    /// `options`, since API 4.1.
+    pub options: Option<WaitOptions>,
+}
+
+impl Method for WaitForUpdatesEx {
+    const NAME: &'static str = "WaitForUpdatesEx";
+    const TARGET: &'static str = "PropertyCollector";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    type Output = Option<UpdateSet>;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.optional("version", &self.version, ApiVersion::new(4, 1, 0, 0));
+        writer.optional("options", &self.options, ApiVersion::new(4, 1, 0, 0));
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::optional(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for WaitForUpdatesEx {
+    const PARAMS: &'static [&'static str] = &["version", "options"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.version, element, reader),
+            1 => slot::some(&mut self.options, element, reader),
+            _ => reader.skip(),
+        }
     }
 }
 
@@ -55,6 +239,19 @@ impl Method for RetrievePropertiesEx {
     }
 }
 
+#[cfg(test)]
+impl crate::codec::ReadArgs for RetrievePropertiesEx {
+    const PARAMS: &'static [&'static str] = &["specSet", "options"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.spec_set, element, reader),
+            1 => slot::one(&mut self.options, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
 /// VI API method of `PropertyCollector`: `ContinueRetrievePropertiesEx`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContinueRetrievePropertiesEx {
@@ -74,6 +271,18 @@ impl Method for ContinueRetrievePropertiesEx {
 
     fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
         returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for ContinueRetrievePropertiesEx {
+    const PARAMS: &'static [&'static str] = &["token"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.token, element, reader),
+            _ => reader.skip(),
+        }
     }
 }
 
@@ -98,3 +307,86 @@ impl Method for CancelRetrievePropertiesEx {
         returned::none(reader)
     }
 }
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CancelRetrievePropertiesEx {
+    const PARAMS: &'static [&'static str] = &["token"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.token, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `PropertyCollector`: `CreatePropertyCollector`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CreatePropertyCollector {
+}
+
+impl Method for CreatePropertyCollector {
+    const NAME: &'static str = "CreatePropertyCollector";
+    const TARGET: &'static str = "PropertyCollector";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    type Output = MoRef;
+
+    fn write_args(&self, _: &mut Writer) {
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CreatePropertyCollector {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+}
+
+/// VI API method of `PropertyCollector`: `DestroyPropertyCollector`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DestroyPropertyCollector {
+}
+
+impl Method for DestroyPropertyCollector {
+    const NAME: &'static str = "DestroyPropertyCollector";
+    const TARGET: &'static str = "PropertyCollector";
+    const SINCE: ApiVersion = ApiVersion::new(4, 1, 0, 0);
+    type Output = ();
+
+    fn write_args(&self, _: &mut Writer) {
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::none(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for DestroyPropertyCollector {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+}
+
+#[cfg(test)]
+pub(crate) const CALLS: &[crate::codec::Typed] = &[
+    crate::codec::Typed::call::<CreateFilter>(),
+    crate::codec::Typed::call::<RetrieveProperties>(),
+    crate::codec::Typed::call::<CheckForUpdates>(),
+    crate::codec::Typed::call::<WaitForUpdates>(),
+    crate::codec::Typed::call::<CancelWaitForUpdates>(),
+    crate::codec::Typed::call::<WaitForUpdatesEx>(),
+    crate::codec::Typed::call::<RetrievePropertiesEx>(),
+    crate::codec::Typed::call::<ContinueRetrievePropertiesEx>(),
+    crate::codec::Typed::call::<CancelRetrievePropertiesEx>(),
+    crate::codec::Typed::call::<CreatePropertyCollector>(),
+    crate::codec::Typed::call::<DestroyPropertyCollector>(),
+];

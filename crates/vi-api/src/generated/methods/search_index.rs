@@ -2,11 +2,11 @@
 
 //! Methods of `SearchIndex`.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use crate::codec::{Method, returned};
-use crate::data::*;
-use crate::enums::*;
+use super::super::data::*;
+use super::super::enums::*;
 
 /// VI API method of `SearchIndex`: `FindByUuid`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +39,101 @@ impl Method for FindByUuid {
     }
 }
 
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindByUuid {
+    const PARAMS: &'static [&'static str] = &["datacenter", "uuid", "vmSearch", "instanceUuid"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.datacenter, element, reader),
+            1 => slot::one(&mut self.uuid, element, reader),
+            2 => slot::one(&mut self.vm_search, element, reader),
+            3 => slot::some(&mut self.instance_uuid, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `SearchIndex`: `FindByDatastorePath`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindByDatastorePath {
+    /// `datacenter`.
+    pub datacenter: MoRef,
+    /// `path`.
+    pub path: String,
+}
+
+impl Method for FindByDatastorePath {
+    const NAME: &'static str = "FindByDatastorePath";
+    const TARGET: &'static str = "SearchIndex";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = Option<MoRef>;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.value("datacenter", &self.datacenter);
+        writer.value("path", &self.path);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::optional(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindByDatastorePath {
+    const PARAMS: &'static [&'static str] = &["datacenter", "path"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.datacenter, element, reader),
+            1 => slot::one(&mut self.path, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `SearchIndex`: `FindByDnsName`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindByDnsName {
+    /// `datacenter`.
+    pub datacenter: Option<MoRef>,
+    /// `dnsName`.
+    pub dns_name: String,
+    /// `vmSearch`.
+    pub vm_search: bool,
+}
+
+impl Method for FindByDnsName {
+    const NAME: &'static str = "FindByDnsName";
+    const TARGET: &'static str = "SearchIndex";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = Option<MoRef>;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.optional("datacenter", &self.datacenter, ApiVersion::V2_5);
+        writer.value("dnsName", &self.dns_name);
+        writer.value("vmSearch", &self.vm_search);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::optional(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindByDnsName {
+    const PARAMS: &'static [&'static str] = &["datacenter", "dnsName", "vmSearch"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.datacenter, element, reader),
+            1 => slot::one(&mut self.dns_name, element, reader),
+            2 => slot::one(&mut self.vm_search, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
 /// VI API method of `SearchIndex`: `FindByIp`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FindByIp {
@@ -67,6 +162,20 @@ impl Method for FindByIp {
     }
 }
 
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindByIp {
+    const PARAMS: &'static [&'static str] = &["datacenter", "ip", "vmSearch"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.datacenter, element, reader),
+            1 => slot::one(&mut self.ip, element, reader),
+            2 => slot::one(&mut self.vm_search, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
 /// VI API method of `SearchIndex`: `FindByInventoryPath`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FindByInventoryPath {
@@ -86,6 +195,18 @@ impl Method for FindByInventoryPath {
 
     fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
         returned::optional(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindByInventoryPath {
+    const PARAMS: &'static [&'static str] = &["inventoryPath"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.inventory_path, element, reader),
+            _ => reader.skip(),
+        }
     }
 }
 
@@ -111,6 +232,19 @@ impl Method for FindChild {
 
     fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
         returned::optional(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindChild {
+    const PARAMS: &'static [&'static str] = &["entity", "name"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.entity, element, reader),
+            1 => slot::one(&mut self.name, element, reader),
+            _ => reader.skip(),
+        }
     }
 }
 
@@ -144,3 +278,115 @@ impl Method for FindAllByUuid {
         returned::list(reader)
     }
 }
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindAllByUuid {
+    const PARAMS: &'static [&'static str] = &["datacenter", "uuid", "vmSearch", "instanceUuid"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.datacenter, element, reader),
+            1 => slot::one(&mut self.uuid, element, reader),
+            2 => slot::one(&mut self.vm_search, element, reader),
+            3 => slot::some(&mut self.instance_uuid, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `SearchIndex`: `FindAllByDnsName`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindAllByDnsName {
+    /// `datacenter`, since API 4.0.
+    pub datacenter: Option<MoRef>,
+    /// `dnsName`, since API 4.0.
+    pub dns_name: String,
+    /// `vmSearch`, since API 4.0.
+    pub vm_search: bool,
+}
+
+impl Method for FindAllByDnsName {
+    const NAME: &'static str = "FindAllByDnsName";
+    const TARGET: &'static str = "SearchIndex";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    type Output = Vec<MoRef>;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.optional("datacenter", &self.datacenter, ApiVersion::new(4, 0, 0, 0));
+        writer.value("dnsName", &self.dns_name);
+        writer.value("vmSearch", &self.vm_search);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::list(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindAllByDnsName {
+    const PARAMS: &'static [&'static str] = &["datacenter", "dnsName", "vmSearch"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.datacenter, element, reader),
+            1 => slot::one(&mut self.dns_name, element, reader),
+            2 => slot::one(&mut self.vm_search, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `SearchIndex`: `FindAllByIp`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindAllByIp {
+    /// `datacenter`, since API 4.0.
+    pub datacenter: Option<MoRef>,
+    /// `ip`, since API 4.0.
+    pub ip: String,
+    /// `vmSearch`, since API 4.0.
+    pub vm_search: bool,
+}
+
+impl Method for FindAllByIp {
+    const NAME: &'static str = "FindAllByIp";
+    const TARGET: &'static str = "SearchIndex";
+    const SINCE: ApiVersion = ApiVersion::new(4, 0, 0, 0);
+    type Output = Vec<MoRef>;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.optional("datacenter", &self.datacenter, ApiVersion::new(4, 0, 0, 0));
+        writer.value("ip", &self.ip);
+        writer.value("vmSearch", &self.vm_search);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::list(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for FindAllByIp {
+    const PARAMS: &'static [&'static str] = &["datacenter", "ip", "vmSearch"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.datacenter, element, reader),
+            1 => slot::one(&mut self.ip, element, reader),
+            2 => slot::one(&mut self.vm_search, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) const CALLS: &[crate::codec::Typed] = &[
+    crate::codec::Typed::call::<FindByUuid>(),
+    crate::codec::Typed::call::<FindByDatastorePath>(),
+    crate::codec::Typed::call::<FindByDnsName>(),
+    crate::codec::Typed::call::<FindByIp>(),
+    crate::codec::Typed::call::<FindByInventoryPath>(),
+    crate::codec::Typed::call::<FindChild>(),
+    crate::codec::Typed::call::<FindAllByUuid>(),
+    crate::codec::Typed::call::<FindAllByDnsName>(),
+    crate::codec::Typed::call::<FindAllByIp>(),
+];

@@ -2,11 +2,11 @@
 
 //! Methods of `ServiceInstance`.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use crate::codec::{Method, returned};
-use crate::data::*;
-use crate::enums::*;
+use super::super::data::*;
+use super::super::enums::*;
 
 /// VI API method of `ServiceInstance`: `CurrentTime`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +24,15 @@ impl Method for CurrentTime {
 
     fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
         returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CurrentTime {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
     }
 }
 
@@ -45,3 +54,69 @@ impl Method for RetrieveServiceContent {
         returned::one(reader)
     }
 }
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for RetrieveServiceContent {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+}
+
+/// VI API method of `ServiceInstance`: `ValidateMigration`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ValidateMigration {
+    /// `vm`.
+    pub vm: Vec<MoRef>,
+    /// `state`.
+    pub state: Option<VirtualMachinePowerState>,
+    /// `testType`.
+    pub test_type: Vec<String>,
+    /// `pool`.
+    pub pool: Option<MoRef>,
+    /// `host`.
+    pub host: Option<MoRef>,
+}
+
+impl Method for ValidateMigration {
+    const NAME: &'static str = "ValidateMigration";
+    const TARGET: &'static str = "ServiceInstance";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = Vec<Object>;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.list("vm", &self.vm, ApiVersion::V2_5);
+        writer.optional("state", &self.state, ApiVersion::V2_5);
+        writer.list("testType", &self.test_type, ApiVersion::V2_5);
+        writer.optional("pool", &self.pool, ApiVersion::V2_5);
+        writer.optional("host", &self.host, ApiVersion::V2_5);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::list(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for ValidateMigration {
+    const PARAMS: &'static [&'static str] = &["vm", "state", "testType", "pool", "host"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.vm, element, reader),
+            1 => slot::some(&mut self.state, element, reader),
+            2 => slot::push(&mut self.test_type, element, reader),
+            3 => slot::some(&mut self.pool, element, reader),
+            4 => slot::some(&mut self.host, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) const CALLS: &[crate::codec::Typed] = &[
+    crate::codec::Typed::call::<CurrentTime>(),
+    crate::codec::Typed::call::<RetrieveServiceContent>(),
+    crate::codec::Typed::call::<ValidateMigration>(),
+];

@@ -2,11 +2,45 @@
 
 //! Methods of `SessionManager`.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use crate::codec::{Method, returned};
-use crate::data::*;
-use crate::enums::*;
+use super::super::data::*;
+use super::super::enums::*;
+
+/// VI API method of `SessionManager`: `LoginByToken`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoginByToken {
+    /// `locale`, since API 5.1.
+    pub locale: Option<String>,
+}
+
+impl Method for LoginByToken {
+    const NAME: &'static str = "LoginByToken";
+    const TARGET: &'static str = "SessionManager";
+    const SINCE: ApiVersion = ApiVersion::new(5, 1, 0, 0);
+    type Output = UserSession;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.optional("locale", &self.locale, ApiVersion::new(5, 1, 0, 0));
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for LoginByToken {
+    const PARAMS: &'static [&'static str] = &["locale"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::some(&mut self.locale, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
 
 /// VI API method of `SessionManager`: `Login`.
 #[derive(Clone, Default, PartialEq)]
@@ -46,6 +80,20 @@ impl Method for Login {
     }
 }
 
+#[cfg(test)]
+impl crate::codec::ReadArgs for Login {
+    const PARAMS: &'static [&'static str] = &["userName", "password", "locale"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.user_name, element, reader),
+            1 => slot::one(&mut self.password, element, reader),
+            2 => slot::some(&mut self.locale, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
 /// VI API method of `SessionManager`: `Logout`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Logout {
@@ -62,6 +110,117 @@ impl Method for Logout {
 
     fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
         returned::none(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for Logout {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+}
+
+/// VI API method of `SessionManager`: `AcquireLocalTicket`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AcquireLocalTicket {
+    /// `userName`.
+    pub user_name: String,
+}
+
+impl Method for AcquireLocalTicket {
+    const NAME: &'static str = "AcquireLocalTicket";
+    const TARGET: &'static str = "SessionManager";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = SessionManagerLocalTicket;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.value("userName", &self.user_name);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for AcquireLocalTicket {
+    const PARAMS: &'static [&'static str] = &["userName"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.user_name, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `SessionManager`: `AcquireGenericServiceTicket`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AcquireGenericServiceTicket {
+    /// `spec`, since API 5.0.
+    pub spec: AnySessionManagerServiceRequestSpec,
+}
+
+impl Method for AcquireGenericServiceTicket {
+    const NAME: &'static str = "AcquireGenericServiceTicket";
+    const TARGET: &'static str = "SessionManager";
+    const SINCE: ApiVersion = ApiVersion::new(5, 0, 0, 0);
+    type Output = SessionManagerGenericServiceTicket;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.value("spec", &self.spec);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for AcquireGenericServiceTicket {
+    const PARAMS: &'static [&'static str] = &["spec"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.spec, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `SessionManager`: `TerminateSession`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TerminateSession {
+    /// `sessionId`.
+    pub session_id: Vec<String>,
+}
+
+impl Method for TerminateSession {
+    const NAME: &'static str = "TerminateSession";
+    const TARGET: &'static str = "SessionManager";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = ();
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.list("sessionId", &self.session_id, ApiVersion::V2_5);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::none(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for TerminateSession {
+    const PARAMS: &'static [&'static str] = &["sessionId"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.session_id, element, reader),
+            _ => reader.skip(),
+        }
     }
 }
 
@@ -89,3 +248,99 @@ impl Method for SessionIsActive {
         returned::one(reader)
     }
 }
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for SessionIsActive {
+    const PARAMS: &'static [&'static str] = &["sessionID", "userName"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.session_id, element, reader),
+            1 => slot::one(&mut self.user_name, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `SessionManager`: `AcquireCloneTicket`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AcquireCloneTicket {
+}
+
+impl Method for AcquireCloneTicket {
+    const NAME: &'static str = "AcquireCloneTicket";
+    const TARGET: &'static str = "SessionManager";
+    const SINCE: ApiVersion = ApiVersion::new(2, 5, 0, 0).update(2);
+    type Output = String;
+
+    fn write_args(&self, _: &mut Writer) {
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for AcquireCloneTicket {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+}
+
+/// VI API method of `SessionManager`: `CloneSession`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CloneSession {
+    /// `cloneTicket`, since API 2.5u2.
+    pub clone_ticket: String,
+}
+
+/// Shows everything but the secrets.
+impl std::fmt::Debug for CloneSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CloneSession")
+            .finish_non_exhaustive()
+    }
+}
+
+impl Method for CloneSession {
+    const NAME: &'static str = "CloneSession";
+    const TARGET: &'static str = "SessionManager";
+    const SINCE: ApiVersion = ApiVersion::new(2, 5, 0, 0).update(2);
+    type Output = UserSession;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.value("cloneTicket", &self.clone_ticket);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CloneSession {
+    const PARAMS: &'static [&'static str] = &["cloneTicket"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.clone_ticket, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) const CALLS: &[crate::codec::Typed] = &[
+    crate::codec::Typed::call::<LoginByToken>(),
+    crate::codec::Typed::call::<Login>(),
+    crate::codec::Typed::call::<Logout>(),
+    crate::codec::Typed::call::<AcquireLocalTicket>(),
+    crate::codec::Typed::call::<AcquireGenericServiceTicket>(),
+    crate::codec::Typed::call::<TerminateSession>(),
+    crate::codec::Typed::call::<SessionIsActive>(),
+    crate::codec::Typed::call::<AcquireCloneTicket>(),
+    crate::codec::Typed::call::<CloneSession>(),
+];

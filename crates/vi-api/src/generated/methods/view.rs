@@ -2,11 +2,11 @@
 
 //! Methods of `View`.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use crate::codec::{Method, returned};
-use crate::data::*;
-use crate::enums::*;
+use super::super::data::*;
+use super::super::enums::*;
 
 /// VI API method of `View`: `DestroyView`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,3 +26,17 @@ impl Method for DestroyView {
         returned::none(reader)
     }
 }
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for DestroyView {
+    const PARAMS: &'static [&'static str] = &[];
+
+    fn read_arg(&mut self, _: usize, _: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip()
+    }
+}
+
+#[cfg(test)]
+pub(crate) const CALLS: &[crate::codec::Typed] = &[
+    crate::codec::Typed::call::<DestroyView>(),
+];

@@ -2,11 +2,11 @@
 
 //! Methods of `ViewManager`.
 
-use crate::codec::{data_objects, vi_any, vi_enum};
-use crate::{ApiVersion, Binary, DataObject, DateTime, Decode, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
+use crate::codec::{Mask, data_objects, slot, vi_any, vi_enum};
+use crate::{ApiVersion, Binary, DataObject, DateTime, DecodeError, Element, MoRef, Object, Reader, Value, Writer};
 use crate::codec::{Method, returned};
-use crate::data::*;
-use crate::enums::*;
+use super::super::data::*;
+use super::super::enums::*;
 
 /// VI API method of `ViewManager`: `CreateContainerView`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,3 +35,57 @@ impl Method for CreateContainerView {
         returned::one(reader)
     }
 }
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CreateContainerView {
+    const PARAMS: &'static [&'static str] = &["container", "type", "recursive"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::one(&mut self.container, element, reader),
+            1 => slot::push(&mut self.type_, element, reader),
+            2 => slot::one(&mut self.recursive, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+/// VI API method of `ViewManager`: `CreateListView`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CreateListView {
+    /// `obj`.
+    pub obj: Vec<MoRef>,
+}
+
+impl Method for CreateListView {
+    const NAME: &'static str = "CreateListView";
+    const TARGET: &'static str = "ViewManager";
+    const SINCE: ApiVersion = ApiVersion::V2_5;
+    type Output = MoRef;
+
+    fn write_args(&self, writer: &mut Writer) {
+        writer.list("obj", &self.obj, ApiVersion::V2_5);
+    }
+
+    fn read_output(reader: &mut Reader<'_>) -> Result<Self::Output, DecodeError> {
+        returned::one(reader)
+    }
+}
+
+#[cfg(test)]
+impl crate::codec::ReadArgs for CreateListView {
+    const PARAMS: &'static [&'static str] = &["obj"];
+
+    fn read_arg(&mut self, index: usize, element: &Element<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match index {
+            0 => slot::push(&mut self.obj, element, reader),
+            _ => reader.skip(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) const CALLS: &[crate::codec::Typed] = &[
+    crate::codec::Typed::call::<CreateContainerView>(),
+    crate::codec::Typed::call::<CreateListView>(),
+];

@@ -1099,9 +1099,9 @@ pub(super) static PART: &[DataType] = &[
         m("host", W::MoRef, false, false, v(5, 0, 0, 0)),
         m("licenseState", W::Enum("ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState"), false, false, v(5, 0, 0, 0)),
     ]),
-    d("ComputeResourceHostSeedSpecSingleHostSpec", Some("DynamicData"), v(2, 0, 0, 0), &[
-        m("newHostCnxSpec", W::Data("HostConnectSpec"), false, true, v(2, 0, 0, 0)),
-        m("existingHost", W::MoRef, false, true, v(2, 0, 0, 0)),
+    d("ComputeResourceHostSeedSpecSingleHostSpec", Some("DynamicData"), v(8, 0, 0, 1), &[
+        m("newHostCnxSpec", W::Data("HostConnectSpec"), false, true, v(8, 0, 0, 1)),
+        m("existingHost", W::MoRef, false, true, v(8, 0, 0, 1)),
     ]),
     d("ComputeResourceSummary", Some("DynamicData"), v(2, 0, 0, 0), &[
         m("totalCpu", W::Int, false, false, v(2, 0, 0, 0)),

@@ -1079,12 +1079,12 @@ pub(super) static PART: &[DataType] = &[
     d("VirtualMachineVirtualDeviceGroups", Some("DynamicData"), v(8, 0, 0, 1), &[
         m("deviceGroup", W::Data("VirtualMachineVirtualDeviceGroupsDeviceGroup"), true, true, v(8, 0, 0, 1)),
     ]),
-    d("VirtualMachineVirtualDeviceGroupsDeviceGroup", Some("DynamicData"), v(2, 0, 0, 0), &[
-        m("groupInstanceKey", W::Int, false, false, v(2, 0, 0, 0)),
-        m("deviceInfo", W::Data("Description"), false, true, v(2, 0, 0, 0)),
+    d("VirtualMachineVirtualDeviceGroupsDeviceGroup", Some("DynamicData"), v(8, 0, 0, 1), &[
+        m("groupInstanceKey", W::Int, false, false, v(8, 0, 0, 1)),
+        m("deviceInfo", W::Data("Description"), false, true, v(8, 0, 0, 1)),
     ]),
-    d("VirtualMachineVirtualDeviceGroupsVendorDeviceGroup", Some("VirtualMachineVirtualDeviceGroupsDeviceGroup"), v(2, 0, 0, 0), &[
-        m("deviceGroupName", W::String, false, false, v(2, 0, 0, 0)),
+    d("VirtualMachineVirtualDeviceGroupsVendorDeviceGroup", Some("VirtualMachineVirtualDeviceGroupsDeviceGroup"), v(8, 0, 0, 1), &[
+        m("deviceGroupName", W::String, false, false, v(8, 0, 0, 1)),
     ]),
     d("VirtualMachineVirtualDeviceSwap", Some("DynamicData"), v(8, 0, 0, 1), &[
         m("lsiToPvscsi", W::Data("VirtualMachineVirtualDeviceSwapDeviceSwapInfo"), false, true, v(8, 0, 0, 1)),
