@@ -21,8 +21,8 @@
 //!
 //! It is written from the API's documentation and shares no code with our client, only the schema and its codec. It
 //! has an inventory with machines of every difficult kind, sessions, the property collector with paging and updates,
-//! the search index, views, and datastore files over HTTP. It does not run tasks yet: power operations and
-//! reconfiguration answer `NotSupported`, and nothing that a client sends changes the inventory.
+//! the search index, views, and datastore files over HTTP. Operations are tasks that end at once, take their time, or are
+//! pushed on by a test ([`Model::hold_tasks`]); machines ask questions, by themselves or when told ([`Model::ask`]).
 //!
 //! Start at [`Simulator::builder`]; [`model`] is the same without sockets. It serves loopback addresses only, unless told
 //! otherwise: the password is no secret.
@@ -33,6 +33,6 @@ pub mod model;
 mod server;
 mod simulator;
 
-pub use model::{Model, PowerState, Preset};
+pub use model::{Model, PowerState, Preset, TaskState};
 pub use server::{Arrival, JournalEntry, Reaction};
 pub use simulator::{Builder, Error, ModelHandle, Running, Simulator};

@@ -60,6 +60,8 @@ impl Simulator {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             allow_any_address: false,
             plan: None,
+            task_duration: Duration::ZERO,
+            record_bodies: false,
         }
     }
 }
@@ -76,6 +78,8 @@ pub struct Builder {
     listen: SocketAddr,
     allow_any_address: bool,
     plan: Option<server::Plan>,
+    task_duration: Duration,
+    record_bodies: bool,
 }
 
 impl std::fmt::Debug for Builder {
@@ -155,6 +159,20 @@ impl Builder {
         self
     }
 
+    /// How long tasks run; nothing at all if nothing is said: they have ended before their method returns.
+    #[must_use]
+    pub fn task_duration(mut self, duration: Duration) -> Self {
+        self.task_duration = duration;
+        self
+    }
+
+    /// Keeps the bodies of requests in the journal, that of `Login` with its password included.
+    #[must_use]
+    pub fn record_bodies(mut self, record: bool) -> Self {
+        self.record_bodies = record;
+        self
+    }
+
     /// Starts serving, on the current Tokio runtime.
     ///
     /// # Errors
@@ -179,9 +197,10 @@ impl Builder {
             username: self.username.clone(),
             password: self.password.clone(),
             page_size: self.page_size,
+            task_duration: self.task_duration,
             seed: u64::from_be_bytes(seed),
         });
-        let shared = Arc::new(Shared::new(model, self.tls, self.plan));
+        let shared = Arc::new(Shared::new(model, self.tls, self.plan, self.record_bodies));
         let (stop, stopped) = watch::channel(false);
         let (acceptor, thumbprint) = match identity {
             Some(identity) => (Some(identity.acceptor), Some(identity.thumbprint)),
@@ -289,6 +308,16 @@ impl Running {
         ModelHandle { shared: &self.shared }
     }
 
+    /// Waits until the model is as wanted: `reached` looks at it after every change.
+    pub async fn until(&self, mut reached: impl FnMut(&Model) -> bool) {
+        let mut changes = self.shared.generation.subscribe();
+        while !self.shared.with_model(|model| reached(model)) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Puts the server's clock forward: sessions expire, waits end.
     pub fn advance_clock(&self, by: Duration) {
         self.shared.advance_clock(by);
@@ -311,7 +340,7 @@ pub struct ModelHandle<'a> {
 impl ModelHandle<'_> {
     /// Looks at the model.
     pub fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
-        look(&self.shared.model())
+        self.shared.with_model(|model| look(model))
     }
 
     /// Changes the model; clients that wait for updates are told.

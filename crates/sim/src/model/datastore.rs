@@ -148,7 +148,7 @@ impl Inventory {
         }
         let here =
             |machine: &&Machine| machine.accessible && machine.place.datastore == datastore.moref;
-        let directory = path.split('/').next().unwrap_or_default();
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
         for machine in
             self.machines().filter(here).filter(|machine| machine.directory() == directory)
         {
@@ -174,53 +174,58 @@ impl Inventory {
         }
         for machine in self.machines().filter(here) {
             let directory = machine.directory();
-            if path.is_empty() {
-                add(&format!("{directory}/"), 0);
-            } else if path == directory {
+            if path == directory {
                 for file in self.machine_files(machine) {
                     let size = self.machine_file(machine, &file).map_or(0, |content| content.len());
                     add(&file, size);
                 }
+            } else {
+                add(&format!("{directory}/"), 0);
             }
         }
         (path.is_empty() || !names.is_empty()).then_some(Entry::Directory(names))
     }
 
     /// The paths of a machine's own files.
-    fn machine_files(&self, machine: &Machine) -> Vec<String> {
-        let directory = machine.directory();
+    pub(super) fn machine_files(&self, machine: &Machine) -> Vec<String> {
         let stem = machine.stem();
         let mut files = vec![
             machine.vmx_path(),
-            format!("{directory}/{stem}.vmsd"),
-            format!("{directory}/{stem}.nvram"),
+            machine.in_directory(&format!("{stem}.vmsd")),
+            machine.in_directory(&format!("{stem}.nvram")),
         ];
-        files.extend(machine.disks.iter().filter_map(|disk| match &disk.file {
-            FileRef::Own(name) => Some(format!("{directory}/{name}")),
-            FileRef::On { .. } => None,
-        }));
+        for (file, _) in machine.disk_files() {
+            let path = match file {
+                FileRef::Own(name) => machine.in_directory(name),
+                FileRef::On { .. } => continue,
+            };
+            if !files.contains(&path) {
+                files.push(path);
+            }
+        }
         files
     }
 
     /// The content of one of a machine's files, made when it is asked for.
-    fn machine_file(&self, machine: &Machine, path: &str) -> Option<Vec<u8>> {
+    pub(super) fn machine_file(&self, machine: &Machine, path: &str) -> Option<Vec<u8>> {
         if path == machine.vmx_path() {
             return Some(machine.vmx(self).into_bytes());
         }
-        let name = path.strip_prefix(&format!("{}/", machine.directory()))?;
-        let disk = machine
-            .disks
-            .iter()
-            .find(|disk| matches!(&disk.file, FileRef::Own(file) if file == name));
+        let disk = machine.disk_files().into_iter().find_map(|(file, disk)| match file {
+            FileRef::Own(name) if machine.in_directory(name) == path => Some((name, disk)),
+            _ => None,
+        });
         match disk {
-            Some(disk) => Some(disk_descriptor(name, disk.capacity_kib, disk.thin).into_bytes()),
+            Some((name, disk)) => {
+                Some(disk_descriptor(name, disk.capacity_kib, disk.thin).into_bytes())
+            }
             None => self.machine_files(machine).iter().any(|file| file == path).then(Vec::new),
         }
     }
 }
 
 /// The text file that describes a virtual disk; the data lies in a flat file beside it.
-fn disk_descriptor(name: &str, capacity_kib: i64, thin: bool) -> String {
+pub(super) fn disk_descriptor(name: &str, capacity_kib: i64, thin: bool) -> String {
     let stem = name.strip_suffix(".vmdk").unwrap_or(name);
     let sectors = capacity_kib * 2;
     let cylinders = (sectors / (255 * 63)).min(65_535);

@@ -18,7 +18,9 @@ impl Fault {
         Self { message: message.into(), detail: Object::new(name) }
     }
 
-    fn with(mut self, member: &'static str, value: impl Into<esx_vi_api::Value>) -> Self {
+    /// The fault with this member.
+    #[must_use]
+    pub fn with(mut self, member: &'static str, value: impl Into<esx_vi_api::Value>) -> Self {
         self.detail.set(member, value);
         self
     }
@@ -35,6 +37,13 @@ impl Fault {
         Self::new("NoPermission", "Permission to perform this operation was denied.")
             .with("object", object)
             .with("privilegeId", "System.Read")
+    }
+
+    /// The user lacks the privilege to do something.
+    pub(crate) fn no_privilege(object: &MoRef, privilege: &str) -> Self {
+        Self::new("NoPermission", "Permission to perform this operation was denied.")
+            .with("object", object)
+            .with("privilegeId", privilege)
     }
 
     /// Wrong user name or password.

@@ -1,6 +1,6 @@
 //! The managed objects of a host, and how they hang together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use esx_escape::percent;
 use esx_vi_api::{ApiVersion, MoRef, Value, schema};
@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::datastore::Datastore;
 use super::host::Host;
-use super::machine::{Machine, Snapshot, entity_default};
+use super::machine::{Machine, Snapshot, entity_default, uuid_for};
+use super::task::Task;
 use super::tree;
 
 /// What kind of server is simulated.
@@ -98,6 +99,7 @@ pub(crate) enum Item {
     Machine(Box<Machine>),
     /// A snapshot of the machine given; the tree is there.
     Snapshot(MoRef),
+    Task(Box<Task>),
     /// A manager: an object whose properties, if any, say nothing.
     Manager(MoRef),
 }
@@ -115,6 +117,7 @@ impl Item {
             Self::Switch(item) => &item.switch.moref,
             Self::Machine(item) => &item.moref,
             Self::Manager(moref) => moref,
+            Self::Task(item) => &item.moref,
             Self::Snapshot(_) => return None,
         })
     }
@@ -131,7 +134,7 @@ impl Item {
             Self::Network(item) => (&item.name, Some(&item.parent)),
             Self::Switch(item) => (&item.switch.name, Some(&item.parent)),
             Self::Machine(item) => (&item.name, Some(&item.place.folder)),
-            Self::Snapshot(_) | Self::Manager(_) => return None,
+            Self::Snapshot(_) | Self::Task(_) | Self::Manager(_) => return None,
         })
     }
 }
@@ -145,11 +148,23 @@ pub(crate) struct Inventory {
     items: HashMap<MoRef, Item>,
     /// The machines in the order of their registration.
     machines: Vec<MoRef>,
+    /// The tasks that can still be seen, the oldest first.
+    pub(crate) tasks: Vec<MoRef>,
+    /// `uuid.location` of VMX files that were registered once: datastore and path.
+    pub(crate) locations: BTreeMap<(MoRef, String), Uuid>,
 }
 
 impl Inventory {
     pub(crate) fn new(preset: Preset, api_version: ApiVersion, root: MoRef) -> Self {
-        Self { preset, api_version, root, items: HashMap::new(), machines: Vec::new() }
+        Self {
+            preset,
+            api_version,
+            root,
+            items: HashMap::new(),
+            machines: Vec::new(),
+            tasks: Vec::new(),
+            locations: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn get(&self, moref: &MoRef) -> Option<&Item> {
@@ -215,6 +230,68 @@ impl Inventory {
         } else {
             None
         }
+    }
+
+    /// What `uuid.location` of a machine's VMX file should be, where the file lies now.
+    pub(crate) fn location(&self, machine: &Machine) -> Uuid {
+        self.location_at(&machine.place.datastore, &machine.vmx_path())
+    }
+
+    /// The same for any VMX file.
+    pub(crate) fn location_at(&self, datastore: &MoRef, path: &str) -> Uuid {
+        let known = self.locations.get(&(datastore.clone(), path.to_owned())).copied();
+        known.unwrap_or_else(|| {
+            // FNV-1a: the same path gives the same UUID in every process.
+            let hash = path
+                .bytes()
+                .chain(datastore.value.bytes())
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                });
+            uuid_for((hash >> 32) as u32, hash & 0xff | 0x40)
+        })
+    }
+
+    pub(crate) fn task(&self, moref: &MoRef) -> Option<&Task> {
+        if let Some(Item::Task(task)) = self.items.get(moref) { Some(task) } else { None }
+    }
+
+    pub(crate) fn task_mut(&mut self, moref: &MoRef) -> Option<&mut Task> {
+        if let Some(Item::Task(task)) = self.items.get_mut(moref) { Some(task) } else { None }
+    }
+
+    /// All tasks that can be seen, the oldest first.
+    pub(crate) fn all_tasks(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.iter().filter_map(|moref| self.task(moref))
+    }
+
+    pub(crate) fn add_task(&mut self, task: Task) {
+        self.tasks.push(task.moref.clone());
+        self.items.insert(task.moref.clone(), Item::Task(Box::new(task)));
+    }
+
+    pub(crate) fn remove_task(&mut self, moref: &MoRef) -> bool {
+        let found = self.task(moref).is_some();
+        if found {
+            self.items.remove(moref);
+            self.tasks.retain(|other| other != moref);
+        }
+        found
+    }
+
+    /// Removes the tasks that `old` accepts. Returns whether there were any.
+    pub(crate) fn forget_tasks(&mut self, old: impl Fn(&Task) -> bool) -> bool {
+        let gone: Vec<MoRef> =
+            self.all_tasks().filter(|task| old(task)).map(|task| task.moref.clone()).collect();
+        for moref in &gone {
+            self.remove_task(moref);
+        }
+        !gone.is_empty()
+    }
+
+    /// The machine that a snapshot is of.
+    pub(crate) fn owner_of_snapshot(&self, snapshot: &MoRef) -> Option<&MoRef> {
+        if let Some(Item::Snapshot(owner)) = self.items.get(snapshot) { Some(owner) } else { None }
     }
 
     pub(crate) fn datastore(&self, moref: &MoRef) -> Option<&Datastore> {
@@ -348,11 +425,16 @@ impl Inventory {
                 let machine = self.machine(owner)?;
                 return machine.snapshot_property(self, machine.snapshot(moref)?, name);
             }
+            Item::Task(task) => return task.property(name),
             Item::Manager(moref) => return self.manager_property(moref, name),
         };
         own.or_else(|| match (name, item.name_and_parent()?) {
             ("name", (name, _)) => Some(percent::escape(name).as_ref().into()),
             ("parent", (_, parent)) => parent.map(Value::from),
+            ("recentTask", _) => {
+                let own = self.all_tasks().filter(|task| task.entity == *moref);
+                Some(tree::references(own.map(|task| &task.moref)))
+            }
             // A machine has unset properties of its own; these are set for every entity.
             _ => entity_default(name),
         })
@@ -362,6 +444,7 @@ impl Inventory {
     fn manager_property(&self, moref: &MoRef, name: &str) -> Option<Value> {
         match (moref.kind.as_str(), name) {
             ("HostAutoStartManager", "config") => Some(super::host::autostart_config().into()),
+            ("TaskManager", "recentTask") => Some(tree::references(&self.tasks)),
             ("HostDatastoreSystem", "datastore") => {
                 let host = self.host(&self.host_of_manager(moref)?)?;
                 Some(tree::references(&host.datastores))

@@ -9,8 +9,10 @@ use esx_vi_api::{Array, MoRef, Object, Value, schema};
 use super::collector::{Pager, Selection};
 use super::context::Context;
 use super::fault::Fault;
+use super::machine::PowerState;
 use super::search::Wanted;
 use super::session::Session;
+use super::task::Kind;
 use super::time::Timestamp;
 use super::view::View;
 use super::{Answer, Caller, Model, service};
@@ -26,6 +28,11 @@ impl Model {
     /// # Errors
     /// The fault that a host answers with.
     pub fn call(&mut self, request: &Request, caller: &Caller<'_>) -> Result<Answer, Fault> {
+        self.tick(caller.now);
+        // Being asked again is no new call.
+        if caller.now == caller.arrived {
+            self.run_hook(&request.method);
+        }
         let this = &request.this;
         let not_found = || Fault::method_not_found(this, &request.method);
         let (class, method) = schema::method(&request.method).ok_or_else(not_found)?;
@@ -64,7 +71,11 @@ impl Model {
                 param.name
             )));
         }
-        self.dispatch(request, caller)
+        self.check_allowed(&request.method, this)?;
+        match Kind::of(&request.method) {
+            Some(kind) => self.start_task(*kind, request, caller),
+            None => self.dispatch(request, caller),
+        }
     }
 
     fn dispatch(&mut self, request: &Request, caller: &Caller<'_>) -> Result<Answer, Fault> {
@@ -103,6 +114,11 @@ impl Model {
                 }
             }
             "SetLocale" => Ok(Answer::Result(None)),
+            "CancelTask" => self.cancel_task(this),
+            "AnswerVM" => self.answer_vm(this, args),
+            "ShutdownGuest" => self.ask_guest(this, PowerState::PoweredOff),
+            "RebootGuest" => self.ask_guest(this, PowerState::PoweredOn),
+            "StandbyGuest" => self.ask_guest(this, PowerState::Suspended),
             "RetrieveProperties" => self.retrieve(args, caller),
             "RetrievePropertiesEx" => self.retrieve_ex(args, caller),
             "ContinueRetrievePropertiesEx" => self.continue_retrieve(args, caller),
@@ -204,7 +220,11 @@ impl Model {
         }
     }
 
-    fn session(&mut self, caller: &Caller<'_>, this: &MoRef) -> Result<&mut Session, Fault> {
+    pub(super) fn session(
+        &mut self,
+        caller: &Caller<'_>,
+        this: &MoRef,
+    ) -> Result<&mut Session, Fault> {
         caller
             .cookie
             .and_then(|cookie| self.sessions.get_mut(cookie))
@@ -362,7 +382,11 @@ impl Model {
         match outcome? {
             Some(set) => Ok(Answer::Result(Some(set))),
             None if until.is_some_and(|until| caller.now >= until) => Ok(Answer::Result(None)),
-            None => Ok(Answer::Wait { until }),
+            None => {
+                // Tasks that run by the clock bring news by themselves.
+                let until = until.into_iter().chain(self.next_event()).min();
+                Ok(Answer::Wait { until })
+            }
         }
     }
 

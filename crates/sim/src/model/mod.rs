@@ -10,6 +10,9 @@
 //! | `preset`, `samples` | the built-in inventories |
 //! | `path`, `collector`, `filter`, `view`, `search` | how clients find things |
 //! | `session`, `context` | who asks, and what they can see |
+//! | `task`, `tasks`, `question` | tasks, how they go on, what holds them up |
+//! | `power` | what tasks do |
+//! | `restrictions` | what a host refuses to everybody |
 //! | `methods` | the table of methods |
 
 // Pure, though the crate is not: no clock, no file, no environment.
@@ -27,11 +30,16 @@ mod inventory;
 mod machine;
 mod methods;
 mod path;
+mod power;
 mod preset;
+mod question;
+mod restrictions;
 mod samples;
 mod search;
 mod service;
 mod session;
+mod task;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -50,11 +58,14 @@ pub use self::fault::Fault;
 pub use self::folder::{FolderAnswer, FolderRequest};
 pub use self::inventory::Preset;
 pub use self::machine::PowerState;
+pub use self::task::TaskState;
 pub use self::time::Timestamp;
 
 use self::inventory::Inventory;
 use self::machine::Machine;
+use self::restrictions::Restrictions;
 use self::session::Sessions;
+use self::tasks::{GuestWork, Hook, Pace};
 
 /// The API versions that the simulator can speak, as users name them and as hosts call them.
 const API_VERSIONS: [(&str, ApiVersion); 5] = [
@@ -80,6 +91,8 @@ pub struct Config {
     pub password: String,
     /// The greatest number of objects in a page of `RetrievePropertiesEx`; `None` for no limit.
     pub page_size: Option<usize>,
+    /// How long tasks run.
+    pub task_duration: Duration,
     /// Where cookies are drawn from.
     pub seed: u64,
 }
@@ -158,6 +171,14 @@ pub struct Model {
     denied: Vec<Denied>,
     generation: u64,
     next_machine: u32,
+    /// The newest time that was told.
+    now: Timestamp,
+    pace: Pace,
+    next_task: i32,
+    next_question: u64,
+    guest_work: Vec<GuestWork>,
+    hooks: Vec<Hook>,
+    restrictions: Restrictions,
 }
 
 impl fmt::Debug for Model {
@@ -184,6 +205,13 @@ impl Model {
             denied: Vec::new(),
             generation: 0,
             next_machine: samples::FIRST_GENERATED + config.vms + 1,
+            now: Timestamp::default(),
+            pace: Pace::Timed(config.task_duration),
+            next_task: 0,
+            next_question: 0,
+            guest_work: Vec::new(),
+            hooks: Vec::new(),
+            restrictions: Restrictions::default(),
         }
     }
 
@@ -246,7 +274,12 @@ impl Model {
         self.changed(found)
     }
 
-    /// Renames a machine; its files keep their names in reality, here they follow.
+    /// A machine's power state.
+    pub fn power_state(&self, machine: &MoRef) -> Option<PowerState> {
+        self.inventory.machine(machine).map(|machine| machine.power)
+    }
+
+    /// Renames a machine; its files keep their names.
     pub fn rename(&mut self, machine: &MoRef, name: &str) -> bool {
         let found = self
             .inventory

@@ -7,7 +7,7 @@ use esx_vi_api::MoRef;
 use super::inventory::Preset;
 use super::machine::{
     Address, Bus, Cdrom, Controller, ControllerModel, Disk, FileRef, Firmware, MacKind, Machine,
-    Medium, Nic, NicModel, OTHER_32, PowerState, Serial, Snapshot, WINDOWS,
+    Medium, Nic, NicModel, OTHER_32, PowerState, Serial, SerialPort, Snapshot, WINDOWS,
 };
 use super::preset::{Sites, machine_moref};
 use super::time::Timestamp;
@@ -63,8 +63,9 @@ impl Maker<'_> {
         machine.cpus = 4;
         machine.cores_per_socket = 2;
         machine.memory_mib = 8192;
-        machine.disks[0].file = FileRef::Own("web01-000003.vmdk".to_owned());
+        set_chain(&mut machine, 3);
         machine.nics.push(Nic {
+            number: 1,
             model: NicModel::E1000e,
             network: self.sites.other_network.clone(),
             mac: [0x00, 0x50, 0x56, 0x01, 0x02, 0x03],
@@ -72,11 +73,13 @@ impl Maker<'_> {
             pci_slot: 224,
             connected: true,
         });
-        let after = self.snapshot(&machine, "after update 2/3", PowerState::PoweredOn, Vec::new());
-        let failed = self.snapshot(&machine, "failed try", PowerState::PoweredOff, Vec::new());
-        let before =
-            self.snapshot(&machine, "before update", PowerState::PoweredOn, vec![after, failed]);
-        let fresh = self.snapshot(&machine, "fresh install", PowerState::PoweredOff, vec![before]);
+        let (on, off) = (PowerState::PoweredOn, PowerState::PoweredOff);
+        let after = self.snapshot(&machine, 2, "after update 2/3", on, Vec::new());
+        let mut failed = self.snapshot(&machine, 2, "failed try", off, Vec::new());
+        // Its own branch.
+        failed.saved.disks[0].file = FileRef::Own("web01-000004.vmdk".to_owned());
+        let before = self.snapshot(&machine, 1, "before update", on, vec![after, failed]);
+        let fresh = self.snapshot(&machine, 0, "fresh install", off, vec![before]);
         machine.snapshots = vec![fresh];
         machine.current_snapshot = Some(1);
         machine
@@ -85,10 +88,14 @@ impl Maker<'_> {
     fn snapshot(
         &mut self,
         machine: &Machine,
+        depth: usize,
         name: &str,
         power: PowerState,
         children: Vec<Snapshot>,
     ) -> Snapshot {
+        let mut saved = Box::new(machine.clone());
+        set_chain(&mut saved, depth);
+        saved.power = power;
         let id = self.next_snapshot;
         self.next_snapshot += 1;
         let value = match self.preset {
@@ -104,6 +111,7 @@ impl Maker<'_> {
             created: Timestamp::from_secs(1_720_000_000 - u64::from(id) * 86_400),
             power,
             quiesced: power == PowerState::PoweredOff,
+            saved,
             children,
         }
     }
@@ -114,7 +122,7 @@ impl Maker<'_> {
         machine.os = OTHER_32;
         machine.hardware_version = 13;
         machine.memory_mib = 4096;
-        machine.memory_limit_mib = Some(3072);
+        machine.memory.limit = Some(3072);
         machine.controllers =
             vec![Controller { model: ControllerModel::LsiLogic, number: 0, pci_slot: 16 }];
         machine.nics[0].model = NicModel::E1000;
@@ -145,6 +153,7 @@ impl Maker<'_> {
         let disk = |bus, controller, unit, file, gib: i64, mode| Disk {
             address: Address { bus, controller, unit },
             file,
+            parents: Vec::new(),
             capacity_kib: gib << 20,
             thin: gib < 100,
             mode,
@@ -206,12 +215,14 @@ impl Maker<'_> {
             server,
             proxy: proxy.map(str::to_owned),
         };
-        machine.serials = vec![
+        let backings = [
             Serial::File(FileRef::Own("serial.log".to_owned())),
             network("telnet://0.0.0.0:13370", true, None),
             network("tcp://10.80.0.9:4000", false, None),
             network("tcp://console01:4001", false, Some("telnet://10.80.0.9:13371")),
         ];
+        let port = |(number, backing)| SerialPort { number, backing };
+        machine.serials = (0..).zip(backings).map(port).collect();
         machine
     }
 
@@ -234,4 +245,15 @@ impl Maker<'_> {
         machine.template = true;
         machine
     }
+}
+
+/// Gives the first disk the files that it has after so many snapshots.
+fn set_chain(machine: &mut Machine, depth: usize) {
+    let stem = machine.stem().to_owned();
+    let name = |number: usize| {
+        let number = if number == 0 { String::new() } else { format!("-{number:06}") };
+        FileRef::Own(format!("{stem}{number}.vmdk"))
+    };
+    machine.disks[0].parents = (0..depth).map(name).collect();
+    machine.disks[0].file = name(depth);
 }

@@ -34,7 +34,7 @@ const MAX_JOURNAL: usize = 100_000;
 const SESSION_COOKIE: &str = "vmware_soap_session";
 
 /// A request that was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct JournalEntry {
     /// The SOAP method, or the HTTP method and path.
     pub method: String,
@@ -48,6 +48,22 @@ pub struct JournalEntry {
     pub bytes_in: u64,
     /// The size of the answer's body.
     pub bytes_out: u64,
+    /// The request's body, if bodies are recorded.
+    pub body: Option<Bytes>,
+}
+
+impl fmt::Debug for JournalEntry {
+    /// Without the body, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JournalEntry")
+            .field("method", &self.method)
+            .field("session", &self.session)
+            .field("soap_action", &self.soap_action)
+            .field("status", &self.status)
+            .field("bytes_in", &self.bytes_in)
+            .field("bytes_out", &self.bytes_out)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The newest requests, and how many there were.
@@ -99,12 +115,13 @@ pub(crate) struct Shared {
     model: Mutex<Model>,
     journal: Mutex<Journal>,
     /// The generation of the model; those who wait for updates watch it.
-    generation: watch::Sender<u64>,
+    pub(crate) generation: watch::Sender<u64>,
     /// How far the clock was put forward, in milliseconds.
     clock_ahead: AtomicU64,
     arrivals: AtomicU64,
     tls: bool,
     plan: Option<Plan>,
+    record_bodies: bool,
 }
 
 impl fmt::Debug for Shared {
@@ -114,7 +131,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(model: Model, tls: bool, plan: Option<Plan>) -> Self {
+    pub(crate) fn new(model: Model, tls: bool, plan: Option<Plan>, record_bodies: bool) -> Self {
         Self {
             generation: watch::Sender::new(model.generation()),
             model: Mutex::new(model),
@@ -123,6 +140,7 @@ impl Shared {
             arrivals: AtomicU64::new(0),
             tls,
             plan,
+            record_bodies,
         }
     }
 
@@ -139,6 +157,7 @@ impl Shared {
     pub(crate) fn with_model<T>(&self, work: impl FnOnce(&mut Model) -> T) -> T {
         let mut model = self.model();
         let before = model.generation();
+        model.tick(self.now());
         let result = work(&mut model);
         let after = model.generation();
         drop(model);
@@ -257,6 +276,7 @@ async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<B
         }
     };
     let bytes_in = body.len() as u64;
+    let recorded = shared.record_bodies.then(|| body.clone());
     let reply = match reaction {
         Reaction::Serve => {
             route(shared, &parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, body)
@@ -277,6 +297,7 @@ async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<B
         status,
         bytes_in,
         bytes_out,
+        body: recorded,
     });
     reply.response
 }

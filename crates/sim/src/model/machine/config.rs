@@ -3,7 +3,7 @@
 use esx_escape::{DatastorePath, percent};
 use esx_vi_api::{Object, Value};
 
-use super::{Firmware, Machine};
+use super::{Allocation, Firmware, Machine, Shares};
 use crate::model::inventory::Inventory;
 use crate::model::time::Timestamp;
 use crate::model::tree::{enumeration, objects, shares};
@@ -13,22 +13,22 @@ impl Machine {
     pub(super) fn config(&self, inventory: &Inventory) -> Object {
         let secure_boot = self.firmware == Firmware::Efi { secure_boot: true };
         Object::new("VirtualMachineConfigInfo")
-            .with("changeVersion", self.modified().date_time().as_str())
+            .with("changeVersion", self.change_version())
             .with("modified", self.modified().date_time())
             .with("name", percent::escape(&self.name).as_ref())
-            .with("guestFullName", self.os.full)
+            .with("guestFullName", self.os.full.as_ref())
             .with("version", format!("vmx-{:02}", self.hardware_version))
             .with("uuid", self.bios_uuid.to_string())
             .with("createDate", self.created().date_time())
             .with("instanceUuid", self.instance_uuid.to_string())
             .with("npivTemporaryDisabled", true)
-            .with("locationId", super::vmx::uuid_text(self.bios_uuid))
+            .with("locationId", super::vmx::uuid_text(self.location.unwrap_or(self.bios_uuid)))
             .with("template", self.template)
-            .with("guestId", self.os.id)
+            .with("guestId", self.os.id.as_ref())
             .with("alternateGuestName", "")
             .with("annotation", self.annotation.as_str())
             .with("files", self.files(inventory))
-            .with("tools", tools())
+            .with("tools", tools(self.sync_time))
             .with("flags", flags())
             .with("defaultPowerOps", power_operations())
             .with("rebootPowerOff", false)
@@ -40,20 +40,20 @@ impl Machine {
                 Object::new("LatencySensitivity")
                     .with("level", enumeration("LatencySensitivitySensitivityLevel", "normal")),
             )
-            .with("memoryHotAddEnabled", false)
-            .with("cpuHotAddEnabled", false)
-            .with("cpuHotRemoveEnabled", false)
-            .with("extraConfig", extra_config())
+            .with("memoryHotAddEnabled", self.memory_hot_add)
+            .with("cpuHotAddEnabled", self.cpu_hot_add)
+            .with("cpuHotRemoveEnabled", self.cpu_hot_remove)
+            .with("extraConfig", self.extra_config())
             .with("datastoreUrl", self.datastore_urls(inventory))
             .with("swapPlacement", "inherit")
             .with(
                 "bootOptions",
                 Object::new("VirtualMachineBootOptions")
-                    .with("bootDelay", 0_i64)
-                    .with("enterBIOSSetup", false)
+                    .with("bootDelay", self.boot.delay_ms)
+                    .with("enterBIOSSetup", self.boot.enter_setup)
                     .with("efiSecureBootEnabled", secure_boot)
-                    .with("bootRetryEnabled", false)
-                    .with("bootRetryDelay", 10_000_i64)
+                    .with("bootRetryEnabled", self.boot.retry)
+                    .with("bootRetryDelay", self.boot.retry_delay_ms)
                     .with("networkBootProtocol", "ipv4"),
             )
             .with("changeTrackingEnabled", false)
@@ -61,7 +61,7 @@ impl Machine {
             .with("maxMksConnections", 40)
             .with("guestAutoLockEnabled", true)
             .with("memoryReservationLockedToMax", false)
-            .with("nestedHVEnabled", false)
+            .with("nestedHVEnabled", self.nested_hv)
             .with("vPMCEnabled", false)
     }
 
@@ -71,7 +71,7 @@ impl Machine {
     }
 
     fn modified(&self) -> Timestamp {
-        Timestamp::from_secs(1_717_200_000 + u64::from(self.id) * 60)
+        Timestamp::from_secs(1_717_200_000 + u64::from(self.id) * 60 + u64::from(self.revision))
     }
 
     fn files(&self, inventory: &Inventory) -> Object {
@@ -104,12 +104,30 @@ impl Machine {
     }
 
     pub(super) fn cpu_allocation(&self) -> Object {
-        allocation(-1).with("shares", shares(1000_i32.saturating_mul(self.cpus), "normal"))
+        allocation(&self.cpu, 1000_i32.saturating_mul(self.cpus))
     }
 
     pub(super) fn memory_allocation(&self) -> Object {
-        allocation(self.memory_limit_mib.unwrap_or(-1))
-            .with("shares", shares(self.memory_mib.saturating_mul(10), "normal"))
+        allocation(&self.memory, self.memory_mib.saturating_mul(10))
+    }
+
+    /// What tells one state of the configuration from the next.
+    pub(crate) fn change_version(&self) -> String {
+        self.modified().date_time().as_str().to_owned()
+    }
+
+    fn extra_config(&self) -> Value {
+        let option = |key: &str, value: &str| {
+            Object::new("OptionValue").with("key", key).with("value", value)
+        };
+        let built_in = [
+            option("svga.present", "TRUE"),
+            option("pciBridge0.present", "TRUE"),
+            option("hpet0.present", "TRUE"),
+            option("tools.guest.desktop.autolock", "TRUE"),
+        ];
+        let extra = self.extra.iter().map(|(key, value)| option(key, value));
+        objects("OptionValue", built_in.into_iter().chain(extra))
     }
 
     fn datastore_urls(&self, inventory: &Inventory) -> Value {
@@ -125,14 +143,22 @@ impl Machine {
     }
 }
 
-fn allocation(limit: i64) -> Object {
+/// `ResourceAllocationInfo`; `normal` is how many shares the level of this name means here.
+fn allocation(allocation: &Allocation, normal: i32) -> Object {
+    let shares = match allocation.shares {
+        Shares::Low => shares(normal / 2, "low"),
+        Shares::Normal => shares(normal, "normal"),
+        Shares::High => shares(normal.saturating_mul(2), "high"),
+        Shares::Custom(number) => shares(number, "custom"),
+    };
     Object::new("ResourceAllocationInfo")
-        .with("reservation", 0_i64)
+        .with("reservation", allocation.reservation)
         .with("expandableReservation", false)
-        .with("limit", limit)
+        .with("limit", allocation.limit.unwrap_or(-1))
+        .with("shares", shares)
 }
 
-fn tools() -> Object {
+fn tools(sync_time: bool) -> Object {
     Object::new("ToolsConfigInfo")
         .with("toolsVersion", 12_352)
         .with("toolsInstallType", "guestToolsTypeOpenVMTools")
@@ -142,7 +168,7 @@ fn tools() -> Object {
         .with("beforeGuestShutdown", true)
         .with("toolsUpgradePolicy", "manual")
         .with("syncTimeWithHostAllowed", true)
-        .with("syncTimeWithHost", false)
+        .with("syncTimeWithHost", sync_time)
 }
 
 fn flags() -> Object {
@@ -173,18 +199,4 @@ fn power_operations() -> Object {
         .with("defaultSuspendType", "hard")
         .with("defaultResetType", "soft")
         .with("standbyAction", "checkpoint")
-}
-
-fn extra_config() -> Value {
-    let option =
-        |key: &str, value: &str| Object::new("OptionValue").with("key", key).with("value", value);
-    objects(
-        "OptionValue",
-        [
-            option("svga.present", "TRUE"),
-            option("pciBridge0.present", "TRUE"),
-            option("hpet0.present", "TRUE"),
-            option("tools.guest.desktop.autolock", "TRUE"),
-        ],
-    )
 }

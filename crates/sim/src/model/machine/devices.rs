@@ -4,7 +4,7 @@ use esx_vi_api::{Object, Value};
 
 use super::{
     Address, Bus, Cdrom, ControllerModel, Disk, FileRef, MacKind, Machine, Medium, Nic, NicModel,
-    PowerState, Serial, mac_text,
+    PowerState, Serial, SerialPort, mac_text,
 };
 use crate::model::inventory::Inventory;
 use crate::model::tree::{enumeration, shares};
@@ -15,7 +15,7 @@ const PCI: i32 = 100;
 const SIO: i32 = 400;
 
 impl Bus {
-    fn controller_key(self, number: u8) -> i32 {
+    pub(super) fn controller_key(self, number: u8) -> i32 {
         i32::from(number)
             + match self {
                 Self::Ide => IDE,
@@ -26,8 +26,20 @@ impl Bus {
     }
 }
 
+impl Nic {
+    pub(super) fn key(&self) -> i32 {
+        4000 + i32::from(self.number)
+    }
+}
+
+impl SerialPort {
+    pub(super) fn key(&self) -> i32 {
+        9000 + i32::from(self.number)
+    }
+}
+
 impl Address {
-    fn device_key(self) -> i32 {
+    pub(super) fn device_key(self) -> i32 {
         let (first, units) = match self.bus {
             Bus::Ide => (3000, 2),
             Bus::Scsi => (2000, 16),
@@ -81,15 +93,8 @@ impl Machine {
         devices.extend(self.controllers.iter().map(|item| self.controller(item)));
         devices.extend(self.cdroms.iter().map(|drive| self.cdrom(inventory, drive)));
         devices.extend(self.disks.iter().map(|disk| self.disk(inventory, disk)));
-        devices.extend(
-            self.nics.iter().enumerate().map(|(index, nic)| self.nic(inventory, index, nic)),
-        );
-        devices.extend(
-            self.serials
-                .iter()
-                .enumerate()
-                .map(|(index, port)| self.serial(inventory, index, port)),
-        );
+        devices.extend(self.nics.iter().map(|nic| self.nic(inventory, nic)));
+        devices.extend(self.serials.iter().map(|port| self.serial(inventory, port)));
         if self.vtpm {
             devices.push(device("VirtualTPM", 11_000, "Virtual TPM", "Trusted Platform Module"));
         }
@@ -112,12 +117,12 @@ impl Machine {
         keys.extend(
             self.controllers.iter().map(|item| item.model.bus().controller_key(item.number)),
         );
-        keys.extend((4000..).take(self.nics.len()));
+        keys.extend(self.nics.iter().map(Nic::key));
         keys
     }
 
     fn on_sio(&self) -> Vec<i32> {
-        (9000..).take(self.serials.len()).collect()
+        self.serials.iter().map(SerialPort::key).collect()
     }
 
     fn controller(&self, item: &super::Controller) -> Object {
@@ -153,13 +158,19 @@ impl Machine {
     fn disk(&self, inventory: &Inventory, disk: &Disk) -> Object {
         let number = self.disks.iter().position(|other| other == disk).unwrap_or_default() + 1;
         let summary = format!("{} KB", thousands(disk.capacity_kib));
-        let backing = file_backing("VirtualDiskFlatVer2BackingInfo", self, inventory, &disk.file)
-            .with("diskMode", disk.mode)
-            .with("split", false)
-            .with("writeThrough", false)
-            .with("thinProvisioned", disk.thin)
-            .with("uuid", super::uuid_for(self.id, 16 + number as u64).to_string())
-            .with("contentId", "fffffffe");
+        let uuid = super::uuid_for(self.id, 16 + number as u64).to_string();
+        let mut backing: Option<Object> = None;
+        for file in disk.chain() {
+            let next = file_backing("VirtualDiskFlatVer2BackingInfo", self, inventory, file)
+                .with("diskMode", disk.mode)
+                .with("split", false)
+                .with("writeThrough", false)
+                .with("thinProvisioned", disk.thin)
+                .with("uuid", uuid.as_str())
+                .with("contentId", "fffffffe");
+            backing = Some(next.with_opt("parent", backing));
+        }
+        let backing = backing.unwrap_or_default();
         at(
             device(
                 "VirtualDisk",
@@ -212,7 +223,8 @@ impl Machine {
         .with("connectable", self.connectable(connected))
     }
 
-    fn nic(&self, inventory: &Inventory, index: usize, nic: &Nic) -> Object {
+    fn nic(&self, inventory: &Inventory, nic: &Nic) -> Object {
+        let number = i32::from(nic.number);
         let class = match nic.model {
             NicModel::E1000 => "VirtualE1000",
             NicModel::E1000e => "VirtualE1000e",
@@ -227,7 +239,7 @@ impl Machine {
                     Object::new("DistributedVirtualSwitchPortConnection")
                         .with("switchUuid", super::vmx::uuid_text(switch.uuid))
                         .with("portgroupKey", nic.network.value.as_str())
-                        .with("portKey", (100 + index).to_string())
+                        .with("portKey", (100 + number).to_string())
                         .with("connectionCookie", 1_815_291_547),
                 ),
                 format!("DVSwitch: {}", super::vmx::uuid_text(switch.uuid)),
@@ -245,19 +257,20 @@ impl Machine {
             MacKind::Vpx => "assigned",
             MacKind::Static => "manual",
         };
-        device(class, 4000 + index as i32, &format!("Network adapter {}", index + 1), &summary)
+        device(class, nic.key(), &format!("Network adapter {}", number + 1), &summary)
             .with("backing", backing)
             .with("connectable", self.connectable(nic.connected))
             .with("slotInfo", slot(nic.pci_slot))
             .with("controllerKey", PCI)
-            .with("unitNumber", 7 + index as i32)
+            .with("unitNumber", 7 + number)
             .with("addressType", kind)
             .with("macAddress", mac_text(nic.mac))
             .with("wakeOnLanEnabled", true)
     }
 
-    fn serial(&self, inventory: &Inventory, index: usize, port: &Serial) -> Object {
-        let (backing, summary) = match port {
+    fn serial(&self, inventory: &Inventory, port: &SerialPort) -> Object {
+        let number = i32::from(port.number);
+        let (backing, summary) = match &port.backing {
             Serial::File(file) => (
                 file_backing("VirtualSerialPortFileBackingInfo", self, inventory, file),
                 format!("File {}", self.datastore_path(inventory, file)),
@@ -270,17 +283,12 @@ impl Machine {
                 format!("Remote {uri}"),
             ),
         };
-        device(
-            "VirtualSerialPort",
-            9000 + index as i32,
-            &format!("Serial port {}", index + 1),
-            &summary,
-        )
-        .with("backing", backing)
-        .with("connectable", self.connectable(true))
-        .with("controllerKey", SIO)
-        .with("unitNumber", index as i32)
-        .with("yieldOnPoll", true)
+        device("VirtualSerialPort", port.key(), &format!("Serial port {}", number + 1), &summary)
+            .with("backing", backing)
+            .with("connectable", self.connectable(true))
+            .with("controllerKey", SIO)
+            .with("unitNumber", number)
+            .with("yieldOnPoll", true)
     }
 
     fn connectable(&self, start_connected: bool) -> Object {

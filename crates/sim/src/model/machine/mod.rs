@@ -5,6 +5,7 @@ mod devices;
 mod properties;
 mod vmx;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use esx_escape::{DatastorePath, datastore_item};
@@ -12,6 +13,7 @@ use esx_vi_api::MoRef;
 use uuid::Uuid;
 
 use super::inventory::Inventory;
+use super::question::Question;
 use super::time::Timestamp;
 
 pub(crate) use self::properties::entity_default;
@@ -48,25 +50,58 @@ impl PowerState {
 }
 
 /// An operating system, by its three names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GuestOs {
     /// VI API `guestId`.
-    pub(crate) id: &'static str,
+    pub(crate) id: Cow<'static, str>,
     /// VMX key `guestOS`.
-    pub(crate) vmx: &'static str,
+    pub(crate) vmx: Cow<'static, str>,
     /// The name for people.
-    pub(crate) full: &'static str,
+    pub(crate) full: Cow<'static, str>,
+}
+
+const fn guest(id: &'static str, vmx: &'static str, full: &'static str) -> GuestOs {
+    GuestOs { id: Cow::Borrowed(id), vmx: Cow::Borrowed(vmx), full: Cow::Borrowed(full) }
 }
 
 pub(crate) const DEBIAN: GuestOs =
-    GuestOs { id: "debian12_64Guest", vmx: "debian12-64", full: "Debian GNU/Linux 12 (64-bit)" };
-pub(crate) const WINDOWS: GuestOs = GuestOs {
-    id: "windows2019srvNext_64Guest",
-    vmx: "windows2019srvNext-64",
-    full: "Microsoft Windows Server 2022 (64-bit)",
-};
-pub(crate) const OTHER_32: GuestOs =
-    GuestOs { id: "otherLinuxGuest", vmx: "otherlinux", full: "Other Linux (32-bit)" };
+    guest("debian12_64Guest", "debian12-64", "Debian GNU/Linux 12 (64-bit)");
+pub(crate) const WINDOWS: GuestOs = guest(
+    "windows2019srvNext_64Guest",
+    "windows2019srvNext-64",
+    "Microsoft Windows Server 2022 (64-bit)",
+);
+pub(crate) const OTHER_32: GuestOs = guest("otherLinuxGuest", "otherlinux", "Other Linux (32-bit)");
+
+/// How many shares of a resource a machine has (VI API `SharesInfo`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shares {
+    Low,
+    Normal,
+    High,
+    Custom(i32),
+}
+
+/// What a machine may have of a resource, in MHz or MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Allocation {
+    pub(crate) reservation: i64,
+    pub(crate) limit: Option<i64>,
+    pub(crate) shares: Shares,
+}
+
+impl Allocation {
+    const FREE: Self = Self { reservation: 0, limit: None, shares: Shares::Normal };
+}
+
+/// How the firmware starts (VI API `VirtualMachineBootOptions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BootOptions {
+    pub(crate) delay_ms: i64,
+    pub(crate) enter_setup: bool,
+    pub(crate) retry: bool,
+    pub(crate) retry_delay_ms: i64,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Firmware {
@@ -141,6 +176,8 @@ pub(crate) enum FileRef {
 pub(crate) struct Disk {
     pub(crate) address: Address,
     pub(crate) file: FileRef,
+    /// The files that it builds on, the oldest first: one for each snapshot.
+    pub(crate) parents: Vec<FileRef>,
     pub(crate) capacity_kib: i64,
     pub(crate) thin: bool,
     pub(crate) mode: &'static str,
@@ -163,6 +200,8 @@ pub(crate) enum Medium {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Nic {
+    /// As in `ethernet0`; it is also in the key.
+    pub(crate) number: u8,
     pub(crate) model: NicModel,
     pub(crate) network: MoRef,
     pub(crate) mac: [u8; 6],
@@ -188,13 +227,20 @@ pub(crate) enum MacKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SerialPort {
+    /// As in `serial0`; it is also in the key.
+    pub(crate) number: u8,
+    pub(crate) backing: Serial,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Serial {
     File(FileRef),
     Network { uri: String, server: bool, proxy: Option<String> },
 }
 
 /// A node of the snapshot tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Snapshot {
     pub(crate) id: u32,
     pub(crate) moref: MoRef,
@@ -203,6 +249,8 @@ pub(crate) struct Snapshot {
     pub(crate) created: Timestamp,
     pub(crate) power: PowerState,
     pub(crate) quiesced: bool,
+    /// The machine as it was, without snapshots.
+    pub(crate) saved: Box<Machine>,
     pub(crate) children: Vec<Self>,
 }
 
@@ -214,6 +262,13 @@ impl Snapshot {
         } else {
             self.children.iter().find_map(|child| child.find(found))
         }
+    }
+}
+
+impl Disk {
+    /// All its files, the oldest first.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &FileRef> {
+        self.parents.iter().chain([&self.file])
     }
 }
 
@@ -237,16 +292,39 @@ pub(crate) struct Machine {
     pub(crate) memory_mib: i32,
     pub(crate) cpus: i32,
     pub(crate) cores_per_socket: i32,
-    /// Limit of host memory, if there is one.
-    pub(crate) memory_limit_mib: Option<i64>,
+    pub(crate) cpu: Allocation,
+    pub(crate) memory: Allocation,
+    pub(crate) cpu_hot_add: bool,
+    pub(crate) cpu_hot_remove: bool,
+    pub(crate) memory_hot_add: bool,
+    pub(crate) boot: BootOptions,
+    pub(crate) sync_time: bool,
+    pub(crate) nested_hv: bool,
+    /// Keys of the VMX file that nothing else here stands for.
+    pub(crate) extra: Vec<(String, String)>,
     pub(crate) power: PowerState,
+    /// When it was last switched on, suspended or reset, since the simulator runs.
+    pub(crate) booted: Option<Timestamp>,
+    /// Whether VMware Tools run when the machine does.
+    pub(crate) tools: bool,
+    /// The open questions; it asks the first.
+    pub(crate) questions: Vec<Question>,
+    /// `uuid.location`, where it differs from the BIOS UUID.
+    pub(crate) location: Option<Uuid>,
+    /// Its files are not where `uuid.location` says: it will ask.
+    pub(crate) moved: bool,
+    /// How often the configuration has changed since the simulator runs.
+    pub(crate) revision: u32,
+    /// The directory of its files, and the stem of their names: they stay when a machine is renamed.
+    pub(crate) directory: String,
+    pub(crate) file_stem: String,
     /// Whether the host can read the machine's files. If not, `config` is unset.
     pub(crate) accessible: bool,
     pub(crate) controllers: Vec<Controller>,
     pub(crate) disks: Vec<Disk>,
     pub(crate) cdroms: Vec<Cdrom>,
     pub(crate) nics: Vec<Nic>,
-    pub(crate) serials: Vec<Serial>,
+    pub(crate) serials: Vec<SerialPort>,
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) current_snapshot: Option<u32>,
 }
@@ -278,8 +356,29 @@ impl Machine {
             memory_mib: 2048,
             cpus: 1,
             cores_per_socket: 1,
-            memory_limit_mib: None,
+            cpu: Allocation::FREE,
+            memory: Allocation::FREE,
+            cpu_hot_add: false,
+            cpu_hot_remove: false,
+            memory_hot_add: false,
+            boot: BootOptions {
+                delay_ms: 0,
+                enter_setup: false,
+                retry: false,
+                retry_delay_ms: 10_000,
+            },
+            sync_time: false,
+            nested_hv: false,
+            extra: Vec::new(),
             power: PowerState::PoweredOff,
+            booted: None,
+            tools: true,
+            questions: Vec::new(),
+            location: None,
+            moved: false,
+            revision: 0,
+            directory: datastore_item::escape(name),
+            file_stem: datastore_item::escape(name),
             accessible: true,
             controllers: vec![Controller {
                 model: ControllerModel::ParaVirtual,
@@ -289,12 +388,14 @@ impl Machine {
             disks: vec![Disk {
                 address: Address { bus: Bus::Scsi, controller: 0, unit: 0 },
                 file: FileRef::Own(format!("{}.vmdk", datastore_item::escape(name))),
+                parents: Vec::new(),
                 capacity_kib: 16 << 20,
                 thin: true,
                 mode: "persistent",
             }],
             cdroms: Vec::new(),
             nics: vec![Nic {
+                number: 0,
                 model: NicModel::Vmxnet3,
                 network,
                 // The ranges of VMware's own addresses: one for hosts, one for vCenter.
@@ -313,29 +414,55 @@ impl Machine {
         }
     }
 
-    /// The stem of the machine's file names, and the name of its directory.
-    pub(crate) fn stem(&self) -> String {
-        datastore_item::escape(&self.name)
+    /// The stem of the machine's file names.
+    pub(crate) fn stem(&self) -> &str {
+        &self.file_stem
     }
 
     /// The directory of the machine's files, relative to its datastore.
-    pub(crate) fn directory(&self) -> String {
-        self.stem()
+    pub(crate) fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    /// A path in the machine's directory.
+    pub(crate) fn in_directory(&self, name: &str) -> String {
+        if self.directory.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}/{name}", self.directory)
+        }
+    }
+
+    /// The configuration has changed.
+    pub(crate) fn touch(&mut self) {
+        self.revision = self.revision.saturating_add(1);
+    }
+
+    /// Another BIOS UUID, and other generated addresses: a copy is a machine of its own.
+    pub(crate) fn renew_identity(&mut self) {
+        let salt = 32 + u64::from(self.revision);
+        let bios = uuid_for(self.id, salt);
+        let mut bytes = bios.into_bytes();
+        bytes[0] = 0x56;
+        self.bios_uuid = Uuid::from_bytes(bytes);
+        for nic in self.nics.iter_mut().filter(|nic| nic.mac_kind != MacKind::Static) {
+            nic.mac[3..].copy_from_slice(&bytes[4..7]);
+            nic.mac[5] = nic.mac[5].wrapping_add(nic.number);
+            if nic.mac_kind == MacKind::Vpx {
+                nic.mac[3] = 0x80 | (nic.mac[3] & 0x3f);
+            }
+        }
     }
 
     /// The path of the VMX file, relative to its datastore.
     pub(crate) fn vmx_path(&self) -> String {
-        let stem = self.stem();
         let suffix = if self.template { "vmtx" } else { "vmx" };
-        format!("{stem}/{stem}.{suffix}")
+        self.in_directory(&format!("{}.{suffix}", self.stem()))
     }
 
     /// The datastore path of a file.
     pub(crate) fn datastore_path(&self, inventory: &Inventory, file: &FileRef) -> String {
-        let (datastore, path) = match file {
-            FileRef::Own(name) => (&self.place.datastore, format!("{}/{name}", self.directory())),
-            FileRef::On { datastore, path } => (datastore, path.clone()),
-        };
+        let (datastore, path) = self.file_place(file);
         match inventory.datastore(datastore) {
             Some(datastore) => DatastorePath::new(&datastore.name, &path)
                 .map_or_else(|_| path.clone(), |path| path.to_string()),
@@ -347,6 +474,29 @@ impl Machine {
     pub(crate) fn vmx_datastore_path(&self, inventory: &Inventory) -> String {
         let file = FileRef::On { datastore: self.place.datastore.clone(), path: self.vmx_path() };
         self.datastore_path(inventory, &file)
+    }
+
+    /// All files of its disks, those that only snapshots need included, with the disk that each belongs to.
+    pub(crate) fn disk_files(&self) -> Vec<(&FileRef, &Disk)> {
+        fn collect<'a>(snapshots: &'a [Snapshot], found: &mut Vec<(&'a FileRef, &'a Disk)>) {
+            for snapshot in snapshots {
+                collect_disks(&snapshot.saved.disks, found);
+                collect(&snapshot.children, found);
+            }
+        }
+        fn collect_disks<'a>(disks: &'a [Disk], found: &mut Vec<(&'a FileRef, &'a Disk)>) {
+            for disk in disks {
+                for file in disk.chain() {
+                    if found.iter().all(|(other, _)| *other != file) {
+                        found.push((file, disk));
+                    }
+                }
+            }
+        }
+        let mut found = Vec::new();
+        collect_disks(&self.disks, &mut found);
+        collect(&self.snapshots, &mut found);
+        found
     }
 
     /// The snapshot with this reference.
@@ -361,7 +511,7 @@ impl Machine {
             Medium::Iso(file) => Some(file),
             _ => None,
         });
-        let files = self.disks.iter().map(|disk| &disk.file).chain(media);
+        let files = self.disks.iter().flat_map(Disk::chain).chain(media);
         for file in files {
             if let FileRef::On { datastore, .. } = file
                 && !found.contains(&datastore)
@@ -385,7 +535,7 @@ impl Machine {
 
     /// The guest's host name, if it runs and tells.
     pub(crate) fn guest_host_name(&self) -> Option<String> {
-        (self.power == PowerState::PoweredOn && self.accessible).then(|| {
+        (self.power == PowerState::PoweredOn && self.accessible && self.tools).then(|| {
             let plain: String = self
                 .name
                 .chars()
@@ -398,8 +548,11 @@ impl Machine {
     /// The guest's address, if it runs and tells. Ids up to 65 535 have addresses of their own.
     pub(crate) fn guest_ip(&self) -> Option<String> {
         let [.., high, low] = self.id.to_be_bytes();
-        (self.power == PowerState::PoweredOn && self.accessible && !self.nics.is_empty())
-            .then(|| format!("10.80.{high}.{low}"))
+        (self.power == PowerState::PoweredOn
+            && self.accessible
+            && self.tools
+            && !self.nics.is_empty())
+        .then(|| format!("10.80.{high}.{low}"))
     }
 }
 

@@ -5,6 +5,7 @@ use esx_vi_api::{Array, MoRef, Object, Value};
 
 use super::{Firmware, Machine, PowerState, Snapshot, mac_text};
 use crate::model::inventory::Inventory;
+use crate::model::question::asked;
 use crate::model::time::Timestamp;
 use crate::model::tree::{enumeration, green, objects, references, skeleton, strings};
 
@@ -18,7 +19,7 @@ impl Machine {
             "runtime.powerState" | "summary.runtime.powerState" => Some(Some(self.power_state())),
             "runtime.host" | "summary.runtime.host" => Some(Some((&self.place.host).into())),
             "runtime.connectionState" => Some(Some(self.connection_state())),
-            "runtime.question" => Some(None),
+            "runtime.question" => Some(asked(&self.questions)),
             "config.name" => of_config(name()),
             "summary.config.name" => Some(Some(name())),
             "config.uuid" | "summary.config.uuid" => of_config(self.bios_uuid.to_string().into()),
@@ -31,7 +32,7 @@ impl Machine {
             "config.template" => of_config(self.template.into()),
             "summary.config.template" => Some(Some(self.template.into())),
             "config.guestFullName" | "summary.config.guestFullName" => {
-                of_config(self.os.full.into())
+                of_config(self.os.full.as_ref().into())
             }
             "config.hardware.memoryMB" | "summary.config.memorySizeMB" => {
                 of_config(self.memory_mib.into())
@@ -39,9 +40,7 @@ impl Machine {
             "config.hardware.numCPU" | "summary.config.numCpu" => of_config(self.cpus.into()),
             "config.files.vmPathName" => of_config(self.vmx_datastore_path(inventory).into()),
             "summary.config.vmPathName" => Some(Some(self.vmx_datastore_path(inventory).into())),
-            "config.memoryAllocation.limit" => {
-                of_config(self.memory_limit_mib.unwrap_or(-1).into())
-            }
+            "config.memoryAllocation.limit" => of_config(self.memory.limit.unwrap_or(-1).into()),
             "snapshot.rootSnapshotList" if self.snapshots.is_empty() => Some(None),
             "guest.hostName" => Some(self.guest_host_name().map(Value::from)),
             "guest.ipAddress" => Some(self.guest_ip().map(Value::from)),
@@ -89,7 +88,7 @@ impl Machine {
         name: &str,
     ) -> Option<Value> {
         match name {
-            "config" => Some(self.config(inventory).into()),
+            "config" => Some(snapshot.saved.config(inventory).into()),
             "childSnapshot" => Some(references(snapshot.children.iter().map(|child| &child.moref))),
             "vm" => Some((&self.moref).into()),
             _ => None,
@@ -118,7 +117,7 @@ impl Machine {
     }
 
     fn boot_time(&self) -> Timestamp {
-        Timestamp::from_secs(1_719_792_000 + u64::from(self.id))
+        self.booted.unwrap_or_else(|| Timestamp::from_secs(1_719_792_000 + u64::from(self.id)))
     }
 
     fn runtime(&self) -> Object {
@@ -139,6 +138,7 @@ impl Machine {
         }
         runtime
             .with("suspendInterval", 0_i64)
+            .with_opt("question", asked(&self.questions))
             .with("maxCpuUsage", 2400_i32.saturating_mul(self.cpus))
             .with("maxMemoryUsage", self.memory_mib)
             .with("numMksConnections", 0)
@@ -180,15 +180,15 @@ impl Machine {
         }
         summary
             .with("memorySizeMB", self.memory_mib)
-            .with("cpuReservation", 0)
-            .with("memoryReservation", 0)
+            .with("cpuReservation", i32::try_from(self.cpu.reservation).unwrap_or(i32::MAX))
+            .with("memoryReservation", i32::try_from(self.memory.reservation).unwrap_or(i32::MAX))
             .with("numCpu", self.cpus)
             .with("numEthernetCards", self.nics.len() as i32)
             .with("numVirtualDisks", self.disks.len() as i32)
             .with("uuid", self.bios_uuid.to_string())
             .with("instanceUuid", self.instance_uuid.to_string())
-            .with("guestId", self.os.id)
-            .with("guestFullName", self.os.full)
+            .with("guestId", self.os.id.as_ref())
+            .with("guestFullName", self.os.full.as_ref())
             .with("annotation", self.annotation.as_str())
             .with("installBootRequired", false)
             .with("tpmPresent", self.vtpm)
@@ -219,7 +219,7 @@ impl Machine {
     }
 
     fn tools_running(&self) -> (&'static str, &'static str) {
-        if self.is_running() {
+        if self.is_running() && self.tools {
             ("toolsOk", "guestToolsRunning")
         } else {
             ("toolsNotRunning", "guestToolsNotRunning")
@@ -229,8 +229,8 @@ impl Machine {
     fn guest_summary(&self) -> Object {
         let (status, running) = self.tools_running();
         Object::new("VirtualMachineGuestSummary")
-            .with_opt("guestId", self.is_running().then_some(self.os.id))
-            .with_opt("guestFullName", self.is_running().then_some(self.os.full))
+            .with_opt("guestId", self.is_running().then_some(self.os.id.as_ref()))
+            .with_opt("guestFullName", self.is_running().then_some(self.os.full.as_ref()))
             .with("toolsStatus", enumeration("VirtualMachineToolsStatus", status))
             .with("toolsVersionStatus", "guestToolsUnmanaged")
             .with("toolsVersionStatus2", "guestToolsUnmanaged")
@@ -242,23 +242,27 @@ impl Machine {
 
     fn guest(&self, inventory: &Inventory) -> Object {
         let (status, running) = self.tools_running();
-        let family = if self.os.vmx.starts_with("windows") { "windowsGuest" } else { "linuxGuest" };
+        let family = if self.os.id.starts_with("win") { "windowsGuest" } else { "linuxGuest" };
         Object::new("GuestInfo")
             .with("toolsStatus", enumeration("VirtualMachineToolsStatus", status))
             .with("toolsVersionStatus", "guestToolsUnmanaged")
             .with("toolsVersionStatus2", "guestToolsUnmanaged")
             .with("toolsRunningStatus", running)
             .with("toolsVersion", "12352")
-            .with_opt("guestId", self.is_running().then_some(self.os.id))
+            .with_opt("guestId", self.is_running().then_some(self.os.id.as_ref()))
             .with_opt("guestFamily", self.is_running().then_some(family))
-            .with_opt("guestFullName", self.is_running().then_some(self.os.full))
+            .with_opt("guestFullName", self.is_running().then_some(self.os.full.as_ref()))
             .with_opt("hostName", self.guest_host_name())
             .with_opt("ipAddress", self.guest_ip())
             .with_opt(
                 "net",
-                self.is_running().then(|| objects("GuestNicInfo", self.guest_nics(inventory))),
+                (self.is_running() && self.tools)
+                    .then(|| objects("GuestNicInfo", self.guest_nics(inventory))),
             )
-            .with("guestState", if self.is_running() { "running" } else { "notRunning" })
+            .with(
+                "guestState",
+                if self.is_running() && self.tools { "running" } else { "notRunning" },
+            )
             .with("guestOperationsReady", self.is_running())
             .with("interactiveGuestOperationsReady", false)
             .with("guestStateChangeSupported", self.is_running())
@@ -278,7 +282,7 @@ impl Machine {
             }
             info.set("macAddress", mac_text(nic.mac));
             info.set("connected", nic.connected);
-            info.set("deviceConfigId", 4000 + index as i32);
+            info.set("deviceConfigId", nic.key());
             if let Some(address) = address {
                 let entry = Object::new("NetIpConfigInfoIpAddress")
                     .with("ipAddress", address)
@@ -354,9 +358,10 @@ impl Machine {
 
     fn layout(&self, inventory: &Inventory) -> Object {
         let disks = self.disks.iter().enumerate().map(|(index, disk)| {
-            Object::new("VirtualMachineFileLayoutDiskLayout")
-                .with("key", 2000 + index as i32)
-                .with("diskFile", strings([self.datastore_path(inventory, &disk.file)]))
+            Object::new("VirtualMachineFileLayoutDiskLayout").with("key", 2000 + index as i32).with(
+                "diskFile",
+                strings(disk.chain().map(|file| self.datastore_path(inventory, file))),
+            )
         });
         Object::new("VirtualMachineFileLayout")
             .with(
@@ -380,13 +385,8 @@ impl Machine {
         let vmx = self.vmx(inventory);
         let mut files =
             vec![file(0, self.vmx_datastore_path(inventory), "config", vmx.len() as i64)];
-        for (key, disk) in (1..).zip(&self.disks) {
-            files.push(file(
-                key,
-                self.datastore_path(inventory, &disk.file),
-                "diskDescriptor",
-                512,
-            ));
+        for (key, path) in (1..).zip(self.disks.iter().flat_map(super::Disk::chain)) {
+            files.push(file(key, self.datastore_path(inventory, path), "diskDescriptor", 512));
         }
         Object::new("VirtualMachineFileLayoutEx")
             .with("file", objects("VirtualMachineFileLayoutExFileInfo", files))

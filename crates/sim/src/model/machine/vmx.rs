@@ -6,8 +6,8 @@ use esx_escape::{percent_pipe, pipe};
 use uuid::Uuid;
 
 use super::{
-    Controller, ControllerModel, FileRef, Firmware, MacKind, Machine, Medium, Nic, NicModel,
-    PowerState, Serial, mac_text,
+    Allocation, Controller, ControllerModel, FileRef, Firmware, MacKind, Machine, Medium, Nic,
+    NicModel, PowerState, Serial, SerialPort, Shares, mac_text,
 };
 use crate::model::inventory::Inventory;
 
@@ -48,32 +48,52 @@ impl Machine {
             vmx.number("cpuid.coresPerSocket", self.cores_per_socket);
         }
         vmx.number("memSize", self.memory_mib);
-        if let Some(limit) = self.memory_limit_mib {
-            vmx.number("sched.mem.max", limit);
+        vmx.allocation("cpu", &self.cpu);
+        vmx.allocation("mem", &self.memory);
+        for (key, value) in [
+            ("vcpu.hotadd", self.cpu_hot_add),
+            ("vcpu.hotremove", self.cpu_hot_remove),
+            ("mem.hotadd", self.memory_hot_add),
+            ("vhv.enable", self.nested_hv),
+            ("bios.forceSetupOnce", self.boot.enter_setup),
+            ("bios.bootRetry.enabled", self.boot.retry),
+        ] {
+            if value {
+                vmx.flag(key, true);
+            }
+        }
+        if self.boot.delay_ms != 0 {
+            vmx.number("bios.bootDelay", self.boot.delay_ms);
+        }
+        if self.boot.retry_delay_ms != 10_000 {
+            vmx.number("bios.bootRetry.delay", self.boot.retry_delay_ms / 1000);
         }
         self.controllers.iter().for_each(|controller| vmx.controller(controller));
         self.drives(inventory, &mut vmx);
-        for (index, nic) in self.nics.iter().enumerate() {
-            vmx.nic(index, nic, inventory);
+        for nic in &self.nics {
+            vmx.nic(nic, inventory);
         }
-        for (index, serial) in self.serials.iter().enumerate() {
-            vmx.serial(index, serial, inventory);
+        for port in &self.serials {
+            vmx.serial(port, inventory);
         }
-        vmx.raw("guestOS", self.os.vmx);
+        vmx.raw("guestOS", &self.os.vmx);
         if !self.annotation.is_empty() {
             // Line ends are escaped like the quote: a value has one line.
             let annotation = pipe::escape(&self.annotation).replace('\n', "|0A");
             vmx.raw("annotation", &annotation);
         }
         vmx.raw("uuid.bios", &uuid_text(self.bios_uuid));
-        vmx.raw("uuid.location", &uuid_text(self.bios_uuid));
+        vmx.raw("uuid.location", &uuid_text(self.location.unwrap_or(self.bios_uuid)));
         vmx.raw("vc.uuid", &uuid_text(self.instance_uuid));
         if self.power == PowerState::Suspended {
             vmx.raw("checkpoint.vmState", &format!("{stem}.vmss"));
         }
         vmx.flag("cleanShutdown", self.power != PowerState::PoweredOn);
         vmx.number("svga.vramSize", 16_777_216);
-        vmx.raw("tools.syncTime", "FALSE");
+        vmx.flag("tools.syncTime", self.sync_time);
+        for (key, value) in &self.extra {
+            vmx.raw(key, &pipe::escape(value).replace('\n', "|0A"));
+        }
         vmx.0
     }
 
@@ -136,6 +156,23 @@ impl Text {
         self.raw(key, &value.into().to_string());
     }
 
+    /// What differs from no reservation, no limit and normal shares.
+    fn allocation(&mut self, of: &str, allocation: &Allocation) {
+        if allocation.reservation != 0 {
+            self.number(&format!("sched.{of}.min"), allocation.reservation);
+        }
+        if let Some(limit) = allocation.limit {
+            self.number(&format!("sched.{of}.max"), limit);
+        }
+        let shares = match allocation.shares {
+            Shares::Normal => return,
+            Shares::Low => "low".to_owned(),
+            Shares::High => "high".to_owned(),
+            Shares::Custom(number) => number.to_string(),
+        };
+        self.raw(&format!("sched.{of}.shares"), &shares);
+    }
+
     fn controller(&mut self, controller: &Controller) {
         let key = format!("{}{}", controller.model.bus().vmx(), controller.number);
         match controller.model {
@@ -149,7 +186,8 @@ impl Text {
         self.flag(&format!("{key}.present"), true);
     }
 
-    fn nic(&mut self, index: usize, nic: &Nic, inventory: &Inventory) {
+    fn nic(&mut self, nic: &Nic, inventory: &Inventory) {
+        let index = usize::from(nic.number);
         let key = format!("ethernet{index}");
         let model = match nic.model {
             NicModel::E1000 => "e1000",
@@ -191,9 +229,9 @@ impl Text {
         self.flag(&format!("{key}.present"), true);
     }
 
-    fn serial(&mut self, index: usize, serial: &Serial, inventory: &Inventory) {
-        let key = format!("serial{index}");
-        match serial {
+    fn serial(&mut self, port: &SerialPort, inventory: &Inventory) {
+        let key = format!("serial{}", port.number);
+        match &port.backing {
             Serial::File(file) => {
                 self.raw(&format!("{key}.fileType"), "file");
                 self.raw(&format!("{key}.fileName"), &file_name(inventory, file));

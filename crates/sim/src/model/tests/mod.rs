@@ -5,6 +5,7 @@ mod inventory;
 mod properties;
 mod search;
 mod sessions;
+mod tasks;
 mod updates;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ fn config(preset: Preset) -> Config {
         username: "user".to_owned(),
         password: "pass".to_owned(),
         page_size: None,
+        task_duration: Duration::ZERO,
         seed: 7,
     }
 }
@@ -81,6 +83,10 @@ impl Client {
             Ok(other) => panic!("{other:?}"),
             Err(fault) => Err(fault.detail.type_name.into_owned()),
         }
+    }
+
+    fn refused(&mut self, this: &MoRef, method: &str, args: Object) -> Object {
+        self.call(this.clone(), method, args).unwrap_err().detail
     }
 
     fn retrieve(&mut self, spec: Object) -> Result<Vec<Object>, String> {

@@ -1,0 +1,113 @@
+//! What a host refuses whatever the request says: for want of a licence, of a privilege, or because a vCenter owns it.
+
+use esx_vi_api::MoRef;
+
+use super::Model;
+use super::fault::Fault;
+use super::inventory::Item;
+
+/// Methods that change something, with the privilege that they need.
+#[rustfmt::skip]
+const WRITES: &[(&str, &str)] = &[
+    ("PowerOnVM_Task", "VirtualMachine.Interact.PowerOn"),
+    ("PowerOffVM_Task", "VirtualMachine.Interact.PowerOff"),
+    ("SuspendVM_Task", "VirtualMachine.Interact.Suspend"),
+    ("ResetVM_Task", "VirtualMachine.Interact.Reset"),
+    ("ShutdownGuest", "VirtualMachine.Interact.PowerOff"),
+    ("RebootGuest", "VirtualMachine.Interact.Reset"),
+    ("StandbyGuest", "VirtualMachine.Interact.Suspend"),
+    ("AnswerVM", "VirtualMachine.Interact.AnswerQuestion"),
+    ("ReconfigVM_Task", "VirtualMachine.Config.Settings"),
+    ("Rename_Task", "VirtualMachine.Config.Rename"),
+    ("CreateSnapshot_Task", "VirtualMachine.State.CreateSnapshot"),
+    ("RemoveSnapshot_Task", "VirtualMachine.State.RemoveSnapshot"),
+    ("RemoveAllSnapshots_Task", "VirtualMachine.State.RemoveSnapshot"),
+    ("RevertToSnapshot_Task", "VirtualMachine.State.RevertToSnapshot"),
+    ("RevertToCurrentSnapshot_Task", "VirtualMachine.State.RevertToSnapshot"),
+    ("RenameSnapshot", "VirtualMachine.State.RenameSnapshot"),
+    ("RegisterVM_Task", "VirtualMachine.Inventory.Register"),
+    ("UnregisterVM", "VirtualMachine.Inventory.Unregister"),
+    ("Destroy_Task", "VirtualMachine.Inventory.Delete"),
+    ("MarkAsTemplate", "VirtualMachine.Provisioning.MarkAsTemplate"),
+    ("MarkAsVirtualMachine", "VirtualMachine.Provisioning.MarkAsVM"),
+    ("MigrateVM_Task", "Resource.HotMigrate"),
+    ("RelocateVM_Task", "Resource.ColdMigrate"),
+    ("ReconfigureAutostart", "Host.Config.AutoStart"),
+    ("AutoStartPowerOn", "Host.Config.AutoStart"),
+    ("AutoStartPowerOff", "Host.Config.AutoStart"),
+    ("EnterMaintenanceMode_Task", "Host.Config.Maintenance"),
+    ("ExitMaintenanceMode_Task", "Host.Config.Maintenance"),
+    ("MakeDirectory", "Datastore.FileManagement"),
+    ("DeleteDatastoreFile_Task", "Datastore.FileManagement"),
+    ("MoveDatastoreFile_Task", "Datastore.FileManagement"),
+    ("CopyDatastoreFile_Task", "Datastore.FileManagement"),
+];
+
+/// What is refused at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Restrictions {
+    free_license: bool,
+    missing_privileges: Vec<String>,
+}
+
+impl Model {
+    /// Gives the host the free licence, or takes it away: with it everything that changes something is refused with
+    /// `RestrictedVersion`.
+    pub fn set_free_license(&mut self, free: bool) {
+        self.restrictions.free_license = free;
+    }
+
+    /// Takes a privilege, for example `VirtualMachine.Interact.PowerOn`, away from everybody: methods that need it are
+    /// refused with `NoPermission`.
+    pub fn deny_privilege(&mut self, privilege: &str) {
+        self.restrictions.missing_privileges.push(privilege.to_owned());
+    }
+
+    /// Puts a host under a vCenter's management, or takes it out: then everything that changes something and is not sent
+    /// to that vCenter is refused with `HostAccessRestrictedToManagementServer`. Returns whether there is such a host.
+    pub fn set_managed_by(&mut self, host: &MoRef, vcenter: Option<&str>) -> bool {
+        let found = match self.inventory.get_mut(host) {
+            Some(Item::Host(host)) => {
+                host.manager_address = vcenter.map(str::to_owned);
+                true
+            }
+            _ => false,
+        };
+        self.changed(found)
+    }
+
+    /// The references of all hosts.
+    pub fn hosts(&self) -> Vec<MoRef> {
+        self.inventory.hosts_with(|_| true).into_iter().cloned().collect()
+    }
+
+    /// Whether a method may be called at all.
+    pub(super) fn check_allowed(&self, method: &str, object: &MoRef) -> Result<(), Fault> {
+        let Some((_, privilege)) = WRITES.iter().find(|(name, _)| *name == method) else {
+            return Ok(());
+        };
+        if self.restrictions.free_license {
+            let message = "Current license or ESXi version prohibits execution of the requested \
+                           operation.";
+            return Err(Fault::new("RestrictedVersion", message));
+        }
+        if self.restrictions.missing_privileges.iter().any(|missing| missing == privilege) {
+            return Err(Fault::no_privilege(object, privilege));
+        }
+        if self.inventory.preset == super::Preset::Esx
+            && let Some(server) = self.managing_server()
+        {
+            let message = format!(
+                "The operation is not allowed: the host is managed by the vCenter Server at {server}."
+            );
+            return Err(Fault::new("HostAccessRestrictedToManagementServer", message)
+                .with("managementServer", server.as_str()));
+        }
+        Ok(())
+    }
+
+    fn managing_server(&self) -> Option<String> {
+        let host = self.hosts().into_iter().next()?;
+        self.inventory.host(&host)?.manager_address.clone()
+    }
+}
