@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use esx_vi_api::data::{ServiceContent, UserSession};
-use esx_vi_api::methods::{Login, Logout, RetrieveServiceContent};
+use esx_vi_api::methods::{Login, Logout, RetrieveProperties, RetrieveServiceContent};
 use esx_vi_api::soap::{self, Encoded, Reply, SoapFault};
 use esx_vi_api::{ApiVersion, DecodeError, Method, MoRef};
 use tracing::Instrument as _;
 
+use crate::collector::Retrieval;
 use crate::error::{Error, Fault, Result};
+use crate::session::Session;
 use crate::{CallOptions, Endpoint, Transport};
 
 /// The newest API that our types describe; newer hosts are spoken to in it.
@@ -21,6 +24,10 @@ const LOCALE: &str = "en_US";
 
 /// A connection to one endpoint. Cheap to clone; clones share the session. Dropping it does not
 /// log out: call [`Client::logout`].
+///
+/// A session that the host has ended (idle too long, host restarted) is opened again by the call that
+/// notices, once for all calls that wait, and that call is sent once more: a host that does not know the
+/// session has not begun to do what was asked.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -32,6 +39,7 @@ struct Inner {
     content: ServiceContent,
     version: ApiVersion,
     soap_action: String,
+    session: Session,
     /// Collectors of watches that have ended.
     collectors: Mutex<Vec<MoRef>>,
 }
@@ -49,9 +57,10 @@ impl Client {
         let this = MoRef::new("ServiceInstance", "ServiceInstance");
         let encoded = soap::encode_call(&RetrieveServiceContent {}, &this, ApiVersion::V2_5);
         let options = transport.options();
+        let call =
+            Call { this: &this, method: RetrieveServiceContent::NAME, soap_action: "urn:vim25" };
         let content =
-            exchange::<RetrieveServiceContent>(&transport, "urn:vim25", &this, encoded, options)
-                .await?;
+            call.send(&transport, encoded.into(), options, read::<RetrieveServiceContent>).await?;
         let spoken = ApiVersion::parse(&content.about.api_version);
         let (version, soap_action) = match spoken {
             Some(host) if host <= NEWEST => {
@@ -67,6 +76,7 @@ impl Client {
                 content,
                 version,
                 soap_action,
+                session: Session::default(),
                 collectors: Mutex::default(),
             }),
         })
@@ -87,22 +97,30 @@ impl Client {
         &self.inner.transport
     }
 
-    /// Opens a session. VI API `SessionManager.Login`.
+    /// Opens a session. VI API `SessionManager.Login`. Name and password are kept in memory, to open it
+    /// again when the host has ended it.
     ///
     /// # Errors
     /// A fault `InvalidLogin` if name or password are wrong; `NoPermission` if the user may not log in.
     pub async fn login(&self, user_name: &str, password: &str) -> Result<UserSession> {
-        let this = self.service("sessionManager", &self.inner.content.session_manager)?;
-        let mut login = Login {
+        let login = Login {
             user_name: user_name.to_owned(),
             password: password.to_owned(),
             locale: Some(LOCALE.to_owned()),
         };
+        let mut held = self.inner.session.hold().await;
+        let session = self.log_in(&login).await?;
+        held.opened(login);
+        Ok(session)
+    }
+
+    async fn log_in(&self, login: &Login) -> Result<UserSession> {
+        let this = self.service("sessionManager", &self.inner.content.session_manager)?;
+        let options = self.inner.transport.options();
         self.inner.transport.clear_session();
-        match self.call(this, &login).await {
+        match self.call_once(this, login, options).await {
             Err(error) if error.is_fault("InvalidLocale") => {
-                login.locale = None;
-                self.call(this, &login).await
+                self.call_once(this, &Login { locale: None, ..login.clone() }, options).await
             }
             result => result,
         }
@@ -111,12 +129,56 @@ impl Client {
     /// Ends the session. VI API `SessionManager.Logout`.
     ///
     /// # Errors
-    /// If the host could not be told. The session is forgotten here in any case.
+    /// If the host could not be told. The session is forgotten here in any case, and no call opens it
+    /// again.
     pub async fn logout(&self) -> Result<()> {
         let this = self.service("sessionManager", &self.inner.content.session_manager)?;
-        let result = self.call(this, &Logout {}).await;
+        self.inner.session.hold().await.closed();
+        let result = self.call_once(this, &Logout {}, self.inner.transport.options()).await;
         self.inner.transport.clear_session();
-        result
+        match result {
+            // The host has ended it already.
+            Err(error) if error.is_fault("NotAuthenticated") => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Opens the session again after a `NotAuthenticated` fault; whether that was the cause. `seen` is
+    /// the session's number when the call was sent.
+    pub(crate) async fn heal(&self, seen: u64) -> Result<bool> {
+        let mut held = self.inner.session.hold().await;
+        if held.number() != seen {
+            // Another call was faster.
+            return Ok(true);
+        }
+        let Some(login) = held.login() else { return Ok(false) };
+        // The fault may also mean that a privilege is missing (server fact 3): then the session lives.
+        if self.session_lives().await? {
+            return Ok(false);
+        }
+        tracing::info!(endpoint = %self.inner.transport.endpoint(), "the session has ended, logging in again");
+        self.log_in(&login).await?;
+        self.inner.collectors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        held.opened(login);
+        Ok(true)
+    }
+
+    /// Whether the host knows our session: it can always be asked for that.
+    async fn session_lives(&self) -> Result<bool> {
+        let manager = self.service("sessionManager", &self.inner.content.session_manager)?;
+        let spec = Retrieval::from(manager).read("SessionManager", ["currentSession"]).spec();
+        let this = &self.inner.content.property_collector;
+        let call = RetrieveProperties { spec_set: vec![spec] };
+        match self.call_once(this, &call, self.inner.transport.options()).await {
+            Ok(objects) => Ok(objects.iter().any(|object| !object.prop_set.is_empty())),
+            Err(error) if error.is_fault("NotAuthenticated") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The number of the session: another one after each login.
+    pub(crate) fn session_number(&self) -> u64 {
+        self.inner.session.number()
     }
 
     /// A member of the service content that a call cannot do without.
@@ -127,7 +189,7 @@ impl Client {
         moref.as_ref().ok_or(Error::NoService(name))
     }
 
-    /// Calls a method. The call is sent once: nothing here repeats it.
+    /// Calls a method. The call is sent once, and once more only if the host did not know the session.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -152,7 +214,19 @@ impl Client {
         }
         let encoded = soap::encode_call(method, this, version);
         let options = CallOptions { idle, ..self.inner.transport.options() };
-        exchange::<M>(&self.inner.transport, &self.inner.soap_action, this, encoded, options).await
+        self.exchange(M::NAME, this, encoded, options, read::<M>).await
+    }
+
+    /// A call that is never sent a second time.
+    async fn call_once<M: Method + Sync>(
+        &self,
+        this: &MoRef,
+        method: &M,
+        options: CallOptions,
+    ) -> Result<M::Output> {
+        let encoded = soap::encode_call(method, this, self.inner.version);
+        let call = Call { this, method: M::NAME, soap_action: &self.inner.soap_action };
+        call.send(&self.inner.transport, encoded.into(), options, read::<M>).await
     }
 
     /// A collector that an ended watch has left, if there is one.
@@ -168,73 +242,98 @@ impl Client {
         }
     }
 
-    /// Posts an envelope and hands the body of the reply to `decode`: for replies that are not read
-    /// by a [`Method`].
-    pub(crate) async fn exchange_with<T>(
+    /// Posts an envelope and hands the body of the reply to `decode`; opens the session again if need be.
+    pub(crate) async fn exchange<T>(
         &self,
         method: &'static str,
         this: &MoRef,
         encoded: Encoded,
-        decode: impl FnOnce(&[u8]) -> Result<Reply<T>, DecodeError>,
+        options: CallOptions,
+        decode: impl Fn(&[u8]) -> Result<Reply<T>, DecodeError>,
     ) -> Result<T> {
-        let transport = &self.inner.transport;
-        post(transport, method, &self.inner.soap_action, this, encoded, transport.options(), decode)
-            .await
+        let inner = &self.inner;
+        let body = Envelope::from(encoded);
+        let call = Call { this, method, soap_action: &inner.soap_action };
+        let seen = inner.session.number();
+        match call.send(&inner.transport, body.clone(), options, &decode).await {
+            Err(error) if error.is_fault("NotAuthenticated") => {
+                if self.heal(seen).await? {
+                    call.send(&inner.transport, body, options, decode).await
+                } else {
+                    Err(error)
+                }
+            }
+            result => result,
+        }
     }
 
     /// The time limit that a login or logout at the end of a program should be given.
     pub const FAREWELL: Duration = Duration::from_secs(5);
 }
 
-async fn exchange<M: Method>(
-    transport: &Transport,
-    soap_action: &str,
-    this: &MoRef,
-    encoded: Encoded,
-    options: CallOptions,
-) -> Result<M::Output> {
-    post(transport, M::NAME, soap_action, this, encoded, options, |body| {
-        let (text, repaired) = esx_vi_api::repair(body);
-        if repaired > 0 {
-            tracing::warn!(method = M::NAME, repaired, "the reply has characters that XML forbids");
-        }
-        soap::decode_reply(M::NAME, &text, M::read_output)
-    })
-    .await
+/// An envelope that can be sent again.
+#[derive(Clone)]
+struct Envelope {
+    body: Bytes,
+    withheld: Vec<String>,
 }
 
-async fn post<T>(
-    transport: &Transport,
-    method: &'static str,
-    soap_action: &str,
-    this: &MoRef,
-    encoded: Encoded,
-    options: CallOptions,
-    decode: impl FnOnce(&[u8]) -> Result<Reply<T>, DecodeError>,
-) -> Result<T> {
-    let span = tracing::debug_span!("call", method, moref = %this);
-    async move {
-        for withheld in &encoded.withheld {
-            tracing::warn!(withheld, "not sent: the host's API does not know it");
-        }
-        let reply = transport.post_with(SDK, soap_action, encoded.body, options).await?;
-        let endpoint = || transport.endpoint().to_string();
-        match decode(&reply.body) {
-            Ok(Reply::Result(result)) => Ok(result),
-            Ok(Reply::Fault(SoapFault { code, message, detail })) => {
-                let name = detail.as_ref().map_or(code, |d| d.type_name.clone().into_owned());
-                tracing::debug!(fault = name, "refused");
-                let fault = Box::new(Fault { name, message, detail });
-                Err(Error::Fault { method, target: this.clone(), fault })
-            }
-            Err(source) => match foreign(reply.content_type.as_deref(), &reply.body) {
-                Some(found) => Err(Error::NotVi { endpoint: endpoint(), method, found }),
-                None => Err(Error::Decode { endpoint: endpoint(), method, source }),
-            },
-        }
+impl From<Encoded> for Envelope {
+    fn from(encoded: Encoded) -> Self {
+        Self { body: encoded.body.into(), withheld: encoded.withheld }
     }
-    .instrument(span)
-    .await
+}
+
+/// Reads the reply to a method.
+fn read<M: Method>(body: &[u8]) -> Result<Reply<M::Output>, DecodeError> {
+    let (text, repaired) = esx_vi_api::repair(body);
+    if repaired > 0 {
+        tracing::warn!(method = M::NAME, repaired, "the reply has characters that XML forbids");
+    }
+    soap::decode_reply(M::NAME, &text, M::read_output)
+}
+
+/// What is called on what, and in which dialect.
+struct Call<'a> {
+    this: &'a MoRef,
+    method: &'static str,
+    soap_action: &'a str,
+}
+
+impl Call<'_> {
+    /// Sends the call, once.
+    async fn send<T>(
+        &self,
+        transport: &Transport,
+        envelope: Envelope,
+        options: CallOptions,
+        decode: impl Fn(&[u8]) -> Result<Reply<T>, DecodeError>,
+    ) -> Result<T> {
+        let Call { this, method, soap_action } = *self;
+        let span = tracing::debug_span!("call", method, moref = %this);
+        async move {
+            for withheld in &envelope.withheld {
+                tracing::warn!(withheld, "not sent: the host's API does not know it");
+            }
+            let reply = transport.post_with(SDK, soap_action, envelope.body, options).await?;
+            let endpoint = || transport.endpoint().to_string();
+            match decode(&reply.body) {
+                Ok(Reply::Result(result)) => Ok(result),
+                Ok(Reply::Fault(SoapFault { code, message, detail })) => {
+                    let name = detail.as_ref().map_or(code, |d| d.type_name.clone().into_owned());
+                    tracing::debug!(fault = name, "refused");
+                    let fault = Box::new(Fault { name, message, detail });
+                    Err(Error::Fault { method, target: this.clone(), fault })
+                }
+                Err(source) => match foreign(reply.content_type.as_deref(), &reply.body) {
+                    Some(found) => Err(Error::NotVi { endpoint: endpoint(), method, found }),
+                    None => Err(Error::Decode { endpoint: endpoint(), method, source }),
+                },
+            }
+        }
+        .instrument(span)
+        .await
+    }
 }
 
 /// What a body is that certainly is no SOAP; `None` if it may be one.

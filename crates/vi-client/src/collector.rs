@@ -164,8 +164,18 @@ impl Client {
     pub async fn retrieve(&self, retrieval: &Retrieval) -> Result<Retrieved> {
         let mut retrieval = retrieval.clone();
         let mut withheld = retrieval.withhold(self.api_version());
+        let mut begun_again = false;
         loop {
+            let session = self.session_number();
             match self.pages(&retrieval).await {
+                // The session was opened again between two pages: the token was the old one's. Or the
+                // connection broke; reading twice does no harm.
+                Err(error)
+                    if !begun_again && (session != self.session_number() || error.is_broken()) =>
+                {
+                    tracing::debug!(%error, "reading from the start again");
+                    begun_again = true;
+                }
                 Ok(objects) => {
                     for path in &withheld {
                         tracing::warn!(path, "not asked for: the host does not know it");
@@ -216,7 +226,8 @@ impl Client {
 
     async fn page<M: Method + Sync>(&self, this: &MoRef, method: &M) -> Result<Page> {
         let encoded = soap::encode_call(method, this, self.api_version());
-        self.exchange_with(M::NAME, this, encoded, |body| decode_page(M::NAME, body)).await
+        let options = self.transport().options();
+        self.exchange(M::NAME, this, encoded, options, |body| decode_page(M::NAME, body)).await
     }
 
     /// Reads properties of one object. `None` if the host returns nothing for it.

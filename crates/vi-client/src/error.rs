@@ -121,6 +121,11 @@ impl Error {
         }
     }
 
+    /// Whether the connection broke before there was a reply: what only reads may be tried again.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Transport(TransportError::Closed { .. }))
+    }
+
     /// Whether the host refused the call with a fault of the type `name`, or of one derived from it.
     pub fn is_fault(&self, name: &str) -> bool {
         self.fault().is_some_and(|fault| {

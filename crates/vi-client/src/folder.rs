@@ -22,7 +22,14 @@ impl Client {
         datacenter_path: &str,
         limit: u64,
     ) -> Result<Bytes> {
-        Ok(self.transport().get_bytes(&folder_path_and_query(path, datacenter_path), limit).await?)
+        let url = folder_path_and_query(path, datacenter_path);
+        let session = self.session_number();
+        match self.transport().get_bytes(&url, limit).await {
+            Err(error) if self.logged_in_again(session, &error).await? => {
+                Ok(self.transport().get_bytes(&url, limit).await?)
+            }
+            result => Ok(result?),
+        }
     }
 
     /// Whether there is such a file: its first byte is asked for.
@@ -57,6 +64,21 @@ impl Client {
             path.file_name(),
             datacenter_path,
         );
-        Ok(self.transport().put_bytes(&url, content).await?)
+        let session = self.session_number();
+        match self.transport().put_bytes(&url, content.clone()).await {
+            // Nothing was written: who sends is checked before what is sent.
+            Err(error) if self.logged_in_again(session, &error).await? => {
+                Ok(self.transport().put_bytes(&url, content).await?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Whether a file was refused for want of a session, and there is a new one now.
+    async fn logged_in_again(&self, session: u64, error: &TransportError) -> Result<bool> {
+        match error {
+            TransportError::Status { status: 401, .. } => self.heal(session).await,
+            _ => Ok(false),
+        }
     }
 }

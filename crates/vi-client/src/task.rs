@@ -25,6 +25,12 @@ const RESULT: &str = "info.result";
 /// A host that has not shown the new task among the machine's after this long is asked for it by name.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
+/// A wait that breaks more often in a row is given up; the pauses in between double and add up to 25 s,
+/// in which a host's management service can restart.
+const MAX_BROKEN: u32 = 7;
+/// The first pause.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// What a caller is told of while it waits, in percent.
 pub type Progress = Arc<dyn Fn(u8) + Send + Sync>;
 
@@ -176,6 +182,7 @@ impl Client {
             seen: Seen::default(),
             task: None,
             options,
+            broken: 0,
         };
         let result = run.drive(&mut watch, target, operation, may_start).await;
         // The result stands, whether or not the host could be told that nobody watches any more.
@@ -240,6 +247,8 @@ struct Run<'a> {
     seen: Seen,
     task: Option<MoRef>,
     options: &'a TaskOptions,
+    /// How often in a row the wait has broken.
+    broken: u32,
 }
 
 impl Run<'_> {
@@ -276,7 +285,13 @@ impl Run<'_> {
                     self.task = Some(task);
                     Input::Started
                 }
-                Output::Wait => self.wait(watch).await?,
+                Output::Wait => match self.wait(watch).await {
+                    Ok(input) => {
+                        self.broken = 0;
+                        input
+                    }
+                    Err(error) => self.watch_again(watch, error).await?,
+                },
                 Output::Answer { question, choice } => self.answer(question, choice).await?,
                 Output::Cancel => Input::Cancelled { worked: self.cancel().await },
                 Output::Done(outcome) => {
@@ -321,6 +336,42 @@ impl Run<'_> {
             progress(percent);
         }
         Ok(Input::Updated { task: seen.update, question: self.seen.question.take() })
+    }
+
+    /// The wait has broken: with the connection, or because the collector went with its session. The task
+    /// goes on all the same, so it is watched again, and never started again.
+    async fn watch_again(&mut self, watch: &mut Watch, error: Error) -> Result<Input> {
+        let collector_gone =
+            error.is_fault("ManagedObjectNotFound") || error.is_fault("InvalidCollectorVersion");
+        let no_connection =
+            matches!(&error, Error::Transport(e) if e.is_before_send()) || error.is_broken();
+        let Some(task) = self.task.clone().filter(|_| collector_gone || no_connection) else {
+            return Err(error);
+        };
+        watch.abandon();
+        let retrieval = Retrieval::from(self.machine)
+            .read("VirtualMachine", [QUESTION])
+            .and(&task)
+            .read("Task", TASK);
+        let (mut error, mut pause) = (error, no_connection);
+        while self.broken < MAX_BROKEN {
+            tracing::debug!(%error, "watching the task again");
+            if pause {
+                tokio::time::sleep(PAUSE * 2u32.pow(self.broken)).await;
+            }
+            self.broken += 1;
+            match self.client.watch(&retrieval).await {
+                Ok(new) => {
+                    *watch = new;
+                    return Ok(Input::Updated { task: TaskUpdate::default(), question: None });
+                }
+                // Hosts forget tasks some minutes after their end.
+                Err(gone) if gone.is_fault("ManagedObjectNotFound") => return Ok(Input::Vanished),
+                Err(Error::Transport(again)) => (error, pause) = (Error::Transport(again), true),
+                Err(other) => return Err(other),
+            }
+        }
+        Err(error)
     }
 
     async fn answer(&self, question: String, choice: String) -> Result<Input> {

@@ -17,7 +17,7 @@ use esx_vi_api::{Method as _, MoRef, Value};
 
 use crate::client::Client;
 use crate::collector::Retrieval;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long one request waits at the most; a host that says nothing for longer is asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -154,6 +154,11 @@ impl Watch {
             }
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Forgets what is on the host: it has gone there, too. Nothing is watched any more.
+    pub(crate) fn abandon(&mut self) {
+        self.source = None;
     }
 
     /// Ends the watch on the host: one request.
