@@ -9,7 +9,10 @@ use clap::{Arg, ArgMatches};
 use virt_api::Error;
 
 use crate::cli::output_argument;
-use crate::commands::{domain, dumpxml, host, itself, list, native};
+use crate::commands::{
+    cpu, define, domain, dumpxml, guest, host, itself, list, memory, native, power, snapshot,
+    snapshot_list, vmx,
+};
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
 use crate::session::Session;
@@ -19,6 +22,8 @@ use crate::session::Session;
 pub(crate) enum Group {
     /// Virtual machines.
     Domain,
+    /// Their snapshots.
+    Snapshot,
     /// The host and its hypervisor.
     Host,
     /// The program itself.
@@ -30,6 +35,7 @@ impl Group {
     pub(crate) const fn keyword(self) -> &'static str {
         match self {
             Self::Domain => "domain",
+            Self::Snapshot => "snapshot",
             Self::Host => "host",
             Self::Program => "virtesx",
         }
@@ -38,6 +44,7 @@ impl Group {
     const fn title(self) -> &'static str {
         match self {
             Self::Domain => "Domains (virtual machines)",
+            Self::Snapshot => "Snapshots of domains",
             Self::Host => "Host and hypervisor",
             Self::Program => "virtesx itself",
         }
@@ -84,7 +91,12 @@ pub(crate) trait Request {
 
 /// Every command, in the order of the help.
 pub(crate) static COMMANDS: &[&dyn Command] = &[
+    &power::AUTOSTART,
+    &define::DEFINE,
+    &power::DESTROY,
+    &guest::DOMHOSTNAME,
     &domain::DomId,
+    &guest::DOMIFADDR,
     &domain::DomInfo,
     &domain::DomName,
     &domain::DomState,
@@ -93,7 +105,31 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &native::ToNative,
     &dumpxml::DumpXml,
     &list::List,
+    &memory::MEMTUNE,
+    &power::REBOOT,
+    &power::RESET,
+    &power::RESUME,
+    &cpu::SCHEDINFO,
+    &memory::SETMAXMEM,
+    &memory::SETMEM,
+    &cpu::SETVCPUS,
+    &power::SHUTDOWN,
+    &power::START,
+    &power::SUSPEND,
+    &power::UNDEFINE,
+    &cpu::VCPUCOUNT,
+    &vmx::VMX,
+    &snapshot::CREATE,
+    &snapshot::CREATE_AS,
+    &snapshot::CURRENT,
+    &snapshot::DELETE,
+    &snapshot::DUMPXML,
+    &snapshot::INFO,
+    &snapshot_list::LIST,
+    &snapshot::PARENT,
+    &snapshot::REVERT,
     &host::Capabilities,
+    &host::FREECELL,
     &host::Hostname,
     &host::NodeInfo,
     &host::Uri,
@@ -152,7 +188,8 @@ pub(crate) fn parser(command: &dyn Command) -> clap::Command {
         .about(command.summary())
         .after_help(command.details())
         .override_usage(format!("virtesx {}{space}{} [OPTIONS]", command.name(), command.usage()));
-    command.arguments(parser).arg(output_argument())
+    // Also behind the words of a command that has commands of its own.
+    command.arguments(parser).arg(output_argument().global(true))
 }
 
 /// The commands with their summaries, group by group.
@@ -189,11 +226,16 @@ pub(crate) fn positional(
     required: bool,
 ) -> clap::Command {
     let (option, value) = option_names(name);
-    let mut argument = Arg::new(name).value_name(value).help(help).conflicts_with(option);
+    let mut argument = Arg::new(name)
+        .value_name(value)
+        .help(help)
+        .allow_negative_numbers(true)
+        .conflicts_with(option);
     if required {
         argument = argument.required_unless_present(option);
     }
-    command.arg(argument).arg(Arg::new(option).long(name).value_name(value).hide(true))
+    let option = Arg::new(option).long(name).value_name(value).hide(true);
+    command.arg(argument).arg(option.allow_negative_numbers(true))
 }
 
 /// What was given for a [`positional`] argument, in either spelling.
@@ -218,6 +260,14 @@ fn option_names(name: &str) -> (&'static str, &'static str) {
         "format" => ("format-option", "FORMAT"),
         "config" => ("config-option", "FILE"),
         "xml" => ("xml-option", "FILE"),
+        "file" => ("file-option", "FILE"),
+        "xmlfile" => ("xmlfile-option", "FILE"),
+        "size" => ("size-option", "SIZE"),
+        "count" => ("count-option", "COUNT"),
+        "cellno" => ("cellno-option", "NUMBER"),
+        "snapshotname" => ("snapshotname-option", "SNAPSHOT"),
+        "name" => ("name-option", "NAME"),
+        "description" => ("description-option", "DESCRIPTION"),
         _ => ("command-option", "COMMAND"),
     }
 }

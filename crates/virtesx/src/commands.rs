@@ -1,8 +1,17 @@
 //! The commands, one file per group.
 
+pub(crate) mod cpu;
+pub(crate) mod define;
 pub(crate) mod domain;
 pub(crate) mod dumpxml;
+pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod itself;
 pub(crate) mod list;
+pub(crate) mod memory;
 pub(crate) mod native;
+mod plain;
+pub(crate) mod power;
+pub(crate) mod snapshot;
+pub(crate) mod snapshot_list;
+pub(crate) mod vmx;

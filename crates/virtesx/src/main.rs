@@ -15,10 +15,12 @@ mod command;
 mod commands;
 mod convert;
 mod failure;
+mod file;
 mod line;
 mod render;
 mod run;
 mod session;
+mod size;
 mod trace;
 
 #[cfg(test)]

@@ -1,15 +1,20 @@
 //! Typed results as text for people, or as JSON or YAML for programs.
 
 pub(crate) mod domain;
+mod done;
 pub(crate) mod host;
 pub(crate) mod list;
+pub(crate) mod resources;
+pub(crate) mod snapshot;
 mod table;
 mod text;
+pub(crate) mod vmx;
 
 use serde_json::Value;
 use virt_api::{Error, ErrorCode, ErrorDomain};
 
-pub(crate) use table::printable;
+pub(crate) use done::Done;
+pub(crate) use table::{layout, printable};
 pub(crate) use text::{Fields, Text};
 
 /// How a result is written.
@@ -35,6 +40,16 @@ pub(crate) trait Render {
     /// What the user should know besides, one line each, for stderr.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Bytes to be written as they are, whatever the format: a file on its way through.
+    fn raw(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Whether the command counts as a success: a check that found something does not.
+    fn is_good(&self) -> bool {
+        true
     }
 }
 

@@ -133,20 +133,24 @@ impl Runner<'_, '_> {
         let quiet = self.session.options.quiet;
         let format = invocation.output.unwrap_or(self.session.options.output);
         let result = invocation.request.run(self.session).await;
-        let text = result.and_then(|result| {
-            let text = render::to_string(&*result, format, quiet, self.first)?;
-            Ok((text, result.warnings()))
+        let shown = result.and_then(|result| {
+            let bytes = match result.raw() {
+                Some(bytes) => bytes.to_vec(),
+                None => render::to_string(&*result, format, quiet, self.first)?.into_bytes(),
+            };
+            Ok((bytes, result.warnings(), result.is_good()))
         });
-        match text {
-            Ok((text, warnings)) => {
+        match shown {
+            Ok((bytes, warnings, good)) => {
                 if !quiet {
                     for warning in warnings {
                         writeln!(self.streams.err, "warning: {}", printable(&warning))?;
                     }
                 }
-                self.streams.out.write_all(text.as_bytes())?;
+                self.streams.out.write_all(&bytes)?;
                 self.streams.out.flush()?;
-                self.first &= text.is_empty();
+                self.first &= bytes.is_empty();
+                self.good &= good;
                 Ok(true)
             }
             Err(error) => {

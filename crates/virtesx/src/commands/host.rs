@@ -1,10 +1,11 @@
-//! Questions about the host: `capabilities`, `hostname`, `nodeinfo`, `uri`, `version`.
+//! Questions about the host: `capabilities`, `freecell`, `hostname`, `nodeinfo`, `uri`, `version`.
 
 use async_trait::async_trait;
 use clap::ArgMatches;
 use virt_api::Error;
 
-use crate::command::{Command, Group, Request};
+use super::plain::{Plain, request, shown, switch};
+use crate::command::{Command, Group, Request, positional, value};
 use crate::failure::Context;
 use crate::render::host as view;
 use crate::render::{Render, Text};
@@ -50,6 +51,33 @@ host_command!(Hostname, "hostname", "Show the DNS name of the host", hostname);
 host_command!(NodeInfo, "nodeinfo", "Show CPUs and memory of the host", node_info);
 host_command!(Uri, "uri", "Show the URI of the connection", uri);
 host_command!(Version, "version", "Show the versions of this program and of the host", version);
+
+/// `freecell`
+pub(crate) static FREECELL: Plain = Plain {
+    name: "freecell",
+    group: Group::Host,
+    summary: "Show the free memory of the host",
+    details: "VMware hosts tell it as a whole, not by NUMA cell.",
+    usage: "",
+    arguments: |command| {
+        let all = switch("all", "Of each NUMA cell");
+        positional(command, "cellno", "Only of this NUMA cell", false)
+            .arg(all.conflicts_with_all(["cellno", "cellno-option"]))
+    },
+    request: |matches| {
+        let cells = matches.get_flag("all") || value(matches, "cellno").is_some();
+        Ok(request(async move |session: &Session| {
+            let hypervisor = session.hypervisor().await?;
+            if cells {
+                // No driver behind this program tells it; libvirt's ESX driver does not, either.
+                return Err(Error::no_support("virNodeGetCellsFreeMemory"));
+            }
+            let bytes = hypervisor.node_get_free_memory().await;
+            let bytes = bytes.context(|| "failed to get the free memory of the host".to_owned())?;
+            shown(view::FreeMemory { kib: bytes / 1024 })
+        }))
+    },
+};
 
 async fn capabilities(session: &Session) -> Result<Text, Error> {
     let xml = session.hypervisor().await?.connect_get_capabilities().await;

@@ -42,7 +42,7 @@ impl Command for Help {
         positional(
             command,
             "command",
-            "Command, or group of commands (domain, host, virtesx)",
+            "Command, or group of commands (domain, snapshot, host, virtesx)",
             false,
         )
     }

@@ -1,7 +1,5 @@
 //! `domxml-from-native` and `domxml-to-native`: VMX files to domain XML and back, with or without a host.
 
-use std::io::Read;
-
 use async_trait::async_trait;
 use clap::{Arg, ArgAction, ArgMatches};
 use virt_api::{DomainXmlFlags, Error, ErrorDomain, NativeConversionFlags};
@@ -10,15 +8,13 @@ use crate::cli::Target;
 use crate::command::{Command, Group, Request, positional, required_value, value};
 use crate::commands::domain::lookup;
 use crate::convert::{self, Converted};
-use crate::failure::{Context, system, usage};
+use crate::failure::{Context, usage};
+use crate::file::{read, read_text};
 use crate::render::{Render, Text};
 use crate::session::Session;
 
 /// The only native format.
 const VMX: &str = "vmware-vmx";
-
-/// Larger files are not VMX files and not domain XML.
-const MAX_FILE_BYTES: u64 = 16 << 20;
 
 fn format_argument(command: clap::Command) -> clap::Command {
     positional(command, "format", "Native format: vmware-vmx", true)
@@ -45,27 +41,6 @@ fn check_format(format: &str) -> Result<(), Error> {
 /// Whether the user named a connection for the conversion; one from the environment does not count.
 fn wants_connection(session: &Session) -> bool {
     matches!(session.options.target, Target::Argument(_))
-}
-
-/// The bytes of a file, or of standard input for `-`.
-fn read(file: &str) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let mut read = |source: &mut dyn Read| source.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
-    let result = if file == "-" {
-        read(&mut std::io::stdin().lock())
-    } else {
-        std::fs::File::open(file).and_then(|mut source| read(&mut source))
-    };
-    result.map_err(|error| system(format!("cannot read file '{file}'"), error))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(usage(format!("file '{file}' is larger than {} MiB", MAX_FILE_BYTES >> 20)));
-    }
-    Ok(bytes)
-}
-
-fn text(file: &str, bytes: Vec<u8>) -> Result<String, Error> {
-    String::from_utf8(bytes)
-        .map_err(|error| usage(format!("file '{file}' is not UTF-8")).with_source(error))
 }
 
 fn native_flags(exact: bool) -> NativeConversionFlags {
@@ -119,7 +94,7 @@ struct ConvertFrom {
 impl Request for ConvertFrom {
     async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error> {
         if wants_connection(session) {
-            let config = text(&self.file, read(&self.file)?)?;
+            let config = read_text(&self.file)?;
             let hypervisor = session.hypervisor().await?;
             let flags = native_flags(self.exact);
             let xml = hypervisor.connect_domain_xml_from_native(&self.format, &config, flags).await;
@@ -206,7 +181,7 @@ struct ConvertTo {
 impl Request for ConvertTo {
     async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error> {
         let xml = match &self.source {
-            Source::File(file) => text(file, read(file)?)?,
+            Source::File(file) => read_text(file)?,
             Source::Domain(name) => {
                 let hypervisor = session.hypervisor().await?;
                 let domain = lookup(hypervisor, name).await?;

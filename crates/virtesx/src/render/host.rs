@@ -1,4 +1,4 @@
-//! `nodeinfo` and `version`.
+//! `nodeinfo`, `freecell` and `version`.
 
 use serde_json::{Value, json};
 
@@ -34,6 +34,22 @@ impl Render for Node {
             "nodes": info.nodes,
             "memory_kib": info.memory_kib,
         })
+    }
+}
+
+/// The result of `freecell`.
+pub(crate) struct FreeMemory {
+    /// Free memory of the host.
+    pub(crate) kib: u64,
+}
+
+impl Render for FreeMemory {
+    fn table(&self, _quiet: bool) -> String {
+        format!("Total: {} KiB\n", self.kib)
+    }
+
+    fn value(&self) -> Value {
+        json!({"free_memory_kib": self.kib})
     }
 }
 

@@ -11,13 +11,20 @@ pub(crate) struct Text {
     text: String,
     value: Value,
     warnings: Vec<String>,
+    tight: bool,
 }
 
 impl Text {
     /// One line; `key` names it for programs.
     pub(crate) fn line(key: &'static str, line: impl Into<String>) -> Self {
         let line = line.into();
-        Self { key, text: format!("{line}\n"), value: Value::String(line), warnings: Vec::new() }
+        Self {
+            key,
+            text: format!("{line}\n"),
+            value: Value::String(line),
+            warnings: Vec::new(),
+            tight: false,
+        }
     }
 
     /// A document, which is printed as it is, with a line end if it has none.
@@ -27,12 +34,23 @@ impl Text {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        Self { key, text, value, warnings: Vec::new() }
+        Self { key, text, value, warnings: Vec::new(), tight: false }
     }
 
     /// Nothing at all.
     pub(crate) fn nothing() -> Self {
-        Self { key: "", text: String::new(), value: Value::Null, warnings: Vec::new() }
+        Self {
+            key: "",
+            text: String::new(),
+            value: Value::Null,
+            warnings: Vec::new(),
+            tight: false,
+        }
+    }
+
+    /// The same line without the blank line that virsh prints after most commands, but not after this one.
+    pub(crate) fn tight(self) -> Self {
+        Self { tight: true, ..self }
     }
 
     /// The same text with another value for programs.
@@ -47,8 +65,10 @@ impl Text {
 }
 
 impl Render for Text {
-    fn table(&self, _quiet: bool) -> String {
-        self.text.clone()
+    fn table(&self, quiet: bool) -> String {
+        // The program ends the line where it would write the blank line.
+        let open = self.tight && !quiet;
+        if open { self.text.trim_end_matches('\n').to_owned() } else { self.text.clone() }
     }
 
     fn value(&self) -> Value {

@@ -1,0 +1,36 @@
+//! `define`: a domain from a file.
+
+use virt_api::DomainDefineFlags;
+
+use super::plain::{Plain, request, shown, switch};
+use crate::command::{Group, positional, required_value};
+use crate::failure::Context;
+use crate::file::read_text;
+use crate::render::Done;
+use crate::session::Session;
+
+/// `define`
+pub(crate) static DEFINE: Plain = Plain {
+    name: "define",
+    group: Group::Domain,
+    summary: "Define a domain from an XML file",
+    details: "FILE may be - for standard input.",
+    usage: "FILE",
+    arguments: |command| {
+        positional(command, "file", "File with domain XML, or - for standard input", true)
+            .arg(switch("validate", "Check the XML against the schema"))
+    },
+    request: |matches| {
+        let file = required_value(matches, "file")?;
+        let mut flags = DomainDefineFlags::empty();
+        flags.set(DomainDefineFlags::VALIDATE, matches.get_flag("validate"));
+        Ok(request(async move |session: &Session| {
+            let xml = read_text(&file)?;
+            let hypervisor = session.hypervisor().await?;
+            let result = hypervisor.domain_define_xml_flags(&xml, flags).await;
+            let domain = result.context(|| format!("failed to define domain from '{file}'"))?;
+            let sentence = format!("Domain '{}' defined from {file}", domain.name);
+            shown(Done::to_domain("define", &domain).saying(&sentence))
+        }))
+    },
+};
