@@ -152,7 +152,7 @@ impl Watch {
             Some(Source::Polling { retrievals, known, pause }) => {
                 poll(&client, retrievals, known, pause, limit).await
             }
-            None => Ok(Vec::new()),
+            None => Err(Error::NoService("collector for this watch")),
         }
     }
 
