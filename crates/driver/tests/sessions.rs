@@ -108,3 +108,35 @@ async fn a_download_survives_the_end_of_its_session() {
     let refused = sim.journal().iter().filter(|entry| entry.status == 401).count();
     assert!(refused <= 1);
 }
+
+/// `vcenter=` finds or checks the host's manager, logs in there too, and leaves nothing behind if that
+/// does not work (spec `connection.md` 3.3). The simulated vCenter does not know a host at 127.0.0.1.
+#[tokio::test]
+async fn a_vcenter_that_does_not_fit_leaves_no_session_anywhere() {
+    let host = Simulator::builder().start().await.unwrap();
+    // The vCenter is spoken to at the host's own port.
+    let address = std::net::SocketAddr::from(([127, 0, 0, 2], host.address().port()));
+    let vcenter = Simulator::builder()
+        .preset(esx_sim::Preset::VCenter)
+        .listen(address)
+        .start()
+        .await
+        .unwrap();
+    let open = async |query: &str| {
+        let uri = format!("{}&vcenter={query}", host.uri());
+        esx_driver::open(&uri, common::options(host.password())).await.err().unwrap().to_string()
+    };
+    assert!(open("*").await.contains("not managed"), "the host has no manager");
+    let system = esx_vi_api::MoRef::new("HostSystem", "ha-host");
+    assert!(host.model().change(|m| m.set_managed_by(&system, Some("127.0.0.2"))));
+    assert!(open("127.0.0.3").await.contains("managed by the vCenter 127.0.0.2"));
+    assert_eq!(vcenter.requests(), 0);
+    for query in ["*", "127.0.0.2"] {
+        assert!(open(query).await.contains("does not know the host"), "{query}");
+        let asked = methods(&vcenter);
+        assert_eq!(asked, ["RetrieveServiceContent", "Login", "FindByIp", "Logout"]);
+    }
+    for sim in [&host, &vcenter] {
+        assert_eq!(sim.model().read(|m| m.session_count()), 0);
+    }
+}
