@@ -319,9 +319,14 @@ impl Session {
         Ok(number(SIZE)?.saturating_sub(number(USED_MIB)? << 20))
     }
 
+    /// Whether the connection has been closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Whether the host still answers: libvirt does not ask.
     pub(crate) async fn is_alive(&self) -> bool {
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return false;
         }
         let this = MoRef::new("ServiceInstance", "ServiceInstance");

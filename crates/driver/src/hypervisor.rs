@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainInfo,
-    DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags, DomainSelector,
-    DomainShutdownFlags, DomainState, DomainStateReason, DomainUndefineFlags, DomainVcpuFlags,
-    DomainXmlFlags, Error, ErrorDomain, Feature, Hypervisor, InterfaceAddressesSource,
-    ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags, NodeInfo, Result,
-    SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags,
-    SnapshotRevertFlags, SnapshotXmlFlags, TypedParam, Version, check_flags,
+    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainEventId,
+    DomainInfo, DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
+    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainUndefineFlags,
+    DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain, EventSubscription, Feature, Hypervisor,
+    InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags,
+    NodeInfo, Result, SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags,
+    SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, TypedParam, Version, check_flags,
 };
 
 use crate::connection::{Connection, Session};
@@ -432,6 +432,14 @@ impl Hypervisor for Connection {
         flags: SnapshotDeleteFlags,
     ) -> Result<()> {
         self.session.delete_snapshot(snapshot, flags).await
+    }
+
+    async fn connect_domain_event_register_any(
+        &self,
+        domain: Option<&Domain>,
+        event: DomainEventId,
+    ) -> Result<Box<dyn EventSubscription>> {
+        self.session.subscribe(domain, event).await
     }
 
     async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {

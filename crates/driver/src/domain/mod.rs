@@ -3,6 +3,7 @@
 mod autostart;
 mod define;
 mod details;
+mod events;
 mod guest;
 mod index;
 mod list;
