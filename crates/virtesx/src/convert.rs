@@ -14,13 +14,44 @@ pub(crate) struct Converted {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A VMX file as domain XML: inactive, without passwords, file names under `[?] ?` (domain.md 11.2).
+/// What the user says in place of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// libvirt's result to the byte.
+    pub(crate) exact: bool,
+    /// Names and mount paths of datastores.
+    pub(crate) datastores: Vec<(String, String)>,
+    /// Where the VMX file is: `[datastore] dir/file.vmx`.
+    pub(crate) vmx_path: Option<String>,
+    /// Hardware version of a VMX file to be written.
+    pub(crate) hardware_version: Option<u32>,
+}
+
+impl Facts {
+    fn context(&self) -> Context {
+        let known = Context::default();
+        let datastore = |(name, mount_path): &(String, String)| Datastore {
+            name: name.clone(),
+            mount_path: mount_path.clone(),
+        };
+        Context {
+            mode: if self.exact { Mode::Exact } else { Mode::Default },
+            datastores: self.datastores.iter().map(datastore).collect(),
+            vmx_path: self.vmx_path.clone(),
+            hardware_version: self.hardware_version.unwrap_or(known.hardware_version),
+            ..known
+        }
+    }
+}
+
+/// A VMX file as domain XML: inactive, without passwords. File names that the facts say nothing about are shown under
+/// `[?] ?` (domain.md 11.2).
 ///
 /// # Errors
 /// What is wrong with the file, in libvirt's numbers.
-pub(crate) fn vmx_to_xml(vmx: &[u8], exact: bool) -> Result<Converted, Error> {
+pub(crate) fn vmx_to_xml(vmx: &[u8], facts: &Facts) -> Result<Converted, Error> {
     let document = esx_vmx::Document::parse(vmx).map_err(|error| error_of(error.into()))?;
-    let conversion = esx_vmx_domain::to_domain(&document, &context(exact)).map_err(error_of)?;
+    let conversion = esx_vmx_domain::to_domain(&document, &facts.context()).map_err(error_of)?;
     let options = FormatOptions { inactive: true, ..FormatOptions::default() };
     Ok(Converted {
         text: conversion.domain.to_xml(&options),
@@ -28,22 +59,24 @@ pub(crate) fn vmx_to_xml(vmx: &[u8], exact: bool) -> Result<Converted, Error> {
     })
 }
 
-/// Domain XML as a VMX file, for libvirt's choice of hardware version for ESX 8. No host says where its datastores are
-/// mounted: they are taken to be at `/vmfs/volumes/NAME`, where every ESX host has them, and a file below `[?] ?`, which
-/// is what [`vmx_to_xml`] makes of a bare name, becomes a bare name again.
+/// Domain XML as a VMX file, unless told otherwise for libvirt's choice of hardware version for ESX 8. Datastores that
+/// the facts say nothing about are taken to be mounted at `/vmfs/volumes/NAME`, where every ESX host has them, and a file
+/// below `[?] ?`, which is what [`vmx_to_xml`] makes of a bare name, becomes a bare name again.
 ///
 /// # Errors
 /// What is wrong with the document, in libvirt's numbers.
-pub(crate) fn xml_to_vmx(xml: &str, exact: bool) -> Result<Converted, Error> {
-    let domain = virt_xml::Domain::parse(xml).map_err(|error| error_of(error.into()))?;
+pub(crate) fn xml_to_vmx(xml: &str, facts: &Facts) -> Result<Converted, Error> {
+    let mut context = facts.context();
+    let domain = esx_vmx_domain::parse_domain(xml, &context).map_err(error_of)?;
     let mut names = Vec::new();
     if let Ok(root) = Element::parse(xml) {
         datastore_names(&root, &mut names);
     }
+    names.retain(|name| facts.datastores.iter().all(|(known, _)| known != name));
     let mount =
         |name: &String| Datastore { name: name.clone(), mount_path: format!("{MOUNTS}{name}") };
-    let datastores = names.iter().map(mount).collect();
-    let context = Context { seed: random(), datastores, ..context(exact) };
+    context.datastores.extend(names.iter().map(mount));
+    context.seed = random();
     let conversion = esx_vmx_domain::to_vmx(&domain, &context).map_err(error_of)?;
     let mut document = conversion.document;
     let here = format!("{MOUNTS}{UNKNOWN}/{UNKNOWN}/");
@@ -93,11 +126,6 @@ fn datastore_name(text: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn context(exact: bool) -> Context {
-    let mode = if exact { Mode::Exact } else { Mode::Default };
-    Context { mode, ..Context::default() }
-}
-
 /// A number nobody guesses, for UUIDs and MAC addresses that the document leaves out.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
@@ -121,7 +149,9 @@ fn error_of(error: esx_vmx_domain::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{vmx_to_xml, xml_to_vmx};
+    use super::{Facts, vmx_to_xml, xml_to_vmx};
+
+    const MODES: [bool; 2] = [false, true];
 
     const FILE: &[u8] = b"config.version = \"8\"\r\nvirtualHW.version = \"13\"\r\ndisplayName = \"web01\"\r\n\
         memsize = \"64\"\r\nguestOS = \"other-64\"\r\nscsi0.present = \"TRUE\"\r\nscsi0:0.present = \"TRUE\"\r\n\
@@ -130,8 +160,9 @@ mod tests {
 
     #[test]
     fn files_convert_without_a_host() {
-        for exact in [false, true] {
-            let converted = vmx_to_xml(FILE, exact).unwrap();
+        for exact in MODES {
+            let facts = Facts { exact, ..Facts::default() };
+            let converted = vmx_to_xml(FILE, &facts).unwrap();
             assert!(converted.text.contains("<name>web01</name>"), "{}", converted.text);
             assert!(
                 converted.text.contains("<source file='[?] ?/web01.vmdk'/>"),
@@ -144,24 +175,26 @@ mod tests {
 
     #[test]
     fn and_back() {
-        for exact in [false, true] {
+        for exact in MODES {
+            let facts = Facts { exact, ..Facts::default() };
             let xml = "<domain type='vmware'><name>web01</name><memory unit='MiB'>64</memory>\
                        <os><type arch='x86_64'>hvm</type></os></domain>";
-            let converted = xml_to_vmx(xml, exact).unwrap();
+            let converted = xml_to_vmx(xml, &facts).unwrap();
             assert!(converted.text.contains("displayName = \"web01\"\n"), "{}", converted.text);
             let error =
-                xml_to_vmx("<domain type='kvm'><name>x</name></domain>", exact).err().unwrap();
+                xml_to_vmx("<domain type='kvm'><name>x</name></domain>", &facts).err().unwrap();
             assert!(!error.to_string().is_empty());
         }
     }
 
     #[test]
     fn files_keep_their_places() {
-        for exact in [false, true] {
-            let xml = vmx_to_xml(FILE, exact).unwrap().text;
-            let back = xml_to_vmx(&xml, exact).unwrap();
+        for exact in MODES {
+            let facts = Facts { exact, ..Facts::default() };
+            let xml = vmx_to_xml(FILE, &facts).unwrap().text;
+            let back = xml_to_vmx(&xml, &facts).unwrap();
             assert!(back.text.contains("scsi0:0.fileName = \"web01.vmdk\"\n"), "{}", back.text);
-            let moved = xml_to_vmx(&xml.replace("[?] ?/", "[fast 1] vms/"), exact).unwrap();
+            let moved = xml_to_vmx(&xml.replace("[?] ?/", "[fast 1] vms/"), &facts).unwrap();
             let line = "scsi0:0.fileName = \"/vmfs/volumes/fast 1/vms/web01.vmdk\"\n";
             assert!(moved.text.contains(line), "{}", moved.text);
             let warning = "datastore 'fast 1' is taken to be mounted at /vmfs/volumes/fast 1";
@@ -171,9 +204,33 @@ mod tests {
 
     #[test]
     fn what_is_not_a_vmx_file_is_refused() {
-        for exact in [false, true] {
-            let error = vmx_to_xml(b"<html></html>", exact).err().unwrap();
+        for exact in MODES {
+            let facts = Facts { exact, ..Facts::default() };
+            let error = vmx_to_xml(b"<html></html>", &facts).err().unwrap();
             assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn facts_take_the_place_of_a_host() {
+        for exact in MODES {
+            let facts = Facts {
+                exact,
+                datastores: vec![("fast 1".to_owned(), "/vmfs/volumes/5f3c".to_owned())],
+                vmx_path: Some("[fast 1] web01/web01.vmx".to_owned()),
+                hardware_version: Some(13),
+            };
+            let file = String::from_utf8(FILE.to_vec()).unwrap();
+            let file = file.replace("\"web01.vmdk", "\"/vmfs/volumes/5f3c/other/web01.vmdk");
+            for (file, source) in [(file.as_bytes(), "other"), (FILE, "web01")] {
+                let xml = vmx_to_xml(file, &facts).unwrap().text;
+                let source = format!("<source file='[fast 1] {source}/web01.vmdk'/>");
+                assert!(xml.contains(&source), "{xml}");
+                let back = xml_to_vmx(&xml, &facts).unwrap();
+                assert!(back.text.contains("fileName = \"/vmfs/volumes/5f3c/"), "{}", back.text);
+                assert!(back.text.contains("virtualHW.version = \"13\"\n"), "{}", back.text);
+                assert!(back.warnings.iter().all(|line| !line.contains("taken to be mounted")));
+            }
         }
     }
 }

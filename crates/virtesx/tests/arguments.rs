@@ -69,6 +69,40 @@ fn commands_come_from_standard_input() {
     assert_eq!(text(&output.stderr), "error: unknown command: 'bogus'; see 'virtesx help'\n");
 }
 
+#[cfg(unix)]
+#[test]
+fn vmx_files_go_through_byte_for_byte() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let through = |arguments: &[&str], input: &[u8]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let file =
+        b".encoding = \"windows-1252\"\r\nannotation = \"\xe9\"\r\nmemsize = \"64\"\r\n# \xff";
+    for format in ["table", "json"] {
+        let same = through(&["-o", format, "vmx", "set", "-", "memsize", "64"], file);
+        assert!(same.status.success() && same.stderr.is_empty());
+        assert_eq!(same.stdout, file, "{}", std::ffi::OsStr::from_bytes(&same.stdout).display());
+    }
+    let changed = through(&["vmx", "unset", "-", "MEMSIZE"], file);
+    assert_eq!(changed.stdout, b".encoding = \"windows-1252\"\r\nannotation = \"\xe9\"\r\n# \xff");
+    let value = through(&["-q", "vmx", "get", "-", "annotation"], file);
+    assert_eq!(text(&value.stdout), "é\n");
+    let lint = through(&["-q", "vmx", "lint", "-"], b"memsize = 64\n");
+    assert_eq!(
+        (lint.status.code(), text(&lint.stdout)),
+        (Some(1), "-:1:11: the value has no quotes\n")
+    );
+}
+
 #[test]
 fn the_last_line_needs_no_end() {
     let output = run(&["-q"], "help host");

@@ -7,7 +7,8 @@ use virt_api::{DomainXmlFlags, Error, ErrorDomain, NativeConversionFlags};
 use crate::cli::Target;
 use crate::command::{Command, Group, Request, positional, required_value, value};
 use crate::commands::domain::lookup;
-use crate::convert::{self, Converted};
+use crate::commands::plain::option;
+use crate::convert::{self, Converted, Facts};
 use crate::failure::{Context, usage};
 use crate::file::{read, read_text};
 use crate::render::{Render, Text};
@@ -25,6 +26,51 @@ fn exact_argument() -> Arg {
         .long("exact")
         .action(ArgAction::SetTrue)
         .help("Byte for byte what libvirt gives, its mistakes included")
+}
+
+/// Adds the facts that a host would tell.
+fn with_facts(command: clap::Command, other: Arg) -> clap::Command {
+    let help =
+        "Without -c: where a datastore is mounted, such as ds1=/vmfs/volumes/ds1; may be repeated";
+    let datastore = option("datastore", "NAME=MOUNTPATH", help).action(ArgAction::Append);
+    command.arg(exact_argument()).arg(datastore).arg(other)
+}
+
+fn facts(matches: &ArgMatches) -> Result<Facts, Error> {
+    let datastores = matches.get_many::<String>("datastore").unwrap_or_default().map(|text| {
+        // Names may have an equals sign, mount paths of VMware do not.
+        let (name, mount_path) = text
+            .rsplit_once('=')
+            .filter(|(name, mount_path)| !name.is_empty() && !mount_path.is_empty())
+            .ok_or_else(|| usage(format!("'{text}' is not of the form NAME=MOUNTPATH")))?;
+        Ok((name.to_owned(), mount_path.to_owned()))
+    });
+    let text = |name| matches.try_get_one::<String>(name).ok().flatten();
+    let vmx_path = text("vmx-path");
+    if let Some(path) = vmx_path
+        && path.strip_prefix('[').and_then(|rest| rest.split_once(']')).is_none()
+    {
+        return Err(usage(format!("'{path}' is not of the form '[DATASTORE] PATH'")));
+    }
+    let hardware_version = text("hw-version").map(|text| match text.parse() {
+        Ok(version) if (3..100).contains(&version) => Ok(version),
+        _ => Err(usage(format!("'{text}' is not a hardware version: 3 or more, such as 13"))),
+    });
+    Ok(Facts {
+        exact: matches.get_flag("exact"),
+        datastores: datastores.collect::<Result<_, Error>>()?,
+        vmx_path: vmx_path.cloned(),
+        hardware_version: hardware_version.transpose()?,
+    })
+}
+
+/// A connection knows the facts: nobody else's are mixed in.
+fn refuse_facts(facts: &Facts) -> Result<(), Error> {
+    let alone = Facts { exact: facts.exact, ..Facts::default() };
+    if *facts == alone {
+        return Ok(());
+    }
+    Err(usage("--datastore, --vmx-path and --hw-version are for conversions without a connection"))
 }
 
 /// Checks the format here when no driver will.
@@ -65,21 +111,23 @@ impl Command for FromNative {
         "Convert a VMX file to domain XML"
     }
     fn details(&self) -> &'static str {
-        "With -c the host's datastores are known; without it no connection is opened and file names are shown as\n\
-         '[?] ?/NAME'. FILE may be - for standard input."
+        "With -c the host's datastores are known; without it no connection is opened and files whose place is not\n\
+         told by --datastore or --vmx-path are shown as '[?] ?/NAME'. FILE may be - for standard input."
     }
     fn usage(&self) -> &'static str {
         "FORMAT FILE"
     }
     fn arguments(&self, command: clap::Command) -> clap::Command {
-        positional(format_argument(command), "config", "VMX file, or - for standard input", true)
-            .arg(exact_argument())
+        let help = "VMX file, or - for standard input";
+        let command = positional(format_argument(command), "config", help, true);
+        let help = "Without -c: where the VMX file is on the host, '[DATASTORE] DIR/FILE.vmx'";
+        with_facts(command, option("vmx-path", "PATH", help))
     }
     fn request(&self, matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
         Ok(Box::new(ConvertFrom {
             format: required_value(matches, "format")?,
             file: required_value(matches, "config")?,
-            exact: matches.get_flag("exact"),
+            facts: facts(matches)?,
         }))
     }
 }
@@ -87,22 +135,23 @@ impl Command for FromNative {
 struct ConvertFrom {
     format: String,
     file: String,
-    exact: bool,
+    facts: Facts,
 }
 
 #[async_trait(?Send)]
 impl Request for ConvertFrom {
     async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error> {
         if wants_connection(session) {
+            refuse_facts(&self.facts)?;
             let config = read_text(&self.file)?;
             let hypervisor = session.hypervisor().await?;
-            let flags = native_flags(self.exact);
+            let flags = native_flags(self.facts.exact);
             let xml = hypervisor.connect_domain_xml_from_native(&self.format, &config, flags).await;
             let xml = xml.context(|| format!("failed to convert '{}'", self.file))?;
             return Ok(Box::new(Text::document("xml", xml)));
         }
         check_format(&self.format)?;
-        let converted = convert::vmx_to_xml(&read(&self.file)?, self.exact);
+        let converted = convert::vmx_to_xml(&read(&self.file)?, &self.facts);
         Ok(document("xml", converted.context(|| format!("failed to convert '{}'", self.file))?))
     }
 }
@@ -121,14 +170,15 @@ impl Command for ToNative {
         "Convert domain XML to a VMX file"
     }
     fn details(&self) -> &'static str {
-        "With -c the host's datastores and version are known; without it no connection is opened.\n\
+        "With -c the host's datastores and version are known; without it no connection is opened, and datastores not\n\
+         told by --datastore are taken to be mounted at /vmfs/volumes/NAME.\n\
          FILE may be - for standard input; --domain takes the XML of a domain of the host instead."
     }
     fn usage(&self) -> &'static str {
         "FORMAT (FILE | --domain DOMAIN)"
     }
     fn arguments(&self, command: clap::Command) -> clap::Command {
-        positional(
+        let command = positional(
             format_argument(command),
             "xml",
             "File with domain XML, or - for standard input",
@@ -140,8 +190,9 @@ impl Command for ToNative {
                 .value_name("DOMAIN")
                 .conflicts_with_all(["xml", "xml-option"])
                 .help("Take the XML of this domain"),
-        )
-        .arg(exact_argument())
+        );
+        let help = "Without -c: hardware version of the VMX file (8)";
+        with_facts(command, option("hw-version", "NUMBER", help))
     }
     fn request(&self, matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
         let source = match (value(matches, "xml"), matches.get_one::<String>("source-domain")) {
@@ -152,7 +203,7 @@ impl Command for ToNative {
         Ok(Box::new(ConvertTo {
             format: required_value(matches, "format")?,
             source,
-            exact: matches.get_flag("exact"),
+            facts: facts(matches)?,
         }))
     }
 }
@@ -174,12 +225,16 @@ impl Source {
 struct ConvertTo {
     format: String,
     source: Source,
-    exact: bool,
+    facts: Facts,
 }
 
 #[async_trait(?Send)]
 impl Request for ConvertTo {
     async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error> {
+        let connected = wants_connection(session) || matches!(self.source, Source::Domain(_));
+        if connected {
+            refuse_facts(&self.facts)?;
+        }
         let xml = match &self.source {
             Source::File(file) => read_text(file)?,
             Source::Domain(name) => {
@@ -194,15 +249,15 @@ impl Request for ConvertTo {
                 hypervisor.domain_get_xml_desc(&domain, flags).await?
             }
         };
-        if wants_connection(session) || matches!(self.source, Source::Domain(_)) {
+        if connected {
             let hypervisor = session.hypervisor().await?;
-            let flags = native_flags(self.exact);
+            let flags = native_flags(self.facts.exact);
             let config = hypervisor.connect_domain_xml_to_native(&self.format, &xml, flags).await;
             let config = config.context(|| self.source.failure())?;
             return Ok(Box::new(Text::document("config", config)));
         }
         check_format(&self.format)?;
-        let converted = convert::xml_to_vmx(&xml, self.exact);
+        let converted = convert::xml_to_vmx(&xml, &self.facts);
         Ok(document("config", converted.context(|| self.source.failure())?))
     }
 }
