@@ -1,9 +1,87 @@
 //! The layout libvirt writes: two spaces per depth, attributes in single quotes, one element a line.
 
-use std::fmt::{self, Display, Write as _};
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use uuid::Uuid;
 
 use crate::element::{Element, Node};
 use crate::escape::push_escaped;
+use crate::number::{CpuSet, MacAddress};
+
+/// What can stand in an attribute or an element.
+///
+/// Not `Display`, whose machinery costs more than the rest of the writing.
+pub(crate) trait Value {
+    /// Appends the text, escaped.
+    fn push_to(&self, out: &mut String);
+}
+
+impl Value for str {
+    fn push_to(&self, out: &mut String) {
+        push_escaped(out, self);
+    }
+}
+
+impl Value for String {
+    fn push_to(&self, out: &mut String) {
+        push_escaped(out, self);
+    }
+}
+
+impl Value for Cow<'_, str> {
+    fn push_to(&self, out: &mut String) {
+        push_escaped(out, self);
+    }
+}
+
+impl<T: Value + ?Sized> Value for &T {
+    fn push_to(&self, out: &mut String) {
+        (**self).push_to(out);
+    }
+}
+
+impl Value for u64 {
+    fn push_to(&self, out: &mut String) {
+        if *self < 10 {
+            out.push(char::from(b'0' + *self as u8));
+            return;
+        }
+        // 2^64 has twenty digits.
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        let mut rest = *self;
+        while rest > 0 {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        out.extend(digits[first..].iter().copied().map(char::from));
+    }
+}
+
+impl Value for u32 {
+    fn push_to(&self, out: &mut String) {
+        u64::from(*self).push_to(out);
+    }
+}
+
+/// Types whose text needs no escapes and is rare enough.
+macro_rules! by_display {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            fn push_to(&self, out: &mut String) {
+                // Writing to a string does not fail.
+                let _ = write!(out, "{self}");
+            }
+        }
+    )*};
+}
+
+by_display!(i32, i64, Uuid, MacAddress, CpuSet, fmt::Arguments<'_>);
+
+/// Deepest indentation that is written in one piece.
+const SPACES: &str = "                                ";
 
 /// Text under construction.
 pub(crate) struct Writer {
@@ -21,7 +99,12 @@ pub(crate) struct Tag<'w> {
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        Self { out: String::with_capacity(2048), depth: 0, scope: Vec::new() }
+        Self::with_capacity(2048)
+    }
+
+    /// For a text of about so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { out: String::with_capacity(bytes), depth: 0, scope: Vec::new() }
     }
 
     pub(crate) fn finish(self) -> String {
@@ -33,9 +116,12 @@ impl Writer {
     }
 
     fn indent(&mut self) {
-        for _ in 0..self.depth {
-            self.out.push_str("  ");
+        let mut spaces = self.depth * 2;
+        while spaces > SPACES.len() {
+            self.out.push_str(SPACES);
+            spaces -= SPACES.len();
         }
+        self.out.push_str(&SPACES[..spaces]);
     }
 
     /// Opens a tag; attributes follow.
@@ -55,12 +141,12 @@ impl Writer {
     }
 
     /// `<name>value</name>`.
-    pub(crate) fn text(&mut self, name: &str, value: impl Display) {
+    pub(crate) fn text(&mut self, name: &str, value: impl Value) {
         self.tag(name).text(value);
     }
 
     /// `<name>value</name>` if there is a value.
-    pub(crate) fn text_opt(&mut self, name: &str, value: Option<impl Display>) {
+    pub(crate) fn text_opt(&mut self, name: &str, value: Option<impl Value>) {
         if let Some(value) = value {
             self.text(name, value);
         }
@@ -137,34 +223,22 @@ impl Writer {
         self.out.push('>');
     }
 
-    fn escaped(&mut self, value: impl Display) {
-        struct Escaping<'a>(&'a mut String);
-        impl fmt::Write for Escaping<'_> {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                push_escaped(self.0, text);
-                Ok(())
-            }
-        }
-        // Writing to a string does not fail.
-        let _ = write!(Escaping(&mut self.out), "{value}");
-    }
-
-    fn attribute(&mut self, name: &str, value: impl Display) {
+    fn attribute(&mut self, name: &str, value: impl Value) {
         self.out.push(' ');
         self.out.push_str(name);
         self.out.push_str("='");
-        self.escaped(value);
+        value.push_to(&mut self.out);
         self.out.push('\'');
     }
 }
 
 impl Tag<'_> {
-    pub(crate) fn attr(self, name: &str, value: impl Display) -> Self {
+    pub(crate) fn attr(self, name: &str, value: impl Value) -> Self {
         self.writer.attribute(name, value);
         self
     }
 
-    pub(crate) fn attr_opt(self, name: &str, value: Option<impl Display>) -> Self {
+    pub(crate) fn attr_opt(self, name: &str, value: Option<impl Value>) -> Self {
         match value {
             Some(value) => self.attr(name, value),
             None => self,
@@ -183,9 +257,9 @@ impl Tag<'_> {
     }
 
     /// `<name …>value</name>`.
-    pub(crate) fn text(self, value: impl Display) {
+    pub(crate) fn text(self, value: impl Value) {
         self.writer.out.push('>');
-        self.writer.escaped(value);
+        value.push_to(&mut self.writer.out);
         self.writer.end_tag(self.name);
         self.writer.out.push('\n');
     }

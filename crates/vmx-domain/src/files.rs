@@ -1,5 +1,7 @@
 //! File names: VMX file to domain document and back (`spec/libvirt-12-deltas.md` 6, `spec/domain.md` 3.14).
 
+use std::borrow::Cow;
+
 use crate::context::{Context, Datastore};
 use crate::error::{Code, Error, ErrorDomain, Warning};
 
@@ -19,23 +21,23 @@ pub(crate) enum Missing {
 pub(crate) fn to_source(
     context: &Context,
     warnings: &mut Vec<Warning>,
-    key: &str,
+    key: &dyn Fn() -> String,
     name: &str,
     missing: Missing,
 ) -> Result<Option<String>, Error> {
     let exact = context.exact();
-    let mut warn = |reason: String| warnings.push(Warning { key: key.to_owned(), reason });
+    let mut warn = |reason: String| warnings.push(Warning { key: key(), reason });
     if !name.starts_with('/') && !name.contains('\\') {
         if !exact && is_datastore_path(name) {
             warn("kept as a datastore path; libvirt puts it below the machine's directory".into());
             return Ok(Some(name.to_owned()));
         }
         let directory = match &context.vmx_path {
-            Some(path) => vm_directory(path, exact, &mut warn),
-            None => UNKNOWN_DIRECTORY.to_owned(),
+            Some(path) => Cow::Owned(vm_directory(path, exact, &mut warn)),
+            None => Cow::Borrowed(UNKNOWN_DIRECTORY),
         };
         let separator = if directory.ends_with(' ') { "" } else { "/" };
-        return Ok(Some([&directory, separator, name].concat()));
+        return Ok(Some([&*directory, separator, name].concat()));
     }
     let mounted = context.datastores.iter().filter_map(|datastore| {
         Some((datastore, name.strip_prefix(datastore.mount_path.as_str())?))
@@ -74,7 +76,7 @@ pub(crate) fn to_source(
         None => format!("'{name}' lies on no datastore of the host"),
     };
     if exact {
-        return Err(Error::internal(key, reason).in_domain(ErrorDomain::Esx));
+        return Err(Error::internal(key(), reason).in_domain(ErrorDomain::Esx));
     }
     warn(format!("{reason}; the name is kept as it is"));
     Ok(Some(name.to_owned()))

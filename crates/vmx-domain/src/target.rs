@@ -2,13 +2,19 @@
 
 /// `sda`, `sdz`, `sdaa`, …
 pub(crate) fn name(prefix: &str, index: u32) -> String {
-    let mut letters = Vec::new();
+    // 26^7 is more than there are indices.
+    let mut letters = [0; 7];
+    let mut first = letters.len();
     let mut rest = Some(index);
     while let Some(n) = rest {
-        letters.push(char::from(b'a' + (n % 26) as u8));
+        first -= 1;
+        letters[first] = b'a' + (n % 26) as u8;
         rest = (n / 26).checked_sub(1);
     }
-    prefix.chars().chain(letters.into_iter().rev()).collect()
+    let mut name = String::with_capacity(prefix.len() + letters.len() - first);
+    name.push_str(prefix);
+    name.extend(letters[first..].iter().copied().map(char::from));
+    name
 }
 
 /// The prefix and the index of a name; the number of a partition after the letters is ignored.

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::OnceLock;
 
 use crate::charset::{Charset, EncodingError};
+use crate::devices::Devices;
 use crate::grammar::{self, Body, Line, Span, Terminator};
 use crate::group::Group;
+use crate::index::Index;
 use crate::problem::{Problem, ProblemKind};
 use crate::value::{self, ValueError};
 
@@ -32,13 +33,6 @@ pub struct Document {
     /// What new lines end with.
     pub(crate) line_end: Terminator,
     index: OnceLock<Index>,
-}
-
-/// First occurrence of each key, by hash.
-#[derive(Clone)]
-struct Index {
-    seed: u64,
-    places: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
 }
 
 /// A key with its value.
@@ -94,7 +88,10 @@ impl Document {
     pub fn parse(bytes: &[u8]) -> Result<Self, EncodingError> {
         let mut doc = Self::new();
         doc.buffer = bytes.to_vec();
-        let found = doc.scan();
+        let mut found = doc.scan();
+        doc.index = OnceLock::from(doc.build_index(|key| {
+            found.push((key.start, ProblemKind::DuplicateKey));
+        }));
         if let Some(name) = doc.get(".encoding") {
             doc.charset = Charset::named(name)?;
         }
@@ -124,7 +121,7 @@ impl Document {
 
     /// The value of a key, decoded but with its escapes.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.find(key).map(|place| self.entry_at(place).map_or("", |e| e.value))
+        self.find(key).map(|place| self.value_at(place))
     }
 
     /// Every value of a key, in file order. Only the first one counts.
@@ -142,7 +139,7 @@ impl Document {
     /// # Errors
     /// The value is something else.
     pub fn get_bool(&self, key: &str) -> Result<Option<bool>, ValueError> {
-        self.typed(key, "true or false", value::parse_bool)
+        self.typed(key, value::BOOL, value::parse_bool)
     }
 
     /// The value of an integer key; see [`parse_integer`](crate::parse_integer).
@@ -150,7 +147,7 @@ impl Document {
     /// # Errors
     /// The value is something else.
     pub fn get_integer(&self, key: &str) -> Result<Option<i64>, ValueError> {
-        self.typed(key, "an integer", value::parse_integer)
+        self.typed(key, value::INTEGER, value::parse_integer)
     }
 
     /// The value of a key with pipe escapes, such as `annotation`, without them.
@@ -163,12 +160,18 @@ impl Document {
 
     /// All keys with their values in file order, duplicates included.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.order.iter().filter_map(|&place| self.entry_at(place))
+        let whole = self.text();
+        self.order.iter().filter_map(move |&place| self.entry_in(whole, place))
     }
 
     /// The keys that start with `prefix`, as a view: `scsi0:1.` is one disk.
     pub fn group<'a>(&'a self, prefix: &'a str) -> Group<'a> {
         Group::new(self, prefix)
+    }
+
+    /// All keys by their devices, for a reader that looks at many of them.
+    pub fn devices(&self) -> Devices<'_> {
+        Devices::new(self)
     }
 
     fn typed<T>(
@@ -191,14 +194,32 @@ impl Document {
     }
 
     pub(crate) fn entry_at(&self, place: u32) -> Option<Entry<'_>> {
+        self.entry_in(None, place)
+    }
+
+    /// The whole buffer, if it is UTF-8 and every value is just what stands there: then the pieces need
+    /// no look of their own.
+    fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.buffer).ok().filter(|_| self.decoded.is_empty())
+    }
+
+    fn entry_in<'a>(&'a self, whole: Option<&'a str>, place: u32) -> Option<Entry<'a>> {
         let Body::Assignment { key, value, .. } = self.line(place).body else { return None };
-        // `scan` keeps no key that is not UTF-8, and every value that is not is in `decoded`.
-        let key = std::str::from_utf8(key.of(&self.buffer)).unwrap_or_default();
-        let value = match self.decoded.get(&place) {
-            Some(text) => text,
-            None => std::str::from_utf8(value.of(&self.buffer)).unwrap_or_default(),
+        let Some(whole) = whole else {
+            // `scan` keeps no key that is not UTF-8.
+            let key = std::str::from_utf8(key.of(&self.buffer)).unwrap_or_default();
+            return Some(Entry { key, value: self.value_at(place) });
         };
-        Some(Entry { key, value })
+        Some(Entry { key: &whole[key.start..key.end], value: &whole[value.start..value.end] })
+    }
+
+    pub(crate) fn value_at(&self, place: u32) -> &str {
+        let Body::Assignment { value, .. } = self.line(place).body else { return "" };
+        match self.decoded.get(&place) {
+            Some(text) => text,
+            // Every value that is not UTF-8 is in `decoded`.
+            None => std::str::from_utf8(value.of(&self.buffer)).unwrap_or_default(),
+        }
     }
 
     pub(crate) fn key_at(&self, place: u32) -> Option<&[u8]> {
@@ -210,15 +231,15 @@ impl Document {
 
     /// The first line with that key.
     pub(crate) fn find(&self, key: &str) -> Option<u32> {
-        let index = self.index.get_or_init(|| self.build_index());
-        let place = *index.places.get(&index.hash(key.as_bytes()))?;
-        if self.key_at(place).is_some_and(|k| k.eq_ignore_ascii_case(key.as_bytes())) {
-            return Some(place);
-        }
-        // Two keys with one hash: look at every line.
-        self.order.iter().copied().find(|&place| {
-            self.key_at(place).is_some_and(|k| k.eq_ignore_ascii_case(key.as_bytes()))
+        let key = key.as_bytes();
+        let index = self.index();
+        index.find(index.hash(key), |place| {
+            self.key_at(place).is_some_and(|k| k.eq_ignore_ascii_case(key))
         })
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        self.index.get_or_init(|| self.build_index(|_| {}))
     }
 
     /// To be called after an edit that changes which line is a key's first.
@@ -228,18 +249,29 @@ impl Document {
 
     /// To be called after a line with a key that was not there before has been added.
     pub(crate) fn index_new_key(&mut self, key: &str, place: u32) {
-        if let Some(index) = self.index.get_mut() {
+        if let Some(mut index) = self.index.take() {
             let hash = index.hash(key.as_bytes());
-            index.places.entry(hash).or_insert(place);
+            index.insert(hash, place, |index, place| self.hash_at(index, place));
+            self.index = OnceLock::from(index);
         }
     }
 
-    fn build_index(&self) -> Index {
-        let mut index = Index::new();
-        index.places.reserve(self.order.len());
+    fn hash_at(&self, index: &Index, place: u32) -> u64 {
+        self.key_at(place).map_or(0, |key| index.hash(key))
+    }
+
+    /// Calls `duplicate` with every key that occurred before.
+    fn build_index(&self, mut duplicate: impl FnMut(Span)) -> Index {
+        let mut index = Index::with_capacity(self.order.len());
         for &place in &self.order {
-            if let Some(key) = self.key_at(place) {
-                index.places.entry(index.hash(key)).or_insert(place);
+            let Body::Assignment { key: span, .. } = self.line(place).body else { continue };
+            let key = span.of(&self.buffer);
+            let hash = index.hash(key);
+            let same = |p: u32| self.key_at(p).is_some_and(|k| k.eq_ignore_ascii_case(key));
+            if index.find(hash, same).is_some() {
+                duplicate(span);
+            } else {
+                index.insert(hash, place, |index, place| self.hash_at(index, place));
             }
         }
         index
@@ -249,7 +281,13 @@ impl Document {
     fn scan(&mut self) -> Vec<(usize, ProblemKind)> {
         let mut problems = Vec::new();
         // libvirt stops at the first NUL byte.
-        let end = self.buffer.iter().position(|&b| b == 0).unwrap_or(self.buffer.len());
+        let end = match self.buffer.contains(&0) {
+            true => self.buffer.iter().position(|&b| b == 0).unwrap_or(self.buffer.len()),
+            false => self.buffer.len(),
+        };
+        // A line of most files has some thirty bytes.
+        self.lines.reserve(end / 24);
+        self.order.reserve(end / 24);
         let mut at = 0;
         let mut statements = 0;
         let mut ends = [0_usize; 3];
@@ -339,15 +377,6 @@ impl Document {
         undecodable: Vec<(usize, ProblemKind)>,
     ) {
         found.extend(undecodable);
-        for (&place, line) in self.order.iter().zip(&self.lines) {
-            if let Body::Assignment { key, .. } = line.body {
-                // Invalid UTF-8 never makes it into a key.
-                let text = std::str::from_utf8(key.of(&self.buffer)).unwrap_or_default();
-                if self.find(text) != Some(place) {
-                    found.push((key.start, ProblemKind::DuplicateKey));
-                }
-            }
-        }
         found.sort_by_key(|&(at, _)| at);
         let (mut line, mut line_start, mut at) = (1, 0, 0);
         for (offset, kind) in found {
@@ -362,48 +391,6 @@ impl Document {
             }
             self.problems.push(Problem { kind, line, column: offset - line_start + 1 });
         }
-    }
-}
-
-impl Index {
-    fn new() -> Self {
-        // Seeded, so that no file can be made whose keys collide.
-        let seed = RandomState::new().build_hasher().finish();
-        Self { seed, places: HashMap::default() }
-    }
-
-    /// A hash of the key in lower case: eight bytes at a time, multiplied and folded.
-    fn hash(&self, key: &[u8]) -> u64 {
-        let mut hash = self.seed ^ key.len() as u64;
-        for chunk in key.chunks(8) {
-            let mut lower = [0; 8];
-            lower[..chunk.len()].copy_from_slice(chunk);
-            lower.make_ascii_lowercase();
-            let mixed = u128::from(hash ^ u64::from_le_bytes(lower)) * 0x9e37_79b9_7f4a_7c15;
-            hash = (mixed as u64) ^ (mixed >> 64) as u64 ^ self.seed;
-        }
-        hash
-    }
-}
-
-/// Hands on what is a hash already.
-#[derive(Clone, Default)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn write(&mut self, bytes: &[u8]) {
-        // The map's keys are `u64`, which go the other way.
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

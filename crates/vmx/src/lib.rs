@@ -17,7 +17,7 @@
 //! libvirt is stricter: it refuses a file with any [syntax error](ProblemKind::is_syntax_error), and
 //! [`Document::syntax_error`] tells which one it would stumble over.
 //!
-//! Start with [`Document`]; [`Group`] is the view of one device's keys. Limits: text is Unicode, so a
+//! Start with [`Document`]; [`Group`] is the view of one device's keys, [`Devices`] an index of them all. Limits: text is Unicode, so a
 //! value that its charset cannot decode reads with U+FFFD in it (its bytes survive all the same); the
 //! encodings that are no superset of ASCII (UTF-16, ISO-2022-JP) are unknown, since no VMX file can
 //! declare them in itself.
@@ -25,14 +25,17 @@
 #![forbid(unsafe_code)]
 
 mod charset;
+mod devices;
 mod document;
 mod edit;
 mod grammar;
 mod group;
+mod index;
 mod problem;
 mod value;
 
 pub use charset::EncodingError;
+pub use devices::{Device, Devices};
 pub use document::{Document, Entry};
 pub use edit::EditError;
 pub use group::Group;

@@ -12,6 +12,11 @@ pub struct ValueError {
     pub expected: &'static str,
 }
 
+/// What a boolean is, for [`ValueError`].
+pub(crate) const BOOL: &str = "true or false";
+/// What an integer is, for [`ValueError`].
+pub(crate) const INTEGER: &str = "an integer";
+
 /// `true` or `false` in any case, nothing around it.
 pub fn parse_bool(value: &str) -> Option<bool> {
     if value.eq_ignore_ascii_case("true") {

@@ -1,5 +1,7 @@
 //! `<devices>`.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use crate::domain::Secret;
@@ -37,9 +39,9 @@ pub struct Devices {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Disk {
     /// `@type`: `file`, `block`, …
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// `@device`: `disk`, `cdrom`, `lun`, `floppy`.
-    pub device: String,
+    pub device: Cow<'static, str>,
     /// `<driver>`.
     pub driver: Option<Driver>,
     /// `<source>`.
@@ -47,7 +49,7 @@ pub struct Disk {
     /// `<target dev=…>`.
     pub target: String,
     /// `<target bus=…>`.
-    pub bus: Option<String>,
+    pub bus: Option<Cow<'static, str>>,
     /// `<readonly/>`.
     pub readonly: bool,
     /// `<shareable/>`.
@@ -101,7 +103,7 @@ pub enum Address {
     /// `type='pci'`; without attributes if the address is not known.
     Pci(Option<PciAddress>),
     /// Any other type.
-    Other(Element),
+    Other(Box<Element>),
 }
 
 /// `<address type='pci'>`.

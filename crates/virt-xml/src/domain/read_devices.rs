@@ -1,5 +1,7 @@
 //! Reading devices (`spec/vmx.md` 9.3).
 
+use std::borrow::Cow;
+
 use crate::domain::devices::{
     Address, CharDevice, CharSource, Controller, Devices, Disk, DiskSource, Driver, Filesystem,
     Graphics, Interface, InterfaceSource, Listen, Mac, PciAddress, Tpm, TpmBackend, Video,
@@ -67,8 +69,8 @@ fn disk(mut r: Reader) -> Result<Disk, Error> {
         None => None,
     };
     // Without a source libvirt forgets the type.
-    let kind = kind.filter(|_| source.is_some()).unwrap_or_else(|| "file".to_owned());
-    let bus = bus.unwrap_or_else(|| default_bus(&device, &name).to_owned());
+    let kind = kind.filter(|_| source.is_some()).map_or(Cow::Borrowed("file"), Cow::Owned);
+    let bus = bus.map_or_else(|| Cow::Borrowed(default_bus(&device, &name)), Cow::Owned);
     let (readonly, shareable, transient) = (
         r.take("readonly").is_some(),
         r.take("shareable").is_some(),
@@ -77,7 +79,7 @@ fn disk(mut r: Reader) -> Result<Disk, Error> {
     let address = address(&mut r)?;
     Ok(Disk {
         kind,
-        device,
+        device: device.into(),
         driver,
         source,
         target: name,
@@ -125,7 +127,7 @@ fn address(r: &mut Reader) -> Result<Option<Address>, Error> {
             let (domain, bus) = (domain?, bus?);
             Address::Pci(Some(PciAddress { domain, bus, slot: slot?, function: function? }))
         }
-        Some(_) => Address::Other(a.whole()),
+        Some(_) => Address::Other(Box::new(a.whole())),
     }))
 }
 

@@ -11,7 +11,10 @@ const GENERATED_TARGETS: [&str; 3] = ["vnet", "macvtap", "macvlan"];
 
 pub(super) fn domain(domain: &Domain, options: &FormatOptions) -> String {
     let inactive = options.inactive || domain.id.is_none();
-    let mut writer = Writer::new();
+    let devices = &domain.devices;
+    let count = devices.disks.len() + devices.controllers.len() + devices.interfaces.len();
+    // Most devices take less.
+    let mut writer = Writer::with_capacity(2048 + 288 * count);
     let w = &mut writer;
     let vmware = domain.vmware.datacenter_path.is_some() || domain.vmware.moref.is_some();
     w.tag("domain")
@@ -58,7 +61,7 @@ pub(super) fn domain(domain: &Domain, options: &FormatOptions) -> String {
     w.text_opt("on_poweroff", domain.on_poweroff.as_ref());
     w.text_opt("on_reboot", domain.on_reboot.as_ref());
     w.text_opt("on_crash", domain.on_crash.as_ref());
-    devices(w, &domain.devices, options, inactive);
+    self::devices(w, devices, options, inactive);
     w.elements(&domain.other);
     w.text_opt("vmware:datacenterpath", domain.vmware.datacenter_path.as_ref());
     w.text_opt("vmware:moref", domain.vmware.moref.as_ref());

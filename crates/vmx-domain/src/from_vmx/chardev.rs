@@ -1,5 +1,6 @@
 //! Serial and parallel ports (`spec/vmx.md` 6.3, 6.4).
 
+use esx_vmx::Device;
 use virt_xml::domain::{CharDevice, CharSource};
 
 use super::reader::Reader;
@@ -34,9 +35,9 @@ pub(super) fn parallels(r: &mut Reader<'_>) -> Result<Vec<CharDevice>, Error> {
     Ok(ports)
 }
 
-fn present(r: &mut Reader<'_>, prefix: &str) -> Result<bool, Error> {
-    let present = r.boolean(&[prefix, "present"].concat(), false)?;
-    r.boolean(&[prefix, "startConnected"].concat(), true)?;
+fn present(r: &mut Reader<'_>, group: Device<'_>) -> Result<bool, Error> {
+    let present = r.flag(group, "present", false)?;
+    r.flag(group, "startConnected", true)?;
     Ok(present)
 }
 
@@ -51,26 +52,27 @@ fn device(kind: &str, path: Option<String>, port: u32) -> CharDevice {
 
 fn serial(r: &mut Reader<'_>, port: u32) -> Result<Option<CharDevice>, Error> {
     let prefix = format!("serial{port}.");
-    let key = |name: &str| [prefix.as_str(), name].concat();
-    if !present(r, &prefix)? {
+    let group = r.group(&prefix);
+    let key = |name: &str| group.key(name);
+    if !present(r, group)? {
         return Ok(None);
     }
-    let name_key = key("fileName");
-    let name = r.get(&name_key);
+    let name_key = || key("fileName");
+    let name = group.get("fileName");
     let owned = || name.map(str::to_owned);
-    let file_type = r.get(&key("fileType")).unwrap_or("device");
+    let file_type = group.get("fileType").unwrap_or("device");
     Ok(Some(match file_type.to_ascii_lowercase().as_str() {
         "device" => device("dev", owned(), port),
         "file" => match name {
-            Some(name) => device("file", r.source(&name_key, name, Missing::Fail)?, port),
+            Some(name) => device("file", r.source(name_key, name, Missing::Fail)?, port),
             None => {
-                let error = Error::internal(&name_key, "required key is absent");
+                let error = Error::internal(name_key(), "required key is absent");
                 r.bend(error, "shown without a source")?;
                 device("null", None, port)
             }
         },
         "pipe" => device("pipe", owned(), port),
-        "network" => network(r, &prefix, port)?,
+        "network" => network(r, group, port)?,
         _ => {
             let reason = format!("serial port type '{file_type}' is not known");
             r.bend(Error::internal(key("fileType"), reason), "shown without a source")?;
@@ -79,10 +81,10 @@ fn serial(r: &mut Reader<'_>, port: u32) -> Result<Option<CharDevice>, Error> {
     }))
 }
 
-fn network(r: &mut Reader<'_>, prefix: &str, port: u32) -> Result<CharDevice, Error> {
-    let key = |name: &str| [prefix, name].concat();
-    let name = r.get(&key("fileName")).unwrap_or_default();
-    let client = r.get(&key("network.endPoint")).is_some_and(|e| e.eq_ignore_ascii_case("client"));
+fn network(r: &mut Reader<'_>, group: Device<'_>, port: u32) -> Result<CharDevice, Error> {
+    let key = |name: &str| group.key(name);
+    let name = group.get("fileName").unwrap_or_default();
+    let client = group.get("network.endPoint").is_some_and(|e| e.eq_ignore_ascii_case("client"));
     let mut uri = Uri::parse(name);
     if uri.as_ref().is_none_or(|u| u.host.is_empty()) && !r.exact() {
         // libvirt shows a port without a source, and says nothing.
@@ -110,7 +112,7 @@ fn network(r: &mut Reader<'_>, prefix: &str, port: u32) -> Result<CharDevice, Er
             return Ok(device("null", None, port));
         }
     };
-    let mode = match r.get(&key("network.endPoint")) {
+    let mode = match group.get("network.endPoint") {
         None => "bind",
         Some(word) if word.eq_ignore_ascii_case("server") => "bind",
         Some(word) if word.eq_ignore_ascii_case("client") => "connect",
@@ -136,17 +138,18 @@ fn network(r: &mut Reader<'_>, prefix: &str, port: u32) -> Result<CharDevice, Er
 
 fn parallel(r: &mut Reader<'_>, port: u32) -> Result<Option<CharDevice>, Error> {
     let prefix = format!("parallel{port}.");
-    let key = |name: &str| [prefix.as_str(), name].concat();
-    if !present(r, &prefix)? {
+    let group = r.group(&prefix);
+    let key = |name: &str| group.key(name);
+    if !present(r, group)? {
         return Ok(None);
     }
-    let Some(file_type) = r.essential(&key("fileType"))? else { return Ok(None) };
-    let Some(name) = r.essential(&key("fileName"))? else { return Ok(None) };
+    let Some(file_type) = r.essential(group, "fileType")? else { return Ok(None) };
+    let Some(name) = r.essential(group, "fileName")? else { return Ok(None) };
     if file_type.eq_ignore_ascii_case("device") {
         return Ok(Some(device("dev", Some(name), port)));
     }
     if file_type.eq_ignore_ascii_case("file") {
-        let path = r.source(&key("fileName"), &name, Missing::Fail)?;
+        let path = r.source(|| key("fileName"), &name, Missing::Fail)?;
         return Ok(Some(device("file", path, port)));
     }
     let reason = format!("parallel port type '{file_type}' is not known");

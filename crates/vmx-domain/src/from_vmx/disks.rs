@@ -1,5 +1,6 @@
 //! Disks and their controllers (`spec/vmx.md` 5, `spec/libvirt-12-deltas.md` 3 to 5).
 
+use esx_vmx::Device;
 use virt_xml::domain::{Address, Controller, Devices, Disk, DiskSource, Driver, PciAddress};
 
 use super::reader::Reader;
@@ -35,10 +36,10 @@ impl Bus {
 }
 
 /// One place where a disk can be: its keys, and what it is called in the domain.
-struct Position {
+struct Position<'a> {
     bus: Bus,
     /// `scsi0:1.`
-    prefix: String,
+    group: Device<'a>,
     target: String,
     address: Address,
     /// Where it is in the VMX file, if libvirt's address says something else.
@@ -48,75 +49,111 @@ struct Position {
 pub(super) fn read(r: &mut Reader<'_>, hardware: i64, devices: &mut Devices) -> Result<(), Error> {
     let wide = hardware >= WIDE_SCSI_HARDWARE;
     let (last_unit, letters) = if wide { (64, 64) } else { (15, 15) };
+    let mut prefix = Prefix::default();
     for controller in 0..4 {
-        let prefix = format!("scsi{controller}.");
-        if !r.boolean(&[&prefix, "present"].concat(), false)? {
+        let group = r.group(prefix.controller(Bus::Scsi, controller));
+        if !r.flag(group, "present", false)? {
             continue;
         }
-        let model = scsi_model(r, &prefix)?;
-        push_controller(r, devices, Bus::Scsi, controller, model)?;
+        let model = scsi_model(r, group)?;
+        push_controller(r, devices, Bus::Scsi, controller, model, group)?;
         for unit in (0..=last_unit).filter(|&unit| unit != 7) {
             let place = if unit < 7 { unit } else { unit - 1 };
-            let target = target::name("sd", controller * letters + place);
-            disk(r, devices, &position(Bus::Scsi, controller, unit, target))?;
+            let target = || target::name("sd", controller * letters + place);
+            disk(r, devices, &mut prefix, Bus::Scsi, (controller, unit), target, |_| {})?;
         }
     }
     for controller in 0..4 {
-        if !r.boolean(&format!("sata{controller}.present"), false)? {
+        let group = r.group(prefix.controller(Bus::Sata, controller));
+        if !r.flag(group, "present", false)? {
             continue;
         }
-        push_controller(r, devices, Bus::Sata, controller, None)?;
+        push_controller(r, devices, Bus::Sata, controller, None, group)?;
         for unit in 0..30 {
             let index = controller * 30 + unit;
-            let mut at = position(Bus::Sata, controller, unit, target::name("sd", index));
-            // libvirt goes by the letter, and for it a controller has six of them.
-            let by_letter = drive(index / 6, 0, index % 6);
-            if by_letter != at.address {
-                at.corrected = Some(std::mem::replace(&mut at.address, by_letter));
-            }
-            disk(r, devices, &at)?;
+            let target = || target::name("sd", index);
+            disk(r, devices, &mut prefix, Bus::Sata, (controller, unit), target, |at| {
+                // libvirt goes by the letter, and for it a controller has six of them.
+                let by_letter = drive(index / 6, 0, index % 6);
+                if by_letter != at.address {
+                    at.corrected = Some(std::mem::replace(&mut at.address, by_letter));
+                }
+            })?;
         }
     }
     for (bus, unit) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-        let target = target::name("hd", bus * 2 + unit);
-        let mut at = position(Bus::Ide, bus, unit, target);
-        at.address = drive(0, bus, unit);
-        disk(r, devices, &at)?;
+        let target = || target::name("hd", bus * 2 + unit);
+        disk(r, devices, &mut prefix, Bus::Ide, (bus, unit), target, |at| {
+            at.address = drive(0, bus, unit);
+        })?;
     }
     for number in 0..2 {
         floppy(r, devices, number)?;
     }
     for controller in 0..4 {
-        if !r.boolean(&format!("nvme{controller}.present"), false)? {
+        let group = r.group(prefix.controller(Bus::Nvme, controller));
+        if !r.flag(group, "present", false)? {
             continue;
         }
-        push_controller(r, devices, Bus::Nvme, controller, None)?;
+        push_controller(r, devices, Bus::Nvme, controller, None, group)?;
         for unit in 0..15 {
-            let target = format!("nvme{controller}n{}", unit + 1);
-            disk(r, devices, &position(Bus::Nvme, controller, unit, target))?;
+            let target = || format!("nvme{controller}n{}", unit + 1);
+            disk(r, devices, &mut prefix, Bus::Nvme, (controller, unit), target, |_| {})?;
         }
     }
     complete_controllers(devices);
     Ok(())
 }
 
+/// Where the prefixes of keys are spelled, one after the other.
+#[derive(Default)]
+struct Prefix(String);
+
+impl Prefix {
+    /// `scsi0.`
+    fn controller(&mut self, bus: Bus, controller: u32) -> &str {
+        self.begin(bus, controller);
+        self.0.push('.');
+        &self.0
+    }
+
+    /// `scsi0:1.`
+    fn unit(&mut self, bus: Bus, controller: u32, unit: u32) -> &str {
+        self.begin(bus, controller);
+        self.0.push(':');
+        self.number(unit);
+        self.0.push('.');
+        &self.0
+    }
+
+    fn begin(&mut self, bus: Bus, controller: u32) {
+        self.0.clear();
+        self.0.push_str(bus.word());
+        self.number(controller);
+    }
+
+    /// A number below 100.
+    fn number(&mut self, number: u32) {
+        let digit = |n: u32| char::from(b'0' + (n % 10) as u8);
+        if number > 9 {
+            self.0.push(digit(number / 10));
+        }
+        self.0.push(digit(number));
+    }
+}
+
 fn drive(controller: u32, bus: u32, unit: u32) -> Address {
     Address::Drive { controller, bus, target: 0, unit }
 }
 
-fn position(bus: Bus, controller: u32, unit: u32, target: String) -> Position {
-    let prefix = format!("{}{controller}:{unit}.", bus.word());
-    Position { bus, prefix, target, address: drive(controller, 0, unit), corrected: None }
-}
-
-fn scsi_model(r: &mut Reader<'_>, prefix: &str) -> Result<Option<String>, Error> {
-    let key = [prefix, "virtualDev"].concat();
-    let Some(word) = r.get(&key) else { return Ok(None) };
+fn scsi_model(r: &mut Reader<'_>, group: Device<'_>) -> Result<Option<String>, Error> {
+    let Some(word) = group.get("virtualDev") else { return Ok(None) };
     let mut models = ScsiModel::ALL.into_iter();
     if let Some(model) = models.find(|m| m.vmx_word().eq_ignore_ascii_case(word)) {
         return Ok(Some(model.word().to_owned()));
     }
-    let error = Error::internal(&key, format!("SCSI controller model '{word}' is not known"));
+    let key = group.key("virtualDev");
+    let error = Error::internal(key, format!("SCSI controller model '{word}' is not known"));
     r.bend(error, "shown without model")?;
     Ok(None)
 }
@@ -127,21 +164,21 @@ fn push_controller(
     bus: Bus,
     index: u32,
     model: Option<String>,
+    group: Device<'_>,
 ) -> Result<(), Error> {
-    let key = format!("{}{index}.pciSlotNumber", bus.word());
     devices.controllers.push(Controller {
         kind: bus.word().to_owned(),
         index: Some(index),
         model,
-        address: pci_address(r, &key)?,
+        address: pci_address(r, group)?,
         other: Vec::new(),
     });
     Ok(())
 }
 
 /// The PCI address that a slot number stands for: five bits of slot, five of bus, three of function.
-pub(super) fn pci_address(r: &mut Reader<'_>, key: &str) -> Result<Option<Address>, Error> {
-    let bits = match r.integer_opt(key)? {
+pub(super) fn pci_address(r: &mut Reader<'_>, group: Device<'_>) -> Result<Option<Address>, Error> {
+    let bits = match r.number(group, "pciSlotNumber")? {
         None | Some(-1) => return Ok(None),
         Some(number) => number as u64,
     };
@@ -203,32 +240,49 @@ impl Backing<'_> {
     }
 }
 
-fn disk(r: &mut Reader<'_>, devices: &mut Devices, at: &Position) -> Result<(), Error> {
-    let key = |name: &str| [at.prefix.as_str(), name].concat();
-    let present = r.boolean(&key("present"), false)?;
+/// One position; `readdress` puts its address right where it is not the plain one.
+fn disk(
+    r: &mut Reader<'_>,
+    devices: &mut Devices,
+    prefix: &mut Prefix,
+    bus: Bus,
+    (controller, unit): (u32, u32),
+    target: impl Fn() -> String,
+    readdress: impl Fn(&mut Position<'_>),
+) -> Result<(), Error> {
+    let group = r.group(prefix.unit(bus, controller, unit));
+    if group.is_empty() {
+        return Ok(());
+    }
+    let key = |name: &str| group.key(name);
+    let present = r.flag(group, "present", false)?;
     // Checked, though it has no place in the document.
-    r.boolean(&key("startConnected"), true)?;
+    r.flag(group, "startConnected", true)?;
     if !present {
         return Ok(());
     }
-    let device_type = r.get(&key("deviceType"));
-    let client = r.boolean(&key("clientDevice"), false)?;
+    let address = drive(controller, 0, unit);
+    let mut at = Position { bus, group, target: target(), address, corrected: None };
+    readdress(&mut at);
+    let at = &at;
+    let device_type = group.get("deviceType");
+    let client = r.flag(group, "clientDevice", false)?;
     if client {
         if !r.exact() && at.bus == Bus::Nvme {
             r.warn(key("clientDevice"), "a client's drive cannot be an NVMe disk; left out");
         } else if !r.exact() {
             r.warn(key("clientDevice"), "a client's drive, which libvirt leaves out; shown empty");
-            let drive = Disk { kind: "file".to_owned(), ..cdrom(at, "cdrom") };
+            let drive = Disk { kind: "file".into(), ..cdrom(at, "cdrom") };
             place(r, devices, at, drive);
         }
         return Ok(());
     }
     let backing = Backing {
         device_type,
-        file_name: r.get(&key("fileName")),
-        write_through: r.boolean(&key("writeThrough"), false)?,
-        transient: r
-            .get(&key("mode"))
+        file_name: group.get("fileName"),
+        write_through: r.flag(group, "writeThrough", false)?,
+        transient: group
+            .get("mode")
             .is_some_and(|mode| mode.eq_ignore_ascii_case("independent-nonpersistent")),
     };
     let mut found = hard_disk(r, at, &backing)?;
@@ -244,27 +298,27 @@ fn disk(r: &mut Reader<'_>, devices: &mut Devices, at: &Position) -> Result<(), 
 }
 
 /// Puts a disk into the document, at the address that the mode asks for.
-fn place(r: &mut Reader<'_>, devices: &mut Devices, at: &Position, mut disk: Disk) {
+fn place(r: &mut Reader<'_>, devices: &mut Devices, at: &Position<'_>, mut disk: Disk) {
     if let Some(corrected) = at.corrected.clone().filter(|_| !r.exact()) {
         let reason = "libvirt gives it the address of another controller or unit; corrected";
-        r.warn(at.prefix.trim_end_matches('.'), reason);
+        r.warn(at.group.prefix().trim_end_matches('.'), reason);
         disk.address = Some(corrected);
     }
     devices.disks.push(disk);
 }
 
-fn base(at: &Position, kind: &str, device: &str) -> Disk {
+fn base(at: &Position<'_>, kind: &'static str, device: &'static str) -> Disk {
     Disk {
-        kind: kind.to_owned(),
-        device: device.to_owned(),
+        kind: kind.into(),
+        device: device.into(),
         target: at.target.clone(),
-        bus: Some(at.bus.word().to_owned()),
+        bus: Some(at.bus.word().into()),
         address: Some(at.address.clone()),
         ..Disk::default()
     }
 }
 
-fn cdrom(at: &Position, device: &str) -> Disk {
+fn cdrom(at: &Position<'_>, device: &'static str) -> Disk {
     Disk { readonly: true, ..base(at, "block", device) }
 }
 
@@ -274,10 +328,10 @@ fn file_source(path: Option<String>) -> Option<DiskSource> {
 
 fn hard_disk(
     r: &mut Reader<'_>,
-    at: &Position,
+    at: &Position<'_>,
     backing: &Backing<'_>,
 ) -> Result<Option<Disk>, Error> {
-    let key = [at.prefix.as_str(), "fileName"].concat();
+    let key = || at.group.key("fileName");
     let Some(name) = backing.file_name else { return Ok(None) };
     if backing.ends_with(".iso")
         || name == EMPTY
@@ -293,14 +347,14 @@ fn hard_disk(
             _ => &[],
         };
         if !expected.is_empty() && backing.type_is_other_than(expected) {
-            let type_key = [at.prefix.as_str(), "deviceType"].concat();
+            let type_key = at.group.key("deviceType");
             let word = backing.device_type.unwrap_or_default();
             let error = Error::internal(type_key, format!("no disk image has type '{word}'"));
             r.bend(error, "shown as a hard disk")?;
         }
     } else {
         let kind = backing.device_type.unwrap_or("unknown");
-        let error = Error::internal(&key, format!("'{name}' (type {kind}) is no disk image"));
+        let error = Error::internal(key(), format!("'{name}' (type {kind}) is no disk image"));
         if r.exact() {
             return Err(error);
         }
@@ -315,10 +369,10 @@ fn hard_disk(
         }
         r.bend(error, "shown as a hard disk")?;
     }
-    let path = r.source(&key, name, Missing::Fail)?;
-    let driver = Driver { cache: Some("writethrough".to_owned()), ..Driver::default() };
+    let path = r.source(key, name, Missing::Fail)?;
+    let driver = || Driver { cache: Some("writethrough".to_owned()), ..Driver::default() };
     Ok(Some(Disk {
-        driver: backing.write_through.then_some(driver),
+        driver: backing.write_through.then(driver),
         source: file_source(path),
         transient: backing.transient,
         ..base(at, "file", "disk")
@@ -327,29 +381,30 @@ fn hard_disk(
 
 fn cdrom_drive(
     r: &mut Reader<'_>,
-    at: &Position,
+    at: &Position<'_>,
     backing: &Backing<'_>,
 ) -> Result<Option<Disk>, Error> {
-    let key = [at.prefix.as_str(), "fileName"].concat();
+    let key = || at.group.key("fileName");
     let image =
-        |path| Disk { kind: "file".to_owned(), source: file_source(path), ..cdrom(at, "cdrom") };
-    let type_key = [at.prefix.as_str(), "deviceType"].concat();
+        |path| Disk { kind: "file".into(), source: file_source(path), ..cdrom(at, "cdrom") };
     let word = backing.device_type.unwrap_or_default();
-    let odd_type = || Error::internal(type_key, format!("no CD-ROM image has type '{word}'"));
+    let odd_type = || {
+        Error::internal(at.group.key("deviceType"), format!("no CD-ROM image has type '{word}'"))
+    };
     if backing.ends_with(".vmdk") {
         let name = backing.file_name.unwrap_or_default();
         if r.exact() {
             return Ok(None);
         }
-        r.warn(&key, "a disk image in a CD-ROM drive, which libvirt leaves out");
-        return Ok(Some(image(r.source(&key, name, Missing::Omit)?)));
+        r.warn(key(), "a disk image in a CD-ROM drive, which libvirt leaves out");
+        return Ok(Some(image(r.source(key, name, Missing::Omit)?)));
     }
     if backing.ends_with(".iso") {
         if backing.type_is_other_than(&["cdrom-image"]) {
             r.bend(odd_type(), "shown as an image")?;
         }
         let name = backing.file_name.unwrap_or_default();
-        return Ok(Some(image(r.source(&key, name, Missing::Omit)?)));
+        return Ok(Some(image(r.source(key, name, Missing::Omit)?)));
     }
     for (word, device) in [("atapi-cdrom", "cdrom"), ("cdrom-raw", "lun")] {
         if backing.type_is(&[word]) {
@@ -379,11 +434,11 @@ fn cdrom_drive(
     }
     let name = backing.file_name.unwrap_or_default();
     let kind = backing.device_type.unwrap_or("unknown");
-    let error = Error::internal(&key, format!("'{name}' (type {kind}) is no CD-ROM image"));
+    let error = Error::internal(key(), format!("'{name}' (type {kind}) is no CD-ROM image"));
     if backing.type_is(&["cdrom-image"]) {
         r.bend(error, "shown as an image")?;
         let path = match backing.file_name {
-            Some(name) => r.source(&key, name, Missing::Omit)?,
+            Some(name) => r.source(key, name, Missing::Omit)?,
             None => None,
         };
         return Ok(Some(image(path)));
@@ -397,30 +452,32 @@ fn cdrom_drive(
 }
 
 fn floppy(r: &mut Reader<'_>, devices: &mut Devices, number: u32) -> Result<(), Error> {
+    let prefix = format!("floppy{number}.");
+    let group = r.group(&prefix);
     let at = Position {
         bus: Bus::Fdc,
-        prefix: format!("floppy{number}."),
+        group,
         target: target::name("fd", number),
         address: drive(number / 2, 0, number % 2),
         corrected: None,
     };
-    let key = |name: &str| [at.prefix.as_str(), name].concat();
-    let present = r.boolean(&key("present"), false)?;
-    r.boolean(&key("startConnected"), true)?;
+    let key = |name: &str| group.key(name);
+    let present = r.flag(group, "present", false)?;
+    r.flag(group, "startConnected", true)?;
     if !present {
         return Ok(());
     }
-    if r.boolean(&key("clientDevice"), false)? {
+    if r.flag(group, "clientDevice", false)? {
         if !r.exact() {
             r.warn(key("clientDevice"), "a client's drive, which libvirt leaves out; shown empty");
             devices.disks.push(base(&at, "file", "floppy"));
         }
         return Ok(());
     }
-    let name = r.get(&key("fileName"));
+    let name = group.get("fileName");
     // Checked like that of any disk; floppies do not show it.
-    r.boolean(&key("writeThrough"), false)?;
-    let file_type = r.get(&key("fileType"));
+    r.flag(group, "writeThrough", false)?;
+    let file_type = group.get("fileType");
     let is = |word: &str| file_type.is_some_and(|t| t.eq_ignore_ascii_case(word));
     if is("device") {
         let source =
@@ -434,7 +491,7 @@ fn floppy(r: &mut Reader<'_>, devices: &mut Devices, number: u32) -> Result<(), 
         r.bend(error, "shown as an image")?;
     }
     let path = match name {
-        Some(name) => r.source(&key("fileName"), name, Missing::Fail)?,
+        Some(name) => r.source(|| key("fileName"), name, Missing::Fail)?,
         None => None,
     };
     devices.disks.push(Disk { source: file_source(path), ..base(&at, "file", "floppy") });

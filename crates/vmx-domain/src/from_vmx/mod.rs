@@ -36,7 +36,8 @@ pub struct Conversion {
 /// In exact mode whatever libvirt refuses, with its error code; in default mode a file that has neither
 /// `config.version` nor `virtualHW.version`, which is no virtual machine.
 pub fn to_domain(document: &Document, context: &Context) -> Result<Conversion, Error> {
-    let mut reader = Reader::new(document, context);
+    let keys = document.devices();
+    let mut reader = Reader::new(document, &keys, context);
     let r = &mut reader;
     syntax(r)?;
     let adapters = adapter_numbers(r)?;
@@ -65,7 +66,7 @@ pub fn to_domain(document: &Document, context: &Context) -> Result<Conversion, E
     domain.devices.parallels = chardev::parallels(r)?;
     scalars::firmware(r, &mut domain)?;
     if let Some(name) = r.get("nvram") {
-        let path = r.source("nvram", name, Missing::Fail)?;
+        let path = r.source(|| "nvram".to_owned(), name, Missing::Fail)?;
         domain.os.nvram =
             path.map(|path| virt_xml::domain::Nvram { path: Some(path), ..Default::default() });
     }
@@ -104,8 +105,8 @@ fn syntax(r: &mut Reader<'_>) -> Result<(), Error> {
 fn adapter_numbers(r: &mut Reader<'_>) -> Result<BTreeSet<u32>, Error> {
     let mut numbers = BTreeSet::new();
     let document = r.document;
-    for entry in document.entries() {
-        let Some((head, rest)) = entry.key.split_at_checked("ethernet".len()) else { continue };
+    for key in document.entries().map(|entry| entry.key) {
+        let Some((head, rest)) = key.split_at_checked("ethernet".len()) else { continue };
         if !head.eq_ignore_ascii_case("ethernet") {
             continue;
         }
@@ -115,7 +116,7 @@ fn adapter_numbers(r: &mut Reader<'_>) -> Result<BTreeSet<u32>, Error> {
                 numbers.insert(number);
             }
             None => {
-                let error = Error::internal(entry.key, "not the number of an adapter and a dot");
+                let error = Error::internal(key, "not the number of an adapter and a dot");
                 r.bend(error, "ignored")?;
             }
         }
@@ -156,14 +157,15 @@ fn shared_folders(r: &mut Reader<'_>) -> Result<Vec<Filesystem>, Error> {
     let numbers: BTreeSet<i64> = r.numbers("sharedFolder");
     for number in numbers.into_iter().filter(|&n| n < count) {
         let prefix = format!("sharedFolder{number}.");
-        let present = r.boolean(&[&prefix, "present"].concat(), false)?;
-        let enabled = r.boolean(&[&prefix, "enabled"].concat(), false)?;
+        let group = r.group(&prefix);
+        let present = r.flag(group, "present", false)?;
+        let enabled = r.flag(group, "enabled", false)?;
         if !present || !enabled {
             continue;
         }
-        let Some(source_dir) = r.essential(&[&prefix, "hostPath"].concat())? else { continue };
-        let Some(target_dir) = r.essential(&[&prefix, "guestName"].concat())? else { continue };
-        let writable = r.boolean(&[&prefix, "writeAccess"].concat(), false)?;
+        let Some(source_dir) = r.essential(group, "hostPath")? else { continue };
+        let Some(target_dir) = r.essential(group, "guestName")? else { continue };
+        let writable = r.flag(group, "writeAccess", false)?;
         folders.push(Filesystem {
             kind: "mount".to_owned(),
             access_mode: Some("passthrough".to_owned()),

@@ -1,5 +1,6 @@
 //! Network adapters (`spec/vmx.md` 6.2, `spec/libvirt-12-deltas.md` 8).
 
+use esx_vmx::Device;
 use virt_xml::MacAddress;
 use virt_xml::domain::{Interface, InterfaceSource, Mac};
 
@@ -12,20 +13,21 @@ const MODELS: [&str; 5] = ["vlance", "vmxnet", "vmxnet3", "e1000", "e1000e"];
 
 pub(super) fn adapter(r: &mut Reader<'_>, number: u32) -> Result<Option<Interface>, Error> {
     let prefix = format!("ethernet{number}.");
-    let key = |name: &str| [prefix.as_str(), name].concat();
-    let present = r.boolean(&key("present"), false)?;
+    let group = r.group(&prefix);
+    let key = |name: &str| group.key(name);
+    let present = r.flag(group, "present", false)?;
     // Checked, though it has no place in libvirt's document.
-    r.boolean(&key("startConnected"), true)?;
+    r.flag(group, "startConnected", true)?;
     if !present {
         return Ok(None);
     }
-    let connection = r.get(&key("connectionType"));
-    let mac = mac(r, &prefix)?;
-    let model = model(r, &prefix)?;
-    let network = network_name(r, &prefix, connection)?;
+    let connection = group.get("connectionType");
+    let mac = mac(r, group)?;
+    let model = model(r, group)?;
+    let network = network_name(r, group, connection)?;
     let is = |word: &str| connection.is_some_and(|c| c.eq_ignore_ascii_case(word));
     let vnet = if is("custom") {
-        let vnet = r.get(&key("vnet")).map(str::to_owned);
+        let vnet = group.get("vnet").map(str::to_owned);
         if vnet.is_none() {
             r.bend(Error::internal(key("vnet"), "required key is absent"), "left out")?;
         }
@@ -33,7 +35,7 @@ pub(super) fn adapter(r: &mut Reader<'_>, number: u32) -> Result<Option<Interfac
     } else {
         None
     };
-    let switch = distributed_switch(r, &prefix)?;
+    let switch = distributed_switch(r, group)?;
 
     let mut interface = Interface { mac: Some(mac), model, ..Interface::default() };
     let bridge = |bridge: Option<String>| {
@@ -57,7 +59,7 @@ pub(super) fn adapter(r: &mut Reader<'_>, number: u32) -> Result<Option<Interfac
         let word = connection.unwrap_or_default();
         let error =
             Error::internal(key("connectionType"), format!("connection '{word}' is not known"));
-        let named = r.get(&key("networkName")).map(str::to_owned);
+        let named = group.get("networkName").map(str::to_owned);
         if is("hostonly") {
             r.bend(error, "shown as a network")?;
             let network = named.or_else(|| Some("HostOnly".to_owned()));
@@ -72,13 +74,13 @@ pub(super) fn adapter(r: &mut Reader<'_>, number: u32) -> Result<Option<Interfac
     // Without a bridge's name, which default mode gets by, libvirt would not read the document.
     let nameless = kind == "bridge" && interface.source.is_none();
     interface.kind = if nameless { "null" } else { kind }.to_owned();
-    interface.address = pci_address(r, &key("pciSlotNumber"))?;
+    interface.address = pci_address(r, group)?;
     Ok(Some(interface))
 }
 
-fn mac(r: &mut Reader<'_>, prefix: &str) -> Result<Mac, Error> {
-    let key = |name: &str| [prefix, name].concat();
-    let (kind, source) = match r.get(&key("addressType")) {
+fn mac(r: &mut Reader<'_>, group: Device<'_>) -> Result<Mac, Error> {
+    let key = |name: &str| group.key(name);
+    let (kind, source) = match group.get("addressType") {
         None => (None, "generatedAddress"),
         Some(word) => match word.to_ascii_lowercase().as_str() {
             "generated" | "vpx" => (Some("generated"), "generatedAddress"),
@@ -87,13 +89,13 @@ fn mac(r: &mut Reader<'_>, prefix: &str) -> Result<Mac, Error> {
                 let reason = format!("address type '{word}' is not known");
                 let error = Error::internal(key("addressType"), reason);
                 r.bend(error, "the address is taken from where there is one")?;
-                let fixed = r.get(&key("generatedAddress")).is_none();
+                let fixed = group.get("generatedAddress").is_none();
                 (None, if fixed { "address" } else { "generatedAddress" })
             }
         },
     };
     let mut address = MacAddress::default();
-    if let Some(text) = r.get(&key(source)) {
+    if let Some(text) = group.get(source) {
         match MacAddress::parse(text) {
             Some(parsed) => address = parsed,
             None => {
@@ -102,7 +104,7 @@ fn mac(r: &mut Reader<'_>, prefix: &str) -> Result<Mac, Error> {
             }
         }
     }
-    let check = match r.get(&key("checkMACAddress")) {
+    let check = match group.get("checkMACAddress") {
         None => None,
         Some("true") => Some(true),
         Some(word) if word.eq_ignore_ascii_case("true") && !r.exact() => {
@@ -114,9 +116,8 @@ fn mac(r: &mut Reader<'_>, prefix: &str) -> Result<Mac, Error> {
     Ok(Mac { address, kind: kind.map(str::to_owned), check })
 }
 
-fn model(r: &mut Reader<'_>, prefix: &str) -> Result<Option<String>, Error> {
-    let key = [prefix, "virtualDev"].concat();
-    let model = match r.get(&key) {
+fn model(r: &mut Reader<'_>, group: Device<'_>) -> Result<Option<String>, Error> {
+    let model = match group.get("virtualDev") {
         None => None,
         Some(word) => match MODELS.iter().find(|m| m.eq_ignore_ascii_case(word)) {
             Some(model) => Some(*model),
@@ -124,42 +125,44 @@ fn model(r: &mut Reader<'_>, prefix: &str) -> Result<Option<String>, Error> {
                 let reason = format!("adapter model '{word}' is not known");
                 let vmxnet2 = word.eq_ignore_ascii_case("vmxnet2");
                 let instead = if vmxnet2 { "shown all the same" } else { "shown without model" };
-                r.bend(Error::internal(&key, reason), instead)?;
+                r.bend(Error::internal(group.key("virtualDev"), reason), instead)?;
                 vmxnet2.then_some("vmxnet2")
             }
         },
     };
-    let features = r.integer(&[prefix, "features"].concat(), 0)?;
+    let features = r.number(group, "features")?.unwrap_or(0);
     let model = if model == Some("vmxnet") && features == 15 { Some("vmxnet2") } else { model };
     Ok(model.map(str::to_owned))
 }
 
 fn network_name(
     r: &mut Reader<'_>,
-    prefix: &str,
+    group: Device<'_>,
     connection: Option<&str>,
 ) -> Result<Option<String>, Error> {
-    let key = [prefix, "networkName"].concat();
     let needed = connection
         .is_some_and(|c| c.eq_ignore_ascii_case("bridged") || c.eq_ignore_ascii_case("custom"));
-    let name = r.get(&key).map(str::to_owned);
+    let name = group.get("networkName").map(str::to_owned);
     if needed && name.is_none() {
-        r.bend(Error::internal(&key, "required key is absent"), "shown without network")?;
+        let error = Error::internal(group.key("networkName"), "required key is absent");
+        r.bend(error, "shown without network")?;
     }
     Ok(name.filter(|_| needed || connection.is_none()))
 }
 
-fn distributed_switch(r: &mut Reader<'_>, prefix: &str) -> Result<Option<InterfaceSource>, Error> {
-    let key = |name: &str| [prefix, "dvs.", name].concat();
-    let Some(text) = r.get(&key("switchId")) else { return Ok(None) };
+fn distributed_switch(
+    r: &mut Reader<'_>,
+    group: Device<'_>,
+) -> Result<Option<InterfaceSource>, Error> {
+    let Some(text) = group.get("dvs.switchId") else { return Ok(None) };
     let Some(switch) = virt_xml::parse_uuid(text) else {
-        let error = Error::internal(key("switchId"), format!("'{text}' is not a UUID"));
+        let error = Error::internal(group.key("dvs.switchId"), format!("'{text}' is not a UUID"));
         r.bend(error, "ignored")?;
         return Ok(None);
     };
-    let port_id = r.integer(&key("portId"), 0)?;
-    let portgroup_id = r.get(&key("portgroupId")).map(str::to_owned);
-    let connection_id = r.integer(&key("connectionId"), 0)?;
+    let port_id = r.number(group, "dvs.portId")?.unwrap_or(0);
+    let portgroup_id = group.get("dvs.portgroupId").map(str::to_owned);
+    let connection_id = r.number(group, "dvs.connectionId")?.unwrap_or(0);
     Ok(Some(InterfaceSource {
         switch_id: Some(switch),
         port_id: Some(port_id),

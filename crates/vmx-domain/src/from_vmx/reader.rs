@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use esx_vmx::Document;
+use esx_vmx::{Device, Devices, Document, ValueError};
 
 use crate::context::Context;
 use crate::error::{Error, Warning};
@@ -10,13 +10,18 @@ use crate::files::{self, Missing};
 
 pub(crate) struct Reader<'a> {
     pub(crate) document: &'a Document,
+    devices: &'a Devices<'a>,
     pub(crate) context: &'a Context,
     pub(crate) warnings: Vec<Warning>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(document: &'a Document, context: &'a Context) -> Self {
-        Self { document, context, warnings: Vec::new() }
+    pub(crate) fn new(
+        document: &'a Document,
+        devices: &'a Devices<'a>,
+        context: &'a Context,
+    ) -> Self {
+        Self { document, devices, context, warnings: Vec::new() }
     }
 
     pub(crate) fn exact(&self) -> bool {
@@ -40,19 +45,50 @@ impl<'a> Reader<'a> {
         self.document.get(key)
     }
 
+    /// The keys of a device.
+    pub(crate) fn group<'p>(&self, prefix: &'p str) -> Device<'p>
+    where
+        'a: 'p,
+    {
+        self.devices.device(prefix)
+    }
+
     /// A value that must be there; `None` only in default mode.
-    pub(crate) fn essential(&mut self, key: &str) -> Result<Option<String>, Error> {
-        match self.get(key) {
+    pub(crate) fn essential(
+        &mut self,
+        group: Device<'_>,
+        name: &str,
+    ) -> Result<Option<String>, Error> {
+        match group.get(name) {
             Some(value) => Ok(Some(value.to_owned())),
             None => {
-                self.bend(Error::internal(key, "required key is absent"), "device left out")?;
+                let error = Error::internal(group.key(name), "required key is absent");
+                self.bend(error, "device left out")?;
                 Ok(None)
             }
         }
     }
 
     pub(crate) fn boolean(&mut self, key: &str, default: bool) -> Result<bool, Error> {
-        match self.document.get_bool(key) {
+        self.boolean_or(self.document.get_bool(key), default)
+    }
+
+    /// As [`Reader::boolean`], of a device.
+    pub(crate) fn flag(
+        &mut self,
+        group: Device<'_>,
+        name: &str,
+        default: bool,
+    ) -> Result<bool, Error> {
+        self.boolean_or(group.get_bool(name), default)
+    }
+
+    fn boolean_or(
+        &mut self,
+        read: Result<Option<bool>, ValueError>,
+        default: bool,
+    ) -> Result<bool, Error> {
+        match read {
             Ok(value) => Ok(value.unwrap_or(default)),
             Err(error) => {
                 let instead = if default { "taken for true" } else { "taken for false" };
@@ -67,7 +103,19 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn integer_opt(&mut self, key: &str) -> Result<Option<i64>, Error> {
-        match self.document.get_integer(key) {
+        self.integer_or_none(self.document.get_integer(key))
+    }
+
+    /// As [`Reader::integer_opt`], of a device.
+    pub(crate) fn number(&mut self, group: Device<'_>, name: &str) -> Result<Option<i64>, Error> {
+        self.integer_or_none(group.get_integer(name))
+    }
+
+    fn integer_or_none(
+        &mut self,
+        read: Result<Option<i64>, ValueError>,
+    ) -> Result<Option<i64>, Error> {
+        match read {
             Ok(value) => Ok(value),
             Err(error) => {
                 self.bend(error.into(), "ignored")?;
@@ -78,11 +126,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn source(
         &mut self,
-        key: &str,
+        key: impl Fn() -> String,
         name: &str,
         missing: Missing,
     ) -> Result<Option<String>, Error> {
-        files::to_source(self.context, &mut self.warnings, key, name, missing)
+        files::to_source(self.context, &mut self.warnings, &key, name, missing)
     }
 
     /// The numbers N of keys `<stem>N…`, with an end after the number.

@@ -229,15 +229,15 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
     if disk.target.is_empty() {
         return Err(fails(Code::NoTarget, at, "the target is missing"));
     }
-    let hard = matches!(disk.device.as_str(), "disk" | "lun");
+    let hard = matches!(&*disk.device, "disk" | "lun");
     let prefixes = ["hd", "sd", "vd", "xvd", "ubd", "nvme"];
     let internal = |reason: &str| Err(fails(Code::InternalError, at, reason));
     let empty = source.is_none_or(|s| s.file.is_none() && s.dev.is_none() && s.other.is_empty());
-    if disk.device == "disk" && matches!(disk.kind.as_str(), "file" | "block") && empty {
+    if disk.device == "disk" && matches!(&*disk.kind, "file" | "block") && empty {
         return Err(fails(Code::NoSource, at, "a hard disk needs a source"));
     }
     // A volume may turn out to be a block device.
-    if disk.device == "lun" && !matches!(disk.kind.as_str(), "block" | "volume") {
+    if disk.device == "lun" && !matches!(&*disk.kind, "block" | "volume") {
         return Err(fails(Code::ConfigUnsupported, at, "a lun must be a block device"));
     }
     if hard && policy == Some("requisite") {
@@ -248,7 +248,7 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
         let reason = "the address is no drive address";
         return Err(fails(Code::ConfigUnsupported, at, reason));
     }
-    match (disk.device.as_str(), bus) {
+    match (&*disk.device, bus) {
         (device, "fdc") if device != "floppy" => return internal("bus fdc is for floppies"),
         ("floppy", _) if !disk.target.starts_with("fd") => {
             return internal("the target is not that of a floppy");

@@ -311,7 +311,7 @@ fn disk(w: &mut Writer<'_>, at: &str, disk: &Disk, key: &str) -> Result<(), Erro
         Error::unsupported(at, format!("a {} of type '{}' {what}", disk.device, disk.kind))
     };
     // What stands under `deviceType`, and the file.
-    match (disk.device.as_str(), disk.kind.as_str()) {
+    match (&*disk.device, &*disk.kind) {
         ("disk", "file") => {
             let device_type = match bus {
                 "scsi" => Some("scsi-hardDisk"),
@@ -338,7 +338,7 @@ fn disk(w: &mut Writer<'_>, at: &str, disk: &Disk, key: &str) -> Result<(), Erro
             let dev = source.and_then(|s| s.dev.as_deref());
             let optional = source.and_then(|s| s.startup_policy.as_deref()) == Some("optional");
             let passthru = bus == "scsi" && dev.is_some_and(|d| d.starts_with(HOST_CDROM));
-            let device_type = match disk.device.as_str() {
+            let device_type = match &*disk.device {
                 "cdrom" => "atapi-cdrom",
                 _ if passthru => "scsi-passthru",
                 _ => "cdrom-raw",
@@ -401,7 +401,7 @@ fn image(w: &mut Writer<'_>, at: &str, file: Option<&str>, suffix: &str) -> Resu
 fn floppy(w: &mut Writer<'_>, at: &str, disk: &Disk, key: &str) -> Result<(), Error> {
     let line = |name: &str| format!("{key}.{name}");
     let source = disk.source.as_ref();
-    match disk.kind.as_str() {
+    match &*disk.kind {
         "file" => {
             let name = match source.and_then(|s| s.file.as_deref()) {
                 Some(file) => Some(w.file_name(at, file)?),

@@ -1,5 +1,7 @@
 //! What libvirt makes of a domain before it writes it (`spec/vmx.md` 10).
 
+use std::borrow::Cow;
+
 use virt_xml::domain::{
     Address, CharDevice, Controller, Devices, Disk, Domain, Mac, Video, VideoModel,
 };
@@ -84,7 +86,7 @@ pub(super) fn is_detectable(disk: &Disk) -> bool {
 
 /// Disks of one bus together, in order of their names.
 pub(super) fn regrouped(disks: Vec<Disk>) -> Vec<Disk> {
-    let mut groups: Vec<(Option<String>, Vec<Disk>)> = Vec::new();
+    let mut groups: Vec<(Option<Cow<'static, str>>, Vec<Disk>)> = Vec::new();
     for disk in disks {
         match groups.iter_mut().find(|(bus, _)| *bus == disk.bus) {
             Some((_, group)) => group.push(disk),
