@@ -9,13 +9,14 @@
 //!
 //! A check asks the driver the same thing in several ways and compares the answers, so it needs to know nothing of
 //! the host: the suite fits the simulator, vcsim, a real ESX host and libvirt's own driver behind `virt-rpc`. The
-//! suite only reads. A function that the driver lacks (`VIR_ERR_NO_SUPPORT`) is skipped and named in the [`Report`];
+//! suite only reads, unless [`Expectations::scratch_domain`] names a domain that it may change. A function that the driver lacks (`VIR_ERR_NO_SUPPORT`) is skipped and named in the [`Report`];
 //! whether a skip is acceptable is up to the caller.
 //!
 //! The checks are [`CHECKS`]; each of their functions can be run alone.
 
 #![forbid(unsafe_code)]
 
+mod changes;
 mod documents;
 mod domains;
 mod host;
@@ -25,6 +26,7 @@ use std::pin::Pin;
 
 use virt_api::Driver;
 
+pub use changes::{life_cycle_changes_states, resources_are_read_back, snapshots_form_a_tree};
 pub use documents::{documents_agree_with_handles, unknown_xml_flags_are_refused};
 pub use domains::{
     classic_lists_agree_with_each_other, details_agree_with_single_questions,
@@ -42,11 +44,14 @@ pub struct Expectations {
     /// Whether each domain that is listed without a problem has a document. Otherwise one that cannot be had is a
     /// skip: vcsim, for one, has machines without a VMX file.
     pub every_domain_has_a_document: bool,
+    /// Name of a domain that may be started, stopped and changed, and that nobody else touches meanwhile. Afterwards
+    /// it is as it was before, as far as the driver does what it is told. Without one nothing is changed.
+    pub scratch_domain: Option<String>,
 }
 
 impl Default for Expectations {
     fn default() -> Self {
-        Self { max_domains: 50, every_domain_has_a_document: true }
+        Self { max_domains: 50, every_domain_has_a_document: true, scratch_domain: None }
     }
 }
 
@@ -82,6 +87,9 @@ pub const CHECKS: &[Check] = checks![
     unknown_domains_are_no_domain,
     documents_agree_with_handles,
     unknown_xml_flags_are_refused,
+    life_cycle_changes_states,
+    snapshots_form_a_tree,
+    resources_are_read_back,
 ];
 
 /// Runs every check.

@@ -21,8 +21,11 @@ pub(crate) struct Mock {
     calls: Mutex<Vec<String>>,
 }
 
-/// The snapshots of every domain: name, parent, state. The last one is the current one.
-const SNAPSHOTS: [(&str, Option<&str>, &str); 4] = [
+/// A snapshot: name, parent, state.
+type Row = (&'static str, Option<&'static str>, &'static str);
+
+/// The snapshots of every domain. The last one is the current one.
+const SNAPSHOTS: [Row; 4] = [
     ("base", None, "shutoff"),
     ("Before <upgrade>", Some("base"), "running"),
     ("after", Some("Before <upgrade>"), "paused"),
@@ -86,20 +89,20 @@ impl Mock {
         flags: SnapshotListFlags,
     ) -> Vec<Snapshot> {
         let below_base = parent == Some("base") && flags.contains(SnapshotListFlags::ROOTS);
-        let wanted = |item: &&(&str, Option<&str>, &str)| match parent {
+        let wanted = |item: &&Row| match parent {
             None if flags.contains(SnapshotListFlags::ROOTS) => item.1.is_none(),
             None => true,
             Some(_) if below_base => item.1.is_some(),
             Some(_) => item.1 == parent,
         };
-        let handle = |item: &(&str, Option<&str>, &str)| Snapshot {
+        let handle = |item: &Row| Snapshot {
             domain: domain.clone(),
             name: item.0.to_owned(),
         };
         SNAPSHOTS.iter().filter(wanted).map(handle).collect()
     }
 
-    fn snapshot(name: &str) -> Result<(usize, (&'static str, Option<&'static str>, &'static str))> {
+    fn snapshot(name: &str) -> Result<(usize, Row)> {
         let found = SNAPSHOTS.iter().position(|item| item.0 == name);
         found.map(|place| (place, SNAPSHOTS[place])).ok_or_else(|| {
             let message = format!("no snapshot '{name}'");
