@@ -65,6 +65,15 @@ pub fn decode_object<T: DataObject>(reader: &mut Reader<'_>) -> Result<T, Decode
     Ok(object)
 }
 
+/// The same on the heap, where polymorphic values live: made there, so that it is not moved.
+pub(crate) fn decode_boxed<T: DataObject>(reader: &mut Reader<'_>) -> Result<Box<T>, DecodeError> {
+    let mut object = Box::<T>::default();
+    read_members(T::MEMBERS, &T::MANDATORY, reader, &mut |index, element, reader| {
+        object.read_member(index, element, reader)
+    })?;
+    Ok(object)
+}
+
 /// What [`read_members`] calls for each member: its number, its start tag, the reader inside it.
 type ReadMember<'c> =
     dyn FnMut(usize, &Element<'_>, &mut Reader<'_>) -> Result<(), DecodeError> + 'c;
@@ -80,12 +89,7 @@ fn read_members(
     // Hosts send members in schema order, so the next one is mostly the one after the last.
     let mut next = 0;
     while let Some(child) = reader.next_child()? {
-        let (before, after) = names.split_at(next);
-        let found = after
-            .iter()
-            .position(|m| *m == child.name)
-            .map(|at| at + next)
-            .or_else(|| before.iter().position(|m| *m == child.name));
+        let found = find_name(names, next, child.name);
         match found {
             Some(_) if child.nil => reader.skip()?,
             Some(index) => {
@@ -106,6 +110,16 @@ fn read_members(
         }
     }
     Ok(())
+}
+
+/// The number of the member `name`, looked for from `from` on and then from the start.
+fn find_name(names: &'static [&'static str], from: usize, name: &str) -> Option<usize> {
+    // Most of the other names differ in length or in the last letter.
+    let last = name.as_bytes().last();
+    let is = |m: &&str| m.len() == name.len() && m.as_bytes().last() == last && *m == name;
+    let (before, after) = names.split_at(from.min(names.len()));
+    let found = after.iter().position(is).map(|at| at + from);
+    found.or_else(|| before.iter().position(is))
 }
 
 /// How a member gets into its field. Shared by all structs whose fields have the same type, which
@@ -516,36 +530,45 @@ macro_rules! vi_enum {
 }
 pub(crate) use vi_enum;
 
-/// Defines what a member of a base type holds: any of the types that derive from it.
+/// Defines what a member of a base type holds: any of the types that derive from it. The number
+/// before each name is its length, by which a name is found among many with few comparisons.
 macro_rules! vi_any {
-    ($(#[$doc:meta])* $name:ident: $base:ident = $base_name:literal { $($variant:ident = $wire:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident: $base:ident = $base_name:literal { $($variant:ident = $length:literal $wire:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
         #[allow(missing_docs, reason = "each variant is the schema's type of the name")]
         pub enum $name {
-            $($variant($variant),)+
+            $($variant(Box<$variant>),)+
             /// A type that the 8.0 schema does not have, as name and members.
-            Unrecognized($crate::Object),
+            Unrecognized(Box<$crate::Object>),
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self::$base($base::default())
+                Self::$base(Box::default())
             }
         }
 
         $(impl From<$variant> for $name {
             fn from(value: $variant) -> Self {
-                Self::$variant(value)
+                Self::$variant(Box::new(value))
             }
         })+
 
+        impl From<$crate::Object> for $name {
+            /// Takes the object as one of an unknown type, whatever its name.
+            fn from(value: $crate::Object) -> Self {
+                Self::Unrecognized(Box::new(value))
+            }
+        }
+
         impl $crate::Decode for $name {
             fn decode(element: &$crate::Element<'_>, reader: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
-                match element.xsi_type.map_or($base_name, |t| t.name) {
-                    $($wire => Ok(Self::$variant($crate::Decode::decode(element, reader)?)),)+
-                    _ => Ok(Self::Unrecognized($crate::Decode::decode(element, reader)?)),
+                let actual = element.xsi_type.map_or($base_name, |t| t.name);
+                match (actual.len(), actual) {
+                    $(($length, $wire) => $crate::codec::decode_boxed(reader).map(Self::$variant),)+
+                    _ => $crate::Decode::decode(element, reader).map(Self::Unrecognized),
                 }
             }
         }
@@ -553,8 +576,8 @@ macro_rules! vi_any {
         impl $crate::Encode for $name {
             fn encode(&self, name: &str, writer: &mut $crate::Writer) {
                 match self {
-                    $(Self::$variant(value) => writer.typed(name, value, $base_name),)+
-                    Self::Unrecognized(object) => $crate::Encode::encode(object, name, writer),
+                    $(Self::$variant(value) => writer.typed(name, &**value, $base_name),)+
+                    Self::Unrecognized(object) => $crate::Encode::encode(&**object, name, writer),
                 }
             }
         }

@@ -88,13 +88,14 @@ fn of_wire_type(
 
 /// Reads the members of an object of the type `name`, inside its element.
 pub(crate) fn decode_object(name: &str, reader: &mut Reader<'_>) -> Result<Object, DecodeError> {
-    let mut object = Object::new(interned(name));
+    let members = schema::Members::of(name);
+    let mut object = Object::new(members.type_name().map_or_else(|| interned(name), Cow::Borrowed));
     while let Some(child) = reader.next_child()? {
         if child.nil {
             reader.skip()?;
             continue;
         }
-        let Some(member) = schema::member(name, child.name) else {
+        let Some(member) = members.get(child.name) else {
             let value = decode_value(None, &child, reader)?;
             push_repeated(&mut object, child.name, value);
             continue;

@@ -30,8 +30,11 @@ mod codec;
 mod date_time;
 pub mod dynamic;
 mod error;
+pub mod faults;
 #[rustfmt::skip]
 mod generated;
+#[cfg(feature = "serde")]
+mod json;
 pub mod properties;
 mod reader;
 pub mod schema;

@@ -107,7 +107,7 @@ impl ObjectRow {
 
     fn decode<T: Decode>(&self, property: &Property, lenient: bool) -> Result<T, DecodeError> {
         let scopes = property.scopes.as_ref().unwrap_or(&self.scopes);
-        let mut reader = Reader::fragment(property.value.get(&self.text), scopes.to_vec());
+        let mut reader = Reader::fragment(property.value.get(&self.text), scopes);
         if lenient {
             reader.lenient();
         }

@@ -75,8 +75,17 @@ pub struct Reader<'a> {
     text: &'a str,
     xml: quick_xml::Reader<&'a [u8]>,
     depth: usize,
+    /// The declarations around a fragment.
+    outer: &'a [Scope],
+    /// The declarations that this reader came across and that are still in force.
     scopes: Vec<Scope>,
+    /// What the empty prefix means just now.
+    default: Namespace,
     path: Vec<&'a str>,
+    /// The text of the current element if it is a plain leaf, see [`Reader::leaf`].
+    leaf: Option<&'a str>,
+    /// Whether `quick-xml` still owes the end tag of the empty element that it has just handed out.
+    at_empty: bool,
     strict: bool,
     missing: Vec<String>,
 }
@@ -84,20 +93,32 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader at the start of the document `text`.
     pub fn new(text: &'a str) -> Self {
-        Self::fragment(text, Vec::new())
+        Self::fragment(text, &[])
     }
 
     /// A reader inside an element whose content is `text`, with the declarations around it.
-    pub(crate) fn fragment(text: &'a str, scopes: Vec<Scope>) -> Self {
+    pub(crate) fn fragment(text: &'a str, outer: &'a [Scope]) -> Self {
         let mut xml = quick_xml::Reader::from_str(text);
         let config = xml.config_mut();
         config.expand_empty_elements = true;
         config.check_end_names = true;
         // The end of a fragment stands for the end tag of the element around it.
         config.allow_unmatched_ends = false;
-        // The declarations around a fragment hold throughout it.
-        let scopes = scopes.into_iter().map(|s| Scope { depth: 0, ..s }).collect();
-        Self { text, xml, depth: 0, scopes, path: Vec::new(), strict: true, missing: Vec::new() }
+        let mut reader = Self {
+            text,
+            xml,
+            depth: 0,
+            outer,
+            scopes: Vec::new(),
+            default: Namespace::Vim,
+            path: Vec::with_capacity(16),
+            leaf: None,
+            at_empty: false,
+            strict: true,
+            missing: Vec::new(),
+        };
+        reader.default = reader.resolve("").unwrap_or(Namespace::Vim);
+        reader
     }
 
     /// From now on a missing mandatory member is noted, see [`Reader::missing`], and no error.
@@ -129,10 +150,15 @@ impl<'a> Reader<'a> {
 
     /// Where the reader stands in the text: behind the last tag that it handed out.
     pub(crate) fn position(&self) -> usize {
-        usize::try_from(self.xml.buffer_position()).unwrap_or(self.text.len()).min(self.text.len())
+        self.text.len() - self.xml.get_ref().len().min(self.text.len())
     }
 
-    /// The declarations in force.
+    /// Goes on at `position`, which must not be inside of markup.
+    fn jump(&mut self, position: usize) {
+        *self.xml.get_mut() = self.text.as_bytes().get(position..).unwrap_or_default();
+    }
+
+    /// The declarations in force, those around a fragment left out.
     pub(crate) fn scopes(&self) -> &[Scope] {
         &self.scopes
     }
@@ -153,6 +179,13 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If the document is malformed, cut or refused.
     pub fn next_child(&mut self) -> Result<Option<Element<'a>>, DecodeError> {
+        if self.leaf.take().is_some() {
+            self.close();
+            return Ok(None);
+        }
+        if let Some(leaf) = self.next_leaf()? {
+            return Ok(Some(leaf));
+        }
         loop {
             match self.event()? {
                 Event::Start(start) => return self.open(&start).map(Some),
@@ -170,9 +203,58 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Hands out the next child if it is `<name>text</name>` without attributes or references, as
+    /// three quarters of the elements of a reply are. `quick-xml` passes over it in one step, so
+    /// that no tag is looked at twice; whatever looks otherwise is left to it.
+    fn next_leaf(&mut self) -> Result<Option<Element<'a>>, DecodeError> {
+        if self.at_empty {
+            return Ok(None);
+        }
+        let start = self.position();
+        let rest = &self.text.as_bytes()[start..];
+        let end_of_name = |b: &u8| matches!(b, b'>' | b'/' | b'<' | b' ' | b'\t' | b'\n' | b'\r');
+        let Some((b'<', tag)) = rest.split_first() else { return Ok(None) };
+        let Some(name_length) = tag.iter().position(end_of_name) else { return Ok(None) };
+        let (name, content) = tag.split_at(name_length);
+        if content[0] != b'>' || matches!(name, [] | [b'!' | b'?', ..]) {
+            return Ok(None);
+        }
+        let content = &content[1..];
+        let Some(length) = content.iter().position(|b| matches!(b, b'<' | b'&')) else {
+            return Ok(None);
+        };
+        let end = content[length..].strip_prefix(b"</").and_then(|e| e.strip_prefix(name));
+        if end.is_none_or(|e| e.first() != Some(&b'>')) {
+            return Ok(None);
+        }
+        let text_start = start + name_length + 2;
+        let name = &self.text[start + 1..start + 1 + name_length];
+        self.jump(text_start + length + name_length + 3);
+        self.leaf = Some(&self.text[text_start..text_start + length]);
+        self.enter(name).map(Some)
+    }
+
+    /// Goes one level down, into the element `name`; its attributes are yet to come.
+    fn enter(&mut self, full_name: &'a str) -> Result<Element<'a>, DecodeError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error(DecodeErrorKind::Refused("nested too deeply")));
+        }
+        let (prefix, name) = split_name(full_name);
+        self.path.truncate(self.depth - 1);
+        self.path.push(name);
+        let namespace = match prefix {
+            "" => self.default,
+            prefix => self.resolve(prefix).unwrap_or(Namespace::Vim),
+        };
+        Ok(Element { name, namespace, xsi_type: None, moref_kind: None, nil: false })
+    }
+
     fn close(&mut self) {
-        while self.scopes.last().is_some_and(|s| s.depth >= self.depth && s.depth > 0) {
-            self.scopes.pop();
+        self.at_empty = false;
+        if self.scopes.last().is_some_and(|s| s.depth >= self.depth) {
+            self.scopes.retain(|s| s.depth < self.depth);
+            self.default = self.resolve("").unwrap_or(Namespace::Vim);
         }
         // The element that has just ended stays in the path: errors about it are yet to come.
         self.path.truncate(self.depth);
@@ -180,88 +262,81 @@ impl<'a> Reader<'a> {
     }
 
     fn open(&mut self, start: &BytesStart<'a>) -> Result<Element<'a>, DecodeError> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.error(DecodeErrorKind::Refused("nested too deeply")));
-        }
-        let qname = start.name();
-        let (prefix, _) = split_name(qname.as_ref());
-        let full = self.reslice(qname.as_ref()).unwrap_or_default();
-        let name = split_name(full).1;
-        self.path.truncate(self.depth - 1);
-        self.path.push(name);
-        let mut element = Element {
-            name,
-            namespace: Namespace::Vim,
-            xsi_type: None,
-            moref_kind: None,
-            nil: false,
-        };
+        let name = start.name();
+        let name = self.reslice(name.as_ref()).unwrap_or_default();
+        self.at_empty = self.text.as_bytes()[..self.position()].ends_with(b"/>");
+        let mut element = self.enter(name)?;
         let raw = start.attributes_raw();
-        if !raw.trim_ascii().is_empty() {
-            self.declarations(start)?;
-            self.attributes(start, &mut element)?;
+        if !raw.is_empty() && !raw.trim_ascii().is_empty() {
+            let raw = self.reslice(raw).unwrap_or_default();
+            self.declarations(raw)?;
+            self.attributes(raw, &mut element)?;
+            // The tag's own declarations hold for its name, too.
+            element.namespace = match split_name(name).0 {
+                "" => self.default,
+                prefix => self.resolve(prefix).unwrap_or(Namespace::Vim),
+            };
         }
-        element.namespace = self.resolve(prefix).unwrap_or(Namespace::Vim);
         Ok(element)
     }
 
     /// Takes in the `xmlns` attributes of a tag; they hold for the tag itself, too.
-    fn declarations(&mut self, start: &BytesStart<'a>) -> Result<(), DecodeError> {
-        if !start.attributes_raw().contains("xmlns") {
-            return Ok(());
-        }
-        for attribute in start.attributes().with_checks(false) {
-            let attribute =
-                attribute.map_err(|e| self.error(DecodeErrorKind::Xml(e.to_string())))?;
-            let (prefix, local) = split_name(attribute.key.as_ref());
-            let declared = match (prefix, local) {
+    fn declarations(&mut self, raw: &'a str) -> Result<(), DecodeError> {
+        for attribute in Attributes(raw) {
+            let (key, value) = attribute.ok_or_else(|| self.bad_attributes())?;
+            let declared = match split_name(key) {
                 ("", "xmlns") => "",
                 ("xmlns", declared) => declared,
                 _ => continue,
             };
-            let namespace = Namespace::of(&attribute.value);
+            let namespace = Namespace::of(value);
             self.scopes.push(Scope { depth: self.depth, prefix: declared.into(), namespace });
-        }
-        Ok(())
-    }
-
-    fn attributes(
-        &self,
-        start: &BytesStart<'a>,
-        element: &mut Element<'a>,
-    ) -> Result<(), DecodeError> {
-        for attribute in start.attributes().with_checks(false) {
-            let attribute =
-                attribute.map_err(|e| self.error(DecodeErrorKind::Xml(e.to_string())))?;
-            let (prefix, local) = split_name(attribute.key.as_ref());
-            let Some(value) = self.reslice(&attribute.value) else { continue };
-            if prefix.is_empty() {
-                if local == "type" {
-                    element.moref_kind = Some(value);
-                }
-            } else if self.resolve(prefix) == Some(Namespace::Xsi)
-                || (prefix == "xsi" && self.resolve(prefix).is_none())
-            {
-                match local {
-                    "type" => {
-                        let (prefix, name) = split_name(value.trim_ascii());
-                        let is_xsd = match self.resolve(prefix) {
-                            Some(namespace) => namespace == Namespace::Xsd,
-                            None => prefix == "xsd",
-                        };
-                        element.xsi_type = Some(TypeName { is_xsd, name });
-                    }
-                    "nil" => element.nil = matches!(value, "true" | "1"),
-                    _ => {}
-                }
+            if declared.is_empty() {
+                self.default = namespace;
             }
         }
         Ok(())
     }
 
+    fn attributes(&self, raw: &'a str, element: &mut Element<'a>) -> Result<(), DecodeError> {
+        for attribute in Attributes(raw) {
+            let (key, value) = attribute.ok_or_else(|| self.bad_attributes())?;
+            let (prefix, local) = split_name(key);
+            if prefix.is_empty() {
+                if local == "type" {
+                    element.moref_kind = Some(value);
+                }
+            } else if matches!(local, "type" | "nil")
+                && match self.resolve(prefix) {
+                    Some(namespace) => namespace == Namespace::Xsi,
+                    None => prefix == "xsi",
+                }
+            {
+                if local == "nil" {
+                    element.nil = matches!(value, "true" | "1");
+                    continue;
+                }
+                let (prefix, name) = split_name(value.trim_ascii());
+                let is_xsd = match prefix {
+                    "" => self.default == Namespace::Xsd,
+                    prefix => match self.resolve(prefix) {
+                        Some(namespace) => namespace == Namespace::Xsd,
+                        None => prefix == "xsd",
+                    },
+                };
+                element.xsi_type = Some(TypeName { is_xsd, name });
+            }
+        }
+        Ok(())
+    }
+
+    fn bad_attributes(&self) -> DecodeError {
+        self.error(DecodeErrorKind::Xml("malformed attributes".to_owned()))
+    }
+
     fn resolve(&self, prefix: &str) -> Option<Namespace> {
-        self.scopes.iter().rev().find(|s| &*s.prefix == prefix).map(|s| s.namespace)
+        let known = self.outer.iter().chain(&self.scopes);
+        known.rev().find(|s| &*s.prefix == prefix).map(|s| s.namespace)
     }
 
     /// The text of the current element up to its end tag; elements inside are skipped.
@@ -269,6 +344,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If the document is malformed, cut or refused, or uses an entity of its own.
     pub fn text(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+        if let Some(text) = self.plain_text()? {
+            return Ok(Cow::Borrowed(text));
+        }
         self.text_parts(false).map(|(text, _)| text)
     }
 
@@ -280,10 +358,42 @@ impl<'a> Reader<'a> {
         self.text_parts(true).map(|(text, child)| child.map_or(Ok(text), Err))
     }
 
+    /// The text of the current element if nothing but its end tag follows: no event of its own for
+    /// what most elements of a reply hold.
+    fn plain_text(&mut self) -> Result<Option<&'a str>, DecodeError> {
+        if let Some(text) = self.leaf.take() {
+            self.close();
+            return Ok(Some(text));
+        }
+        let start = self.position();
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let Some(length) = rest.iter().position(|b| matches!(b, b'<' | b'&')) else {
+            // The whole of a fragment; in a document the end tag would be missing.
+            if self.depth > 0 {
+                return Ok(None);
+            }
+            self.jump(self.text.len());
+            return Ok(self.text.get(start..));
+        };
+        if !rest[length..].starts_with(b"</") || self.depth == 0 || self.at_empty {
+            return Ok(None);
+        }
+        self.jump(start + length);
+        match self.event()? {
+            Event::End(_) => self.close(),
+            _ => return Err(self.error(DecodeErrorKind::Truncated)),
+        }
+        Ok(self.text.get(start..start + length))
+    }
+
     fn text_parts(
         &mut self,
         stop_at_child: bool,
     ) -> Result<(Cow<'a, str>, Option<Element<'a>>), DecodeError> {
+        if let Some(text) = self.leaf.take() {
+            self.close();
+            return Ok((Cow::Borrowed(text), None));
+        }
         let mut text: Cow<'a, str> = Cow::Borrowed("");
         let mut append = |part: Cow<'a, str>| {
             if text.is_empty() {
@@ -334,6 +444,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If the document is malformed, cut or refused.
     pub fn skip(&mut self) -> Result<(), DecodeError> {
+        if self.leaf.take().is_some() {
+            self.close();
+            return Ok(());
+        }
         let mut depth = 0usize;
         loop {
             match self.event()? {
@@ -358,45 +472,154 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over the current element and tells where its content lies in the document.
+    /// Passes over the current element and tells where its content lies in the document. Only the
+    /// nesting is followed: whether names match and entities exist is seen by who reads the content.
     pub(crate) fn skip_span(&mut self) -> Result<std::ops::Range<usize>, DecodeError> {
+        if let Some(text) = self.leaf.take() {
+            self.close();
+            let start = text.as_ptr() as usize - self.text.as_ptr() as usize;
+            return Ok(start..start + text.len());
+        }
         let start = self.position();
-        self.skip()?;
-        let after = self.position();
-        let content = self.text.get(start..after).unwrap_or_default();
-        // The end tag is the last `</` of what was passed; an empty element has none.
-        let end = content.rfind("</").unwrap_or(0);
-        Ok(start..start + end)
+        if self.at_empty {
+            self.skip()?;
+            return Ok(start..start);
+        }
+        let content = self.text.as_bytes().get(start..).unwrap_or_default();
+        let length = content_length(content, MAX_DEPTH.saturating_sub(self.depth))
+            .map_err(|kind| self.error(kind))?;
+        self.jump(start + length);
+        match self.event()? {
+            Event::End(_) => self.close(),
+            _ => return Err(self.error(DecodeErrorKind::Truncated)),
+        }
+        Ok(start..start + length)
+    }
+}
+
+/// How many bytes precede the end tag that closes the element whose content `bytes` begins with.
+fn content_length(bytes: &[u8], max_depth: usize) -> Result<usize, DecodeErrorKind> {
+    let mut depth = 0usize;
+    let mut at = 0;
+    let after = |from: usize, mark: &[u8]| {
+        let found = memchr::memmem::find(&bytes[from..], mark);
+        found.map(|n| from + n + mark.len()).ok_or(DecodeErrorKind::Truncated)
+    };
+    loop {
+        let tag = at + memchr::memchr(b'<', &bytes[at..]).ok_or(DecodeErrorKind::Truncated)?;
+        match bytes.get(tag + 1) {
+            Some(b'/') if depth == 0 => return Ok(tag),
+            Some(b'/') => {
+                depth -= 1;
+                at = tag + 2;
+            }
+            Some(b'!') if bytes[tag..].starts_with(b"<!--") => at = after(tag + 4, b"-->")?,
+            Some(b'!') if bytes[tag..].starts_with(b"<![CDATA[") => at = after(tag + 9, b"]]>")?,
+            Some(b'!') => return Err(DecodeErrorKind::Refused("document type")),
+            Some(b'?') => at = after(tag + 2, b"?>")?,
+            _ => {
+                at = tag + 1 + tag_length(&bytes[tag + 1..]).ok_or(DecodeErrorKind::Truncated)?;
+                // An empty element ends where it begins.
+                if bytes[at - 2] != b'/' {
+                    depth += 1;
+                    if depth > max_depth {
+                        return Err(DecodeErrorKind::Refused("nested too deeply"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The bytes of a start tag up to and with its `>`, which attributes may contain, too.
+fn tag_length(bytes: &[u8]) -> Option<usize> {
+    let mut quote = None;
+    for (at, &byte) in bytes.iter().enumerate() {
+        match (quote, byte) {
+            (None, b'>') => return Some(at + 1),
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), byte) if open == byte => quote = None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The attributes of a start tag, as key and raw value; `None` for what is no attribute.
+struct Attributes<'a>(&'a str);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Option<(&'a str, &'a str)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.0.trim_ascii_start();
+        if rest.is_empty() {
+            return None;
+        }
+        // After a mistake there is nothing to go on with.
+        self.0 = "";
+        let one = || {
+            // Loops over bytes: keys and values are short.
+            let equals = rest.bytes().position(|b| b == b'=')?;
+            let after = rest[equals + 1..].trim_ascii_start();
+            let quote = after.bytes().next().filter(|b| matches!(b, b'"' | b'\''))?;
+            let end = 1 + after[1..].bytes().position(|b| b == quote)?;
+            Some((rest[..equals].trim_ascii_end(), &after[1..end], &after[end + 1..]))
+        };
+        Some(one().map(|(key, value, rest)| {
+            self.0 = rest;
+            (key, value)
+        }))
     }
 }
 
 fn split_name(name: &str) -> (&str, &str) {
-    name.split_once(':').unwrap_or(("", name))
+    // Names are short: a loop over the bytes beats a search that is made for long texts.
+    match name.bytes().position(|b| b == b':') {
+        Some(at) => (&name[..at], &name[at + 1..]),
+        None => ("", name),
+    }
 }
 
 /// Makes text out of a body: invalid UTF-8 and control characters that XML forbids become
 /// U+FFFD, so that one bad annotation does not cost a page. Valid bodies are not copied.
 pub fn repair(body: &[u8]) -> (Cow<'_, str>, usize) {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let text = String::from_utf8_lossy(body);
+    let (text, repaired) = match std::str::from_utf8(body) {
+        Ok(text) if !has_bad_characters(text) => return (Cow::Borrowed(text), 0),
+        Ok(text) => (Cow::Borrowed(text), 0),
+        Err(_) => {
+            let text = String::from_utf8_lossy(body);
+            // Those that the host itself sent do not count.
+            let sent = memchr::memmem::find_iter(body, "\u{fffd}").count();
+            let repaired = text.matches('\u{fffd}').count().saturating_sub(sent);
+            (text, repaired)
+        }
+    };
     let bad = |c: char| {
         (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
     };
-    let repaired = match &text {
-        Cow::Owned(text) => text.matches('\u{fffd}').count(),
-        Cow::Borrowed(_) => 0,
-    };
-    // Only bytes below 0x20 and the sequence EF BF BE/BF can be bad, so look for them as bytes.
-    if !text.bytes().any(|b| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r'))
-        && !text.contains(['\u{fffe}', '\u{ffff}'])
-    {
+    let count = text.chars().filter(|&c| bad(c)).count();
+    if count == 0 {
         return (text, repaired);
     }
-    let count = text.chars().filter(|&c| bad(c)).count();
-    (
-        Cow::Owned(text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()),
-        repaired + count,
-    )
+    let text = text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect();
+    (Cow::Owned(text), repaired + count)
+}
+
+/// Whether the text has characters that XML 1.0 forbids. Only bytes below 0x20 and the sequences
+/// EF BF BE and EF BF BF can be such; whole blocks are looked at, so that this costs little.
+fn has_bad_characters(text: &str) -> bool {
+    let control = text.as_bytes().chunks(256).any(|block| {
+        let mut found = false;
+        for &b in block {
+            found |= (b < b' ') & (b != b'\t') & (b != b'\n') & (b != b'\r');
+        }
+        found
+    });
+    control
+        || memchr::memchr(0xef, text.as_bytes()).is_some()
+            && text.contains(['\u{fffe}', '\u{ffff}'])
 }
 
 #[cfg(test)]

@@ -249,6 +249,34 @@ pub fn member(name: &str, member: &str) -> Option<&'static Member> {
     None
 }
 
+/// The members of one data type, looked up once for all that are asked for.
+pub(crate) struct Members {
+    /// The type itself, then what it derives from.
+    chain: [Option<&'static DataType>; 8],
+}
+
+impl Members {
+    pub(crate) fn of(name: &str) -> Self {
+        let mut chain = [None; 8];
+        let mut current = data_type(name);
+        for slot in &mut chain {
+            *slot = current;
+            current = current.and_then(|t| t.base).and_then(data_type);
+        }
+        Self { chain }
+    }
+
+    /// The type's name, if the tables know it.
+    pub(crate) fn type_name(&self) -> Option<&'static str> {
+        self.chain[0].map(|t| t.name)
+    }
+
+    /// The member `name`, own or inherited.
+    pub(crate) fn get(&self, name: &str) -> Option<&'static Member> {
+        self.chain.iter().flatten().find_map(|t| t.members.iter().find(|m| m.name == name))
+    }
+}
+
 /// The properties of the class of managed objects `name`, inherited ones first.
 pub fn properties(name: &str) -> impl Iterator<Item = &'static Member> {
     let mut chain = Vec::new();
@@ -311,6 +339,16 @@ mod tests {
         assert!(since("runtime.powerState").unwrap() <= ApiVersion::V2_5);
         assert_eq!(since("config.nope"), None);
         assert_eq!(since("name.x"), None);
+    }
+
+    /// `Members` has room for the longest chain.
+    #[test]
+    fn no_type_derives_through_more_than_eight() {
+        for data in data_types() {
+            let all: Vec<_> = members(data.name).map(|m| m.name).collect();
+            let found = Members::of(data.name);
+            assert!(all.iter().all(|m| found.get(m).is_some()), "{}", data.name);
+        }
     }
 
     #[test]

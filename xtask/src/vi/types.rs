@@ -176,23 +176,15 @@ fn item_type(schema: &Schema, name: &str) -> String {
     }
 }
 
-/// Whether a value of `name` holds a value of `target` without a list or an option that is boxed
-/// already in between; then Rust needs a box.
+/// Whether a value of `name` holds a value of `target` without a list in between; then Rust needs a
+/// box. What a polymorphic member holds is in a box already.
 fn contains(schema: &Schema, name: &str, target: &str, seen: &mut BTreeSet<String>) -> bool {
-    if !schema.types.contains_key(name)
-        || stays_dynamic(schema, name)
-        || !seen.insert(name.to_owned())
-    {
+    let plain = schema.types.contains_key(name) && !stays_dynamic(schema, name) && family(schema, name).len() == 1;
+    if !plain || !seen.insert(name.to_owned()) {
         return false;
     }
-    family(schema, name).into_iter().any(|actual| {
-        actual == target
-            || schema
-                .flat_members(actual)
-                .into_iter()
-                .filter(|m| !m.array)
-                .any(|m| contains(schema, &m.type_name, target, seen))
-    })
+    name == target
+        || schema.flat_members(name).into_iter().filter(|m| !m.array).any(|m| contains(schema, &m.type_name, target, seen))
 }
 
 fn field_type(schema: &Schema, owner: &str, member: &Member) -> String {
@@ -355,7 +347,7 @@ fn any_of(name: &str, family: &[&str]) -> String {
         camel(name)
     );
     for one in family {
-        let _ = writeln!(out, "        {} = {one:?},", camel(one));
+        let _ = writeln!(out, "        {} = {} {one:?},", camel(one), one.len());
     }
     out.push_str("    }\n}\n");
     out

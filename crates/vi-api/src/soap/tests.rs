@@ -200,7 +200,7 @@ fn unknown_types_and_members_survive() {
             && again.contains("<depth xsi:type=\"xsd:int\">3</depth>"),
         "{again}"
     );
-    let spec = AnySelectionSpec::Unrecognized(Object::new("FutureSpec").with("depth", 3));
+    let spec = AnySelectionSpec::from(Object::new("FutureSpec").with("depth", 3));
     let mut writer = Writer::new(V8);
     writer.value("selectSet", &spec);
     assert!(writer.finish().0.contains("xsi:type=\"FutureSpec\""));

@@ -1,6 +1,6 @@
 //! Tests that go through everything that was generated.
 
 mod round_trip;
-mod samples;
+pub(crate) mod samples;
 mod versions;
 mod xsd;

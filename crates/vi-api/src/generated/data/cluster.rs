@@ -178,10 +178,10 @@ impl DataObject for ClusterDasAdmissionControlInfo {
 vi_any! {
     /// `ClusterDasAdmissionControlInfo` or a type that derives from it.
     AnyClusterDasAdmissionControlInfo: ClusterDasAdmissionControlInfo = "ClusterDasAdmissionControlInfo" {
-        ClusterDasAdmissionControlInfo = "ClusterDasAdmissionControlInfo",
-        ClusterFailoverHostAdmissionControlInfo = "ClusterFailoverHostAdmissionControlInfo",
-        ClusterFailoverLevelAdmissionControlInfo = "ClusterFailoverLevelAdmissionControlInfo",
-        ClusterFailoverResourcesAdmissionControlInfo = "ClusterFailoverResourcesAdmissionControlInfo",
+        ClusterDasAdmissionControlInfo = 30 "ClusterDasAdmissionControlInfo",
+        ClusterFailoverHostAdmissionControlInfo = 39 "ClusterFailoverHostAdmissionControlInfo",
+        ClusterFailoverLevelAdmissionControlInfo = 40 "ClusterFailoverLevelAdmissionControlInfo",
+        ClusterFailoverResourcesAdmissionControlInfo = 44 "ClusterFailoverResourcesAdmissionControlInfo",
     }
 }
 
@@ -206,8 +206,8 @@ impl DataObject for ClusterDasData {
 vi_any! {
     /// `ClusterDasData` or a type that derives from it.
     AnyClusterDasData: ClusterDasData = "ClusterDasData" {
-        ClusterDasData = "ClusterDasData",
-        ClusterDasDataSummary = "ClusterDasDataSummary",
+        ClusterDasData = 14 "ClusterDasData",
+        ClusterDasDataSummary = 21 "ClusterDasDataSummary",
     }
 }
 

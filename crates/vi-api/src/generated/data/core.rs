@@ -586,8 +586,8 @@ impl DataObject for ComputeResourceSummary {
 vi_any! {
     /// `ComputeResourceSummary` or a type that derives from it.
     AnyComputeResourceSummary: ComputeResourceSummary = "ComputeResourceSummary" {
-        ClusterComputeResourceSummary = "ClusterComputeResourceSummary",
-        ComputeResourceSummary = "ComputeResourceSummary",
+        ClusterComputeResourceSummary = 29 "ClusterComputeResourceSummary",
+        ComputeResourceSummary = 22 "ComputeResourceSummary",
     }
 }
 
@@ -641,13 +641,13 @@ impl DataObject for CryptoSpec {
 vi_any! {
     /// `CryptoSpec` or a type that derives from it.
     AnyCryptoSpec: CryptoSpec = "CryptoSpec" {
-        CryptoSpec = "CryptoSpec",
-        CryptoSpecDecrypt = "CryptoSpecDecrypt",
-        CryptoSpecDeepRecrypt = "CryptoSpecDeepRecrypt",
-        CryptoSpecEncrypt = "CryptoSpecEncrypt",
-        CryptoSpecNoOp = "CryptoSpecNoOp",
-        CryptoSpecRegister = "CryptoSpecRegister",
-        CryptoSpecShallowRecrypt = "CryptoSpecShallowRecrypt",
+        CryptoSpec = 10 "CryptoSpec",
+        CryptoSpecDecrypt = 17 "CryptoSpecDecrypt",
+        CryptoSpecDeepRecrypt = 21 "CryptoSpecDeepRecrypt",
+        CryptoSpecEncrypt = 17 "CryptoSpecEncrypt",
+        CryptoSpecNoOp = 14 "CryptoSpecNoOp",
+        CryptoSpecRegister = 18 "CryptoSpecRegister",
+        CryptoSpecShallowRecrypt = 24 "CryptoSpecShallowRecrypt",
     }
 }
 
@@ -740,8 +740,8 @@ impl DataObject for CryptoSpecNoOp {
 vi_any! {
     /// `CryptoSpecNoOp` or a type that derives from it.
     AnyCryptoSpecNoOp: CryptoSpecNoOp = "CryptoSpecNoOp" {
-        CryptoSpecNoOp = "CryptoSpecNoOp",
-        CryptoSpecRegister = "CryptoSpecRegister",
+        CryptoSpecNoOp = 14 "CryptoSpecNoOp",
+        CryptoSpecRegister = 18 "CryptoSpecRegister",
     }
 }
 
@@ -897,8 +897,8 @@ impl DataObject for CustomFieldValue {
 vi_any! {
     /// `CustomFieldValue` or a type that derives from it.
     AnyCustomFieldValue: CustomFieldValue = "CustomFieldValue" {
-        CustomFieldStringValue = "CustomFieldStringValue",
-        CustomFieldValue = "CustomFieldValue",
+        CustomFieldStringValue = 22 "CustomFieldStringValue",
+        CustomFieldValue = 16 "CustomFieldValue",
     }
 }
 
@@ -934,16 +934,16 @@ impl DataObject for Description {
 vi_any! {
     /// `Description` or a type that derives from it.
     AnyDescription: Description = "Description" {
-        Description = "Description",
-        EVCMode = "EVCMode",
-        ElementDescription = "ElementDescription",
-        ExtendedDescription = "ExtendedDescription",
-        ExtendedElementDescription = "ExtendedElementDescription",
-        FeatureEVCMode = "FeatureEVCMode",
-        MethodDescription = "MethodDescription",
-        OptionDef = "OptionDef",
-        ScheduledTaskDetail = "ScheduledTaskDetail",
-        TypeDescription = "TypeDescription",
+        Description = 11 "Description",
+        EVCMode = 7 "EVCMode",
+        ElementDescription = 18 "ElementDescription",
+        ExtendedDescription = 19 "ExtendedDescription",
+        ExtendedElementDescription = 26 "ExtendedElementDescription",
+        FeatureEVCMode = 14 "FeatureEVCMode",
+        MethodDescription = 17 "MethodDescription",
+        OptionDef = 9 "OptionDef",
+        ScheduledTaskDetail = 19 "ScheduledTaskDetail",
+        TypeDescription = 15 "TypeDescription",
     }
 }
 
@@ -1353,11 +1353,11 @@ impl DataObject for ElementDescription {
 vi_any! {
     /// `ElementDescription` or a type that derives from it.
     AnyElementDescription: ElementDescription = "ElementDescription" {
-        EVCMode = "EVCMode",
-        ElementDescription = "ElementDescription",
-        ExtendedElementDescription = "ExtendedElementDescription",
-        FeatureEVCMode = "FeatureEVCMode",
-        OptionDef = "OptionDef",
+        EVCMode = 7 "EVCMode",
+        ElementDescription = 18 "ElementDescription",
+        ExtendedElementDescription = 26 "ExtendedElementDescription",
+        FeatureEVCMode = 14 "FeatureEVCMode",
+        OptionDef = 9 "OptionDef",
     }
 }
 
@@ -1558,9 +1558,9 @@ impl DataObject for FaultToleranceConfigInfo {
 vi_any! {
     /// `FaultToleranceConfigInfo` or a type that derives from it.
     AnyFaultToleranceConfigInfo: FaultToleranceConfigInfo = "FaultToleranceConfigInfo" {
-        FaultToleranceConfigInfo = "FaultToleranceConfigInfo",
-        FaultTolerancePrimaryConfigInfo = "FaultTolerancePrimaryConfigInfo",
-        FaultToleranceSecondaryConfigInfo = "FaultToleranceSecondaryConfigInfo",
+        FaultToleranceConfigInfo = 24 "FaultToleranceConfigInfo",
+        FaultTolerancePrimaryConfigInfo = 31 "FaultTolerancePrimaryConfigInfo",
+        FaultToleranceSecondaryConfigInfo = 33 "FaultToleranceSecondaryConfigInfo",
     }
 }
 

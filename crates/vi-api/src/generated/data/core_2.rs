@@ -175,9 +175,9 @@ impl DataObject for ImportSpec {
 vi_any! {
     /// `ImportSpec` or a type that derives from it.
     AnyImportSpec: ImportSpec = "ImportSpec" {
-        ImportSpec = "ImportSpec",
-        VirtualAppImportSpec = "VirtualAppImportSpec",
-        VirtualMachineImportSpec = "VirtualMachineImportSpec",
+        ImportSpec = 10 "ImportSpec",
+        VirtualAppImportSpec = 20 "VirtualAppImportSpec",
+        VirtualMachineImportSpec = 24 "VirtualMachineImportSpec",
     }
 }
 
@@ -454,10 +454,10 @@ impl DataObject for LicenseSource {
 vi_any! {
     /// `LicenseSource` or a type that derives from it.
     AnyLicenseSource: LicenseSource = "LicenseSource" {
-        EvaluationLicenseSource = "EvaluationLicenseSource",
-        LicenseServerSource = "LicenseServerSource",
-        LicenseSource = "LicenseSource",
-        LocalLicenseSource = "LocalLicenseSource",
+        EvaluationLicenseSource = 23 "EvaluationLicenseSource",
+        LicenseServerSource = 19 "LicenseServerSource",
+        LicenseSource = 13 "LicenseSource",
+        LocalLicenseSource = 18 "LocalLicenseSource",
     }
 }
 
@@ -770,8 +770,8 @@ impl DataObject for NetBIOSConfigInfo {
 vi_any! {
     /// `NetBIOSConfigInfo` or a type that derives from it.
     AnyNetBIOSConfigInfo: NetBIOSConfigInfo = "NetBIOSConfigInfo" {
-        NetBIOSConfigInfo = "NetBIOSConfigInfo",
-        WinNetBIOSConfigInfo = "WinNetBIOSConfigInfo",
+        NetBIOSConfigInfo = 17 "NetBIOSConfigInfo",
+        WinNetBIOSConfigInfo = 20 "WinNetBIOSConfigInfo",
     }
 }
 
@@ -1079,8 +1079,8 @@ impl DataObject for NetworkSummary {
 vi_any! {
     /// `NetworkSummary` or a type that derives from it.
     AnyNetworkSummary: NetworkSummary = "NetworkSummary" {
-        NetworkSummary = "NetworkSummary",
-        OpaqueNetworkSummary = "OpaqueNetworkSummary",
+        NetworkSummary = 14 "NetworkSummary",
+        OpaqueNetworkSummary = 20 "OpaqueNetworkSummary",
     }
 }
 
@@ -1326,13 +1326,13 @@ impl DataObject for OptionType {
 vi_any! {
     /// `OptionType` or a type that derives from it.
     AnyOptionType: OptionType = "OptionType" {
-        BoolOption = "BoolOption",
-        ChoiceOption = "ChoiceOption",
-        FloatOption = "FloatOption",
-        IntOption = "IntOption",
-        LongOption = "LongOption",
-        OptionType = "OptionType",
-        StringOption = "StringOption",
+        BoolOption = 10 "BoolOption",
+        ChoiceOption = 12 "ChoiceOption",
+        FloatOption = 11 "FloatOption",
+        IntOption = 9 "IntOption",
+        LongOption = 10 "LongOption",
+        OptionType = 10 "OptionType",
+        StringOption = 12 "StringOption",
     }
 }
 
@@ -1368,8 +1368,8 @@ impl DataObject for OptionValue {
 vi_any! {
     /// `OptionValue` or a type that derives from it.
     AnyOptionValue: OptionValue = "OptionValue" {
-        HostInternetScsiHbaParamValue = "HostInternetScsiHbaParamValue",
-        OptionValue = "OptionValue",
+        HostInternetScsiHbaParamValue = 29 "HostInternetScsiHbaParamValue",
+        OptionValue = 11 "OptionValue",
     }
 }
 

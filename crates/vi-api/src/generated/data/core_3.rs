@@ -563,8 +563,8 @@ impl DataObject for ResourcePoolSummary {
 vi_any! {
     /// `ResourcePoolSummary` or a type that derives from it.
     AnyResourcePoolSummary: ResourcePoolSummary = "ResourcePoolSummary" {
-        ResourcePoolSummary = "ResourcePoolSummary",
-        VirtualAppSummary = "VirtualAppSummary",
+        ResourcePoolSummary = 19 "ResourcePoolSummary",
+        VirtualAppSummary = 17 "VirtualAppSummary",
     }
 }
 
@@ -769,8 +769,8 @@ impl DataObject for SelectionSpec {
 vi_any! {
     /// `SelectionSpec` or a type that derives from it.
     AnySelectionSpec: SelectionSpec = "SelectionSpec" {
-        SelectionSpec = "SelectionSpec",
-        TraversalSpec = "TraversalSpec",
+        SelectionSpec = 13 "SelectionSpec",
+        TraversalSpec = 13 "TraversalSpec",
     }
 }
 
@@ -1086,9 +1086,9 @@ impl DataObject for ServiceLocatorCredential {
 vi_any! {
     /// `ServiceLocatorCredential` or a type that derives from it.
     AnyServiceLocatorCredential: ServiceLocatorCredential = "ServiceLocatorCredential" {
-        ServiceLocatorCredential = "ServiceLocatorCredential",
-        ServiceLocatorNamePassword = "ServiceLocatorNamePassword",
-        ServiceLocatorSAMLCredential = "ServiceLocatorSAMLCredential",
+        ServiceLocatorCredential = 24 "ServiceLocatorCredential",
+        ServiceLocatorNamePassword = 26 "ServiceLocatorNamePassword",
+        ServiceLocatorSAMLCredential = 28 "ServiceLocatorSAMLCredential",
     }
 }
 
@@ -1295,9 +1295,9 @@ impl DataObject for SessionManagerServiceRequestSpec {
 vi_any! {
     /// `SessionManagerServiceRequestSpec` or a type that derives from it.
     AnySessionManagerServiceRequestSpec: SessionManagerServiceRequestSpec = "SessionManagerServiceRequestSpec" {
-        SessionManagerHttpServiceRequestSpec = "SessionManagerHttpServiceRequestSpec",
-        SessionManagerServiceRequestSpec = "SessionManagerServiceRequestSpec",
-        SessionManagerVmomiServiceRequestSpec = "SessionManagerVmomiServiceRequestSpec",
+        SessionManagerHttpServiceRequestSpec = 36 "SessionManagerHttpServiceRequestSpec",
+        SessionManagerServiceRequestSpec = 32 "SessionManagerServiceRequestSpec",
+        SessionManagerVmomiServiceRequestSpec = 37 "SessionManagerVmomiServiceRequestSpec",
     }
 }
 

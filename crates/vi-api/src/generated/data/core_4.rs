@@ -145,11 +145,11 @@ impl DataObject for TaskReason {
 vi_any! {
     /// `TaskReason` or a type that derives from it.
     AnyTaskReason: TaskReason = "TaskReason" {
-        TaskReason = "TaskReason",
-        TaskReasonAlarm = "TaskReasonAlarm",
-        TaskReasonSchedule = "TaskReasonSchedule",
-        TaskReasonSystem = "TaskReasonSystem",
-        TaskReasonUser = "TaskReasonUser",
+        TaskReason = 10 "TaskReason",
+        TaskReasonAlarm = 15 "TaskReasonAlarm",
+        TaskReasonSchedule = 18 "TaskReasonSchedule",
+        TaskReasonSystem = 16 "TaskReasonSystem",
+        TaskReasonUser = 14 "TaskReasonUser",
     }
 }
 
@@ -441,8 +441,8 @@ impl DataObject for TypeDescription {
 vi_any! {
     /// `TypeDescription` or a type that derives from it.
     AnyTypeDescription: TypeDescription = "TypeDescription" {
-        ScheduledTaskDetail = "ScheduledTaskDetail",
-        TypeDescription = "TypeDescription",
+        ScheduledTaskDetail = 19 "ScheduledTaskDetail",
+        TypeDescription = 15 "TypeDescription",
     }
 }
 
@@ -1532,8 +1532,8 @@ impl DataObject for VmConfigInfo {
 vi_any! {
     /// `VmConfigInfo` or a type that derives from it.
     AnyVmConfigInfo: VmConfigInfo = "VmConfigInfo" {
-        VAppConfigInfo = "VAppConfigInfo",
-        VmConfigInfo = "VmConfigInfo",
+        VAppConfigInfo = 14 "VAppConfigInfo",
+        VmConfigInfo = 12 "VmConfigInfo",
     }
 }
 
@@ -1593,8 +1593,8 @@ impl DataObject for VmConfigSpec {
 vi_any! {
     /// `VmConfigSpec` or a type that derives from it.
     AnyVmConfigSpec: VmConfigSpec = "VmConfigSpec" {
-        VAppConfigSpec = "VAppConfigSpec",
-        VmConfigSpec = "VmConfigSpec",
+        VAppConfigSpec = 14 "VAppConfigSpec",
+        VmConfigSpec = 12 "VmConfigSpec",
     }
 }
 

@@ -231,13 +231,13 @@ impl DataObject for DatastoreInfo {
 vi_any! {
     /// `DatastoreInfo` or a type that derives from it.
     AnyDatastoreInfo: DatastoreInfo = "DatastoreInfo" {
-        DatastoreInfo = "DatastoreInfo",
-        LocalDatastoreInfo = "LocalDatastoreInfo",
-        NasDatastoreInfo = "NasDatastoreInfo",
-        PMemDatastoreInfo = "PMemDatastoreInfo",
-        VmfsDatastoreInfo = "VmfsDatastoreInfo",
-        VsanDatastoreInfo = "VsanDatastoreInfo",
-        VvolDatastoreInfo = "VvolDatastoreInfo",
+        DatastoreInfo = 13 "DatastoreInfo",
+        LocalDatastoreInfo = 18 "LocalDatastoreInfo",
+        NasDatastoreInfo = 16 "NasDatastoreInfo",
+        PMemDatastoreInfo = 17 "PMemDatastoreInfo",
+        VmfsDatastoreInfo = 17 "VmfsDatastoreInfo",
+        VsanDatastoreInfo = 17 "VsanDatastoreInfo",
+        VvolDatastoreInfo = 17 "VvolDatastoreInfo",
     }
 }
 
@@ -346,8 +346,8 @@ impl DataObject for FileBackedVirtualDiskSpec {
 vi_any! {
     /// `FileBackedVirtualDiskSpec` or a type that derives from it.
     AnyFileBackedVirtualDiskSpec: FileBackedVirtualDiskSpec = "FileBackedVirtualDiskSpec" {
-        FileBackedVirtualDiskSpec = "FileBackedVirtualDiskSpec",
-        SeSparseVirtualDiskSpec = "SeSparseVirtualDiskSpec",
+        FileBackedVirtualDiskSpec = 25 "FileBackedVirtualDiskSpec",
+        SeSparseVirtualDiskSpec = 23 "SeSparseVirtualDiskSpec",
     }
 }
 
@@ -395,16 +395,16 @@ impl DataObject for FileInfo {
 vi_any! {
     /// `FileInfo` or a type that derives from it.
     AnyFileInfo: FileInfo = "FileInfo" {
-        FileInfo = "FileInfo",
-        FloppyImageFileInfo = "FloppyImageFileInfo",
-        FolderFileInfo = "FolderFileInfo",
-        IsoImageFileInfo = "IsoImageFileInfo",
-        TemplateConfigFileInfo = "TemplateConfigFileInfo",
-        VmConfigFileInfo = "VmConfigFileInfo",
-        VmDiskFileInfo = "VmDiskFileInfo",
-        VmLogFileInfo = "VmLogFileInfo",
-        VmNvramFileInfo = "VmNvramFileInfo",
-        VmSnapshotFileInfo = "VmSnapshotFileInfo",
+        FileInfo = 8 "FileInfo",
+        FloppyImageFileInfo = 19 "FloppyImageFileInfo",
+        FolderFileInfo = 14 "FolderFileInfo",
+        IsoImageFileInfo = 16 "IsoImageFileInfo",
+        TemplateConfigFileInfo = 22 "TemplateConfigFileInfo",
+        VmConfigFileInfo = 16 "VmConfigFileInfo",
+        VmDiskFileInfo = 14 "VmDiskFileInfo",
+        VmLogFileInfo = 13 "VmLogFileInfo",
+        VmNvramFileInfo = 15 "VmNvramFileInfo",
+        VmSnapshotFileInfo = 18 "VmSnapshotFileInfo",
     }
 }
 
@@ -429,16 +429,16 @@ impl DataObject for FileQuery {
 vi_any! {
     /// `FileQuery` or a type that derives from it.
     AnyFileQuery: FileQuery = "FileQuery" {
-        FileQuery = "FileQuery",
-        FloppyImageFileQuery = "FloppyImageFileQuery",
-        FolderFileQuery = "FolderFileQuery",
-        IsoImageFileQuery = "IsoImageFileQuery",
-        TemplateConfigFileQuery = "TemplateConfigFileQuery",
-        VmConfigFileQuery = "VmConfigFileQuery",
-        VmDiskFileQuery = "VmDiskFileQuery",
-        VmLogFileQuery = "VmLogFileQuery",
-        VmNvramFileQuery = "VmNvramFileQuery",
-        VmSnapshotFileQuery = "VmSnapshotFileQuery",
+        FileQuery = 9 "FileQuery",
+        FloppyImageFileQuery = 20 "FloppyImageFileQuery",
+        FolderFileQuery = 15 "FolderFileQuery",
+        IsoImageFileQuery = 17 "IsoImageFileQuery",
+        TemplateConfigFileQuery = 23 "TemplateConfigFileQuery",
+        VmConfigFileQuery = 17 "VmConfigFileQuery",
+        VmDiskFileQuery = 15 "VmDiskFileQuery",
+        VmLogFileQuery = 14 "VmLogFileQuery",
+        VmNvramFileQuery = 16 "VmNvramFileQuery",
+        VmSnapshotFileQuery = 19 "VmSnapshotFileQuery",
     }
 }
 
@@ -699,9 +699,9 @@ impl DataObject for HostDatastoreConnectInfo {
 vi_any! {
     /// `HostDatastoreConnectInfo` or a type that derives from it.
     AnyHostDatastoreConnectInfo: HostDatastoreConnectInfo = "HostDatastoreConnectInfo" {
-        HostDatastoreConnectInfo = "HostDatastoreConnectInfo",
-        HostDatastoreExistsConnectInfo = "HostDatastoreExistsConnectInfo",
-        HostDatastoreNameConflictConnectInfo = "HostDatastoreNameConflictConnectInfo",
+        HostDatastoreConnectInfo = 24 "HostDatastoreConnectInfo",
+        HostDatastoreExistsConnectInfo = 30 "HostDatastoreExistsConnectInfo",
+        HostDatastoreNameConflictConnectInfo = 36 "HostDatastoreNameConflictConnectInfo",
     }
 }
 
@@ -1197,8 +1197,8 @@ impl DataObject for VmConfigFileInfo {
 vi_any! {
     /// `VmConfigFileInfo` or a type that derives from it.
     AnyVmConfigFileInfo: VmConfigFileInfo = "VmConfigFileInfo" {
-        TemplateConfigFileInfo = "TemplateConfigFileInfo",
-        VmConfigFileInfo = "VmConfigFileInfo",
+        TemplateConfigFileInfo = 22 "TemplateConfigFileInfo",
+        VmConfigFileInfo = 16 "VmConfigFileInfo",
     }
 }
 
@@ -1234,8 +1234,8 @@ impl DataObject for VmConfigFileQuery {
 vi_any! {
     /// `VmConfigFileQuery` or a type that derives from it.
     AnyVmConfigFileQuery: VmConfigFileQuery = "VmConfigFileQuery" {
-        TemplateConfigFileQuery = "TemplateConfigFileQuery",
-        VmConfigFileQuery = "VmConfigFileQuery",
+        TemplateConfigFileQuery = 23 "TemplateConfigFileQuery",
+        VmConfigFileQuery = 17 "VmConfigFileQuery",
     }
 }
 
@@ -1752,10 +1752,10 @@ impl DataObject for VmfsDatastoreBaseOption {
 vi_any! {
     /// `VmfsDatastoreBaseOption` or a type that derives from it.
     AnyVmfsDatastoreBaseOption: VmfsDatastoreBaseOption = "VmfsDatastoreBaseOption" {
-        VmfsDatastoreAllExtentOption = "VmfsDatastoreAllExtentOption",
-        VmfsDatastoreBaseOption = "VmfsDatastoreBaseOption",
-        VmfsDatastoreMultipleExtentOption = "VmfsDatastoreMultipleExtentOption",
-        VmfsDatastoreSingleExtentOption = "VmfsDatastoreSingleExtentOption",
+        VmfsDatastoreAllExtentOption = 28 "VmfsDatastoreAllExtentOption",
+        VmfsDatastoreBaseOption = 23 "VmfsDatastoreBaseOption",
+        VmfsDatastoreMultipleExtentOption = 33 "VmfsDatastoreMultipleExtentOption",
+        VmfsDatastoreSingleExtentOption = 31 "VmfsDatastoreSingleExtentOption",
     }
 }
 

@@ -277,8 +277,8 @@ impl DataObject for VmfsDatastoreSingleExtentOption {
 vi_any! {
     /// `VmfsDatastoreSingleExtentOption` or a type that derives from it.
     AnyVmfsDatastoreSingleExtentOption: VmfsDatastoreSingleExtentOption = "VmfsDatastoreSingleExtentOption" {
-        VmfsDatastoreAllExtentOption = "VmfsDatastoreAllExtentOption",
-        VmfsDatastoreSingleExtentOption = "VmfsDatastoreSingleExtentOption",
+        VmfsDatastoreAllExtentOption = 28 "VmfsDatastoreAllExtentOption",
+        VmfsDatastoreSingleExtentOption = 31 "VmfsDatastoreSingleExtentOption",
     }
 }
 
@@ -310,10 +310,10 @@ impl DataObject for VmfsDatastoreSpec {
 vi_any! {
     /// `VmfsDatastoreSpec` or a type that derives from it.
     AnyVmfsDatastoreSpec: VmfsDatastoreSpec = "VmfsDatastoreSpec" {
-        VmfsDatastoreCreateSpec = "VmfsDatastoreCreateSpec",
-        VmfsDatastoreExpandSpec = "VmfsDatastoreExpandSpec",
-        VmfsDatastoreExtendSpec = "VmfsDatastoreExtendSpec",
-        VmfsDatastoreSpec = "VmfsDatastoreSpec",
+        VmfsDatastoreCreateSpec = 23 "VmfsDatastoreCreateSpec",
+        VmfsDatastoreExpandSpec = 23 "VmfsDatastoreExpandSpec",
+        VmfsDatastoreExtendSpec = 23 "VmfsDatastoreExtendSpec",
+        VmfsDatastoreSpec = 17 "VmfsDatastoreSpec",
     }
 }
 

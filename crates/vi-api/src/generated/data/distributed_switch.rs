@@ -28,8 +28,8 @@ impl DataObject for DistributedVirtualSwitchHostMemberBacking {
 vi_any! {
     /// `DistributedVirtualSwitchHostMemberBacking` or a type that derives from it.
     AnyDistributedVirtualSwitchHostMemberBacking: DistributedVirtualSwitchHostMemberBacking = "DistributedVirtualSwitchHostMemberBacking" {
-        DistributedVirtualSwitchHostMemberBacking = "DistributedVirtualSwitchHostMemberBacking",
-        DistributedVirtualSwitchHostMemberPnicBacking = "DistributedVirtualSwitchHostMemberPnicBacking",
+        DistributedVirtualSwitchHostMemberBacking = 41 "DistributedVirtualSwitchHostMemberBacking",
+        DistributedVirtualSwitchHostMemberPnicBacking = 45 "DistributedVirtualSwitchHostMemberPnicBacking",
     }
 }
 

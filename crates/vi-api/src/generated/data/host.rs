@@ -53,8 +53,8 @@ impl DataObject for HostAccountSpec {
 vi_any! {
     /// `HostAccountSpec` or a type that derives from it.
     AnyHostAccountSpec: HostAccountSpec = "HostAccountSpec" {
-        HostAccountSpec = "HostAccountSpec",
-        HostPosixAccountSpec = "HostPosixAccountSpec",
+        HostAccountSpec = 15 "HostAccountSpec",
+        HostPosixAccountSpec = 20 "HostPosixAccountSpec",
     }
 }
 
@@ -331,10 +331,10 @@ impl DataObject for HostAuthenticationStoreInfo {
 vi_any! {
     /// `HostAuthenticationStoreInfo` or a type that derives from it.
     AnyHostAuthenticationStoreInfo: HostAuthenticationStoreInfo = "HostAuthenticationStoreInfo" {
-        HostActiveDirectoryInfo = "HostActiveDirectoryInfo",
-        HostAuthenticationStoreInfo = "HostAuthenticationStoreInfo",
-        HostDirectoryStoreInfo = "HostDirectoryStoreInfo",
-        HostLocalAuthenticationInfo = "HostLocalAuthenticationInfo",
+        HostActiveDirectoryInfo = 23 "HostActiveDirectoryInfo",
+        HostAuthenticationStoreInfo = 27 "HostAuthenticationStoreInfo",
+        HostDirectoryStoreInfo = 22 "HostDirectoryStoreInfo",
+        HostLocalAuthenticationInfo = 27 "HostLocalAuthenticationInfo",
     }
 }
 

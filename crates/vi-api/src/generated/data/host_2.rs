@@ -35,8 +35,8 @@ impl DataObject for HostConnectInfoNetworkInfo {
 vi_any! {
     /// `HostConnectInfoNetworkInfo` or a type that derives from it.
     AnyHostConnectInfoNetworkInfo: HostConnectInfoNetworkInfo = "HostConnectInfoNetworkInfo" {
-        HostConnectInfoNetworkInfo = "HostConnectInfoNetworkInfo",
-        HostNewNetworkConnectInfo = "HostNewNetworkConnectInfo",
+        HostConnectInfoNetworkInfo = 26 "HostConnectInfoNetworkInfo",
+        HostNewNetworkConnectInfo = 25 "HostNewNetworkConnectInfo",
     }
 }
 
@@ -461,8 +461,8 @@ impl DataObject for HostDirectoryStoreInfo {
 vi_any! {
     /// `HostDirectoryStoreInfo` or a type that derives from it.
     AnyHostDirectoryStoreInfo: HostDirectoryStoreInfo = "HostDirectoryStoreInfo" {
-        HostActiveDirectoryInfo = "HostActiveDirectoryInfo",
-        HostDirectoryStoreInfo = "HostDirectoryStoreInfo",
+        HostActiveDirectoryInfo = 23 "HostActiveDirectoryInfo",
+        HostDirectoryStoreInfo = 22 "HostDirectoryStoreInfo",
     }
 }
 
@@ -1116,9 +1116,9 @@ impl DataObject for HostHardwareElementInfo {
 vi_any! {
     /// `HostHardwareElementInfo` or a type that derives from it.
     AnyHostHardwareElementInfo: HostHardwareElementInfo = "HostHardwareElementInfo" {
-        DpuStatusInfo = "DpuStatusInfo",
-        HostHardwareElementInfo = "HostHardwareElementInfo",
-        HostStorageElementInfo = "HostStorageElementInfo",
+        DpuStatusInfo = 13 "DpuStatusInfo",
+        HostHardwareElementInfo = 23 "HostHardwareElementInfo",
+        HostStorageElementInfo = 22 "HostStorageElementInfo",
     }
 }
 
@@ -1373,16 +1373,16 @@ impl DataObject for HostHostBusAdapter {
 vi_any! {
     /// `HostHostBusAdapter` or a type that derives from it.
     AnyHostHostBusAdapter: HostHostBusAdapter = "HostHostBusAdapter" {
-        HostBlockHba = "HostBlockHba",
-        HostFibreChannelHba = "HostFibreChannelHba",
-        HostFibreChannelOverEthernetHba = "HostFibreChannelOverEthernetHba",
-        HostHostBusAdapter = "HostHostBusAdapter",
-        HostInternetScsiHba = "HostInternetScsiHba",
-        HostParallelScsiHba = "HostParallelScsiHba",
-        HostPcieHba = "HostPcieHba",
-        HostRdmaHba = "HostRdmaHba",
-        HostSerialAttachedHba = "HostSerialAttachedHba",
-        HostTcpHba = "HostTcpHba",
+        HostBlockHba = 12 "HostBlockHba",
+        HostFibreChannelHba = 19 "HostFibreChannelHba",
+        HostFibreChannelOverEthernetHba = 31 "HostFibreChannelOverEthernetHba",
+        HostHostBusAdapter = 18 "HostHostBusAdapter",
+        HostInternetScsiHba = 19 "HostInternetScsiHba",
+        HostParallelScsiHba = 19 "HostParallelScsiHba",
+        HostPcieHba = 11 "HostPcieHba",
+        HostRdmaHba = 11 "HostRdmaHba",
+        HostSerialAttachedHba = 21 "HostSerialAttachedHba",
+        HostTcpHba = 10 "HostTcpHba",
     }
 }
 

@@ -1117,8 +1117,8 @@ impl DataObject for HostPciPassthruInfo {
 vi_any! {
     /// `HostPciPassthruInfo` or a type that derives from it.
     AnyHostPciPassthruInfo: HostPciPassthruInfo = "HostPciPassthruInfo" {
-        HostPciPassthruInfo = "HostPciPassthruInfo",
-        HostSriovInfo = "HostSriovInfo",
+        HostPciPassthruInfo = 19 "HostPciPassthruInfo",
+        HostSriovInfo = 13 "HostSriovInfo",
     }
 }
 
@@ -1616,8 +1616,8 @@ impl DataObject for HostRdmaDeviceBacking {
 vi_any! {
     /// `HostRdmaDeviceBacking` or a type that derives from it.
     AnyHostRdmaDeviceBacking: HostRdmaDeviceBacking = "HostRdmaDeviceBacking" {
-        HostRdmaDeviceBacking = "HostRdmaDeviceBacking",
-        HostRdmaDevicePnicBacking = "HostRdmaDevicePnicBacking",
+        HostRdmaDeviceBacking = 21 "HostRdmaDeviceBacking",
+        HostRdmaDevicePnicBacking = 25 "HostRdmaDevicePnicBacking",
     }
 }
 

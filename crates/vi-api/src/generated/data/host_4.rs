@@ -737,8 +737,8 @@ impl DataObject for HostSriovDevicePoolInfo {
 vi_any! {
     /// `HostSriovDevicePoolInfo` or a type that derives from it.
     AnyHostSriovDevicePoolInfo: HostSriovDevicePoolInfo = "HostSriovDevicePoolInfo" {
-        HostSriovDevicePoolInfo = "HostSriovDevicePoolInfo",
-        HostSriovNetworkDevicePoolInfo = "HostSriovNetworkDevicePoolInfo",
+        HostSriovDevicePoolInfo = 23 "HostSriovDevicePoolInfo",
+        HostSriovNetworkDevicePoolInfo = 30 "HostSriovNetworkDevicePoolInfo",
     }
 }
 
@@ -1236,11 +1236,11 @@ impl DataObject for HostSystemSwapConfigurationSystemSwapOption {
 vi_any! {
     /// `HostSystemSwapConfigurationSystemSwapOption` or a type that derives from it.
     AnyHostSystemSwapConfigurationSystemSwapOption: HostSystemSwapConfigurationSystemSwapOption = "HostSystemSwapConfigurationSystemSwapOption" {
-        HostSystemSwapConfigurationDatastoreOption = "HostSystemSwapConfigurationDatastoreOption",
-        HostSystemSwapConfigurationDisabledOption = "HostSystemSwapConfigurationDisabledOption",
-        HostSystemSwapConfigurationHostCacheOption = "HostSystemSwapConfigurationHostCacheOption",
-        HostSystemSwapConfigurationHostLocalSwapOption = "HostSystemSwapConfigurationHostLocalSwapOption",
-        HostSystemSwapConfigurationSystemSwapOption = "HostSystemSwapConfigurationSystemSwapOption",
+        HostSystemSwapConfigurationDatastoreOption = 42 "HostSystemSwapConfigurationDatastoreOption",
+        HostSystemSwapConfigurationDisabledOption = 41 "HostSystemSwapConfigurationDisabledOption",
+        HostSystemSwapConfigurationHostCacheOption = 42 "HostSystemSwapConfigurationHostCacheOption",
+        HostSystemSwapConfigurationHostLocalSwapOption = 46 "HostSystemSwapConfigurationHostLocalSwapOption",
+        HostSystemSwapConfigurationSystemSwapOption = 43 "HostSystemSwapConfigurationSystemSwapOption",
     }
 }
 

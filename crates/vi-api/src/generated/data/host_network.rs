@@ -174,8 +174,8 @@ impl DataObject for HostDnsConfig {
 vi_any! {
     /// `HostDnsConfig` or a type that derives from it.
     AnyHostDnsConfig: HostDnsConfig = "HostDnsConfig" {
-        HostDnsConfig = "HostDnsConfig",
-        HostDnsConfigSpec = "HostDnsConfigSpec",
+        HostDnsConfig = 13 "HostDnsConfig",
+        HostDnsConfigSpec = 17 "HostDnsConfigSpec",
     }
 }
 
@@ -391,8 +391,8 @@ impl DataObject for HostIpRouteConfig {
 vi_any! {
     /// `HostIpRouteConfig` or a type that derives from it.
     AnyHostIpRouteConfig: HostIpRouteConfig = "HostIpRouteConfig" {
-        HostIpRouteConfig = "HostIpRouteConfig",
-        HostIpRouteConfigSpec = "HostIpRouteConfigSpec",
+        HostIpRouteConfig = 17 "HostIpRouteConfig",
+        HostIpRouteConfigSpec = 21 "HostIpRouteConfigSpec",
     }
 }
 

@@ -237,10 +237,10 @@ impl DataObject for HostVirtualSwitchBridge {
 vi_any! {
     /// `HostVirtualSwitchBridge` or a type that derives from it.
     AnyHostVirtualSwitchBridge: HostVirtualSwitchBridge = "HostVirtualSwitchBridge" {
-        HostVirtualSwitchAutoBridge = "HostVirtualSwitchAutoBridge",
-        HostVirtualSwitchBondBridge = "HostVirtualSwitchBondBridge",
-        HostVirtualSwitchBridge = "HostVirtualSwitchBridge",
-        HostVirtualSwitchSimpleBridge = "HostVirtualSwitchSimpleBridge",
+        HostVirtualSwitchAutoBridge = 27 "HostVirtualSwitchAutoBridge",
+        HostVirtualSwitchBondBridge = 27 "HostVirtualSwitchBondBridge",
+        HostVirtualSwitchBridge = 23 "HostVirtualSwitchBridge",
+        HostVirtualSwitchSimpleBridge = 29 "HostVirtualSwitchSimpleBridge",
     }
 }
 

@@ -330,8 +330,8 @@ impl DataObject for HostFibreChannelHba {
 vi_any! {
     /// `HostFibreChannelHba` or a type that derives from it.
     AnyHostFibreChannelHba: HostFibreChannelHba = "HostFibreChannelHba" {
-        HostFibreChannelHba = "HostFibreChannelHba",
-        HostFibreChannelOverEthernetHba = "HostFibreChannelOverEthernetHba",
+        HostFibreChannelHba = 19 "HostFibreChannelHba",
+        HostFibreChannelOverEthernetHba = 31 "HostFibreChannelOverEthernetHba",
     }
 }
 
@@ -526,8 +526,8 @@ impl DataObject for HostFibreChannelTargetTransport {
 vi_any! {
     /// `HostFibreChannelTargetTransport` or a type that derives from it.
     AnyHostFibreChannelTargetTransport: HostFibreChannelTargetTransport = "HostFibreChannelTargetTransport" {
-        HostFibreChannelOverEthernetTargetTransport = "HostFibreChannelOverEthernetTargetTransport",
-        HostFibreChannelTargetTransport = "HostFibreChannelTargetTransport",
+        HostFibreChannelOverEthernetTargetTransport = 43 "HostFibreChannelOverEthernetTargetTransport",
+        HostFibreChannelTargetTransport = 31 "HostFibreChannelTargetTransport",
     }
 }
 
@@ -600,14 +600,14 @@ impl DataObject for HostFileSystemVolume {
 vi_any! {
     /// `HostFileSystemVolume` or a type that derives from it.
     AnyHostFileSystemVolume: HostFileSystemVolume = "HostFileSystemVolume" {
-        HostFileSystemVolume = "HostFileSystemVolume",
-        HostLocalFileSystemVolume = "HostLocalFileSystemVolume",
-        HostNasVolume = "HostNasVolume",
-        HostPMemVolume = "HostPMemVolume",
-        HostVfatVolume = "HostVfatVolume",
-        HostVffsVolume = "HostVffsVolume",
-        HostVmfsVolume = "HostVmfsVolume",
-        HostVvolVolume = "HostVvolVolume",
+        HostFileSystemVolume = 20 "HostFileSystemVolume",
+        HostLocalFileSystemVolume = 25 "HostLocalFileSystemVolume",
+        HostNasVolume = 13 "HostNasVolume",
+        HostPMemVolume = 14 "HostPMemVolume",
+        HostVfatVolume = 14 "HostVfatVolume",
+        HostVffsVolume = 14 "HostVffsVolume",
+        HostVmfsVolume = 14 "HostVmfsVolume",
+        HostVvolVolume = 14 "HostVvolVolume",
     }
 }
 
@@ -1691,9 +1691,9 @@ impl DataObject for HostMultipathInfoLogicalUnitPolicy {
 vi_any! {
     /// `HostMultipathInfoLogicalUnitPolicy` or a type that derives from it.
     AnyHostMultipathInfoLogicalUnitPolicy: HostMultipathInfoLogicalUnitPolicy = "HostMultipathInfoLogicalUnitPolicy" {
-        HostMultipathInfoFixedLogicalUnitPolicy = "HostMultipathInfoFixedLogicalUnitPolicy",
-        HostMultipathInfoHppLogicalUnitPolicy = "HostMultipathInfoHppLogicalUnitPolicy",
-        HostMultipathInfoLogicalUnitPolicy = "HostMultipathInfoLogicalUnitPolicy",
+        HostMultipathInfoFixedLogicalUnitPolicy = 39 "HostMultipathInfoFixedLogicalUnitPolicy",
+        HostMultipathInfoHppLogicalUnitPolicy = 37 "HostMultipathInfoHppLogicalUnitPolicy",
+        HostMultipathInfoLogicalUnitPolicy = 34 "HostMultipathInfoLogicalUnitPolicy",
     }
 }
 

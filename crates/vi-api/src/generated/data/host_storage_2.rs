@@ -1132,16 +1132,16 @@ impl DataObject for HostTargetTransport {
 vi_any! {
     /// `HostTargetTransport` or a type that derives from it.
     AnyHostTargetTransport: HostTargetTransport = "HostTargetTransport" {
-        HostBlockAdapterTargetTransport = "HostBlockAdapterTargetTransport",
-        HostFibreChannelOverEthernetTargetTransport = "HostFibreChannelOverEthernetTargetTransport",
-        HostFibreChannelTargetTransport = "HostFibreChannelTargetTransport",
-        HostInternetScsiTargetTransport = "HostInternetScsiTargetTransport",
-        HostParallelScsiTargetTransport = "HostParallelScsiTargetTransport",
-        HostPcieTargetTransport = "HostPcieTargetTransport",
-        HostRdmaTargetTransport = "HostRdmaTargetTransport",
-        HostSerialAttachedTargetTransport = "HostSerialAttachedTargetTransport",
-        HostTargetTransport = "HostTargetTransport",
-        HostTcpTargetTransport = "HostTcpTargetTransport",
+        HostBlockAdapterTargetTransport = 31 "HostBlockAdapterTargetTransport",
+        HostFibreChannelOverEthernetTargetTransport = 43 "HostFibreChannelOverEthernetTargetTransport",
+        HostFibreChannelTargetTransport = 31 "HostFibreChannelTargetTransport",
+        HostInternetScsiTargetTransport = 31 "HostInternetScsiTargetTransport",
+        HostParallelScsiTargetTransport = 31 "HostParallelScsiTargetTransport",
+        HostPcieTargetTransport = 23 "HostPcieTargetTransport",
+        HostRdmaTargetTransport = 23 "HostRdmaTargetTransport",
+        HostSerialAttachedTargetTransport = 33 "HostSerialAttachedTargetTransport",
+        HostTargetTransport = 19 "HostTargetTransport",
+        HostTcpTargetTransport = 22 "HostTcpTargetTransport",
     }
 }
 
@@ -1415,8 +1415,8 @@ impl DataObject for ScsiLun {
 vi_any! {
     /// `ScsiLun` or a type that derives from it.
     AnyScsiLun: ScsiLun = "ScsiLun" {
-        HostScsiDisk = "HostScsiDisk",
-        ScsiLun = "ScsiLun",
+        HostScsiDisk = 12 "HostScsiDisk",
+        ScsiLun = 7 "ScsiLun",
     }
 }
 

@@ -154,9 +154,9 @@ impl DataObject for PerfEntityMetricBase {
 vi_any! {
     /// `PerfEntityMetricBase` or a type that derives from it.
     AnyPerfEntityMetricBase: PerfEntityMetricBase = "PerfEntityMetricBase" {
-        PerfEntityMetric = "PerfEntityMetric",
-        PerfEntityMetricBase = "PerfEntityMetricBase",
-        PerfEntityMetricCSV = "PerfEntityMetricCSV",
+        PerfEntityMetric = 16 "PerfEntityMetric",
+        PerfEntityMetricBase = 20 "PerfEntityMetricBase",
+        PerfEntityMetricCSV = 19 "PerfEntityMetricCSV",
     }
 }
 
@@ -324,9 +324,9 @@ impl DataObject for PerfMetricSeries {
 vi_any! {
     /// `PerfMetricSeries` or a type that derives from it.
     AnyPerfMetricSeries: PerfMetricSeries = "PerfMetricSeries" {
-        PerfMetricIntSeries = "PerfMetricIntSeries",
-        PerfMetricSeries = "PerfMetricSeries",
-        PerfMetricSeriesCSV = "PerfMetricSeriesCSV",
+        PerfMetricIntSeries = 19 "PerfMetricIntSeries",
+        PerfMetricSeries = 16 "PerfMetricSeries",
+        PerfMetricSeriesCSV = 19 "PerfMetricSeriesCSV",
     }
 }
 

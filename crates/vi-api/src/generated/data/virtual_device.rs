@@ -537,22 +537,22 @@ impl DataObject for VirtualController {
 vi_any! {
     /// `VirtualController` or a type that derives from it.
     AnyVirtualController: VirtualController = "VirtualController" {
-        ParaVirtualSCSIController = "ParaVirtualSCSIController",
-        VirtualAHCIController = "VirtualAHCIController",
-        VirtualBusLogicController = "VirtualBusLogicController",
-        VirtualController = "VirtualController",
-        VirtualIDEController = "VirtualIDEController",
-        VirtualLsiLogicController = "VirtualLsiLogicController",
-        VirtualLsiLogicSASController = "VirtualLsiLogicSASController",
-        VirtualNVDIMMController = "VirtualNVDIMMController",
-        VirtualNVMEController = "VirtualNVMEController",
-        VirtualPCIController = "VirtualPCIController",
-        VirtualPS2Controller = "VirtualPS2Controller",
-        VirtualSATAController = "VirtualSATAController",
-        VirtualSCSIController = "VirtualSCSIController",
-        VirtualSIOController = "VirtualSIOController",
-        VirtualUSBController = "VirtualUSBController",
-        VirtualUSBXHCIController = "VirtualUSBXHCIController",
+        ParaVirtualSCSIController = 25 "ParaVirtualSCSIController",
+        VirtualAHCIController = 21 "VirtualAHCIController",
+        VirtualBusLogicController = 25 "VirtualBusLogicController",
+        VirtualController = 17 "VirtualController",
+        VirtualIDEController = 20 "VirtualIDEController",
+        VirtualLsiLogicController = 25 "VirtualLsiLogicController",
+        VirtualLsiLogicSASController = 28 "VirtualLsiLogicSASController",
+        VirtualNVDIMMController = 23 "VirtualNVDIMMController",
+        VirtualNVMEController = 21 "VirtualNVMEController",
+        VirtualPCIController = 20 "VirtualPCIController",
+        VirtualPS2Controller = 20 "VirtualPS2Controller",
+        VirtualSATAController = 21 "VirtualSATAController",
+        VirtualSCSIController = 21 "VirtualSCSIController",
+        VirtualSIOController = 20 "VirtualSIOController",
+        VirtualUSBController = 20 "VirtualUSBController",
+        VirtualUSBXHCIController = 24 "VirtualUSBXHCIController",
     }
 }
 
@@ -616,53 +616,53 @@ impl DataObject for VirtualDevice {
 vi_any! {
     /// `VirtualDevice` or a type that derives from it.
     AnyVirtualDevice: VirtualDevice = "VirtualDevice" {
-        ParaVirtualSCSIController = "ParaVirtualSCSIController",
-        VirtualAHCIController = "VirtualAHCIController",
-        VirtualBusLogicController = "VirtualBusLogicController",
-        VirtualCdrom = "VirtualCdrom",
-        VirtualController = "VirtualController",
-        VirtualDevice = "VirtualDevice",
-        VirtualDisk = "VirtualDisk",
-        VirtualE1000 = "VirtualE1000",
-        VirtualE1000e = "VirtualE1000e",
-        VirtualEnsoniq1371 = "VirtualEnsoniq1371",
-        VirtualEthernetCard = "VirtualEthernetCard",
-        VirtualFloppy = "VirtualFloppy",
-        VirtualHdAudioCard = "VirtualHdAudioCard",
-        VirtualIDEController = "VirtualIDEController",
-        VirtualKeyboard = "VirtualKeyboard",
-        VirtualLsiLogicController = "VirtualLsiLogicController",
-        VirtualLsiLogicSASController = "VirtualLsiLogicSASController",
-        VirtualMachineVMCIDevice = "VirtualMachineVMCIDevice",
-        VirtualMachineVMIROM = "VirtualMachineVMIROM",
-        VirtualMachineVideoCard = "VirtualMachineVideoCard",
-        VirtualNVDIMM = "VirtualNVDIMM",
-        VirtualNVDIMMController = "VirtualNVDIMMController",
-        VirtualNVMEController = "VirtualNVMEController",
-        VirtualPCIController = "VirtualPCIController",
-        VirtualPCIPassthrough = "VirtualPCIPassthrough",
-        VirtualPCNet32 = "VirtualPCNet32",
-        VirtualPS2Controller = "VirtualPS2Controller",
-        VirtualParallelPort = "VirtualParallelPort",
-        VirtualPointingDevice = "VirtualPointingDevice",
-        VirtualPrecisionClock = "VirtualPrecisionClock",
-        VirtualSATAController = "VirtualSATAController",
-        VirtualSCSIController = "VirtualSCSIController",
-        VirtualSCSIPassthrough = "VirtualSCSIPassthrough",
-        VirtualSIOController = "VirtualSIOController",
-        VirtualSerialPort = "VirtualSerialPort",
-        VirtualSoundBlaster16 = "VirtualSoundBlaster16",
-        VirtualSoundCard = "VirtualSoundCard",
-        VirtualSriovEthernetCard = "VirtualSriovEthernetCard",
-        VirtualTPM = "VirtualTPM",
-        VirtualUSB = "VirtualUSB",
-        VirtualUSBController = "VirtualUSBController",
-        VirtualUSBXHCIController = "VirtualUSBXHCIController",
-        VirtualVmxnet = "VirtualVmxnet",
-        VirtualVmxnet2 = "VirtualVmxnet2",
-        VirtualVmxnet3 = "VirtualVmxnet3",
-        VirtualVmxnet3Vrdma = "VirtualVmxnet3Vrdma",
-        VirtualWDT = "VirtualWDT",
+        ParaVirtualSCSIController = 25 "ParaVirtualSCSIController",
+        VirtualAHCIController = 21 "VirtualAHCIController",
+        VirtualBusLogicController = 25 "VirtualBusLogicController",
+        VirtualCdrom = 12 "VirtualCdrom",
+        VirtualController = 17 "VirtualController",
+        VirtualDevice = 13 "VirtualDevice",
+        VirtualDisk = 11 "VirtualDisk",
+        VirtualE1000 = 12 "VirtualE1000",
+        VirtualE1000e = 13 "VirtualE1000e",
+        VirtualEnsoniq1371 = 18 "VirtualEnsoniq1371",
+        VirtualEthernetCard = 19 "VirtualEthernetCard",
+        VirtualFloppy = 13 "VirtualFloppy",
+        VirtualHdAudioCard = 18 "VirtualHdAudioCard",
+        VirtualIDEController = 20 "VirtualIDEController",
+        VirtualKeyboard = 15 "VirtualKeyboard",
+        VirtualLsiLogicController = 25 "VirtualLsiLogicController",
+        VirtualLsiLogicSASController = 28 "VirtualLsiLogicSASController",
+        VirtualMachineVMCIDevice = 24 "VirtualMachineVMCIDevice",
+        VirtualMachineVMIROM = 20 "VirtualMachineVMIROM",
+        VirtualMachineVideoCard = 23 "VirtualMachineVideoCard",
+        VirtualNVDIMM = 13 "VirtualNVDIMM",
+        VirtualNVDIMMController = 23 "VirtualNVDIMMController",
+        VirtualNVMEController = 21 "VirtualNVMEController",
+        VirtualPCIController = 20 "VirtualPCIController",
+        VirtualPCIPassthrough = 21 "VirtualPCIPassthrough",
+        VirtualPCNet32 = 14 "VirtualPCNet32",
+        VirtualPS2Controller = 20 "VirtualPS2Controller",
+        VirtualParallelPort = 19 "VirtualParallelPort",
+        VirtualPointingDevice = 21 "VirtualPointingDevice",
+        VirtualPrecisionClock = 21 "VirtualPrecisionClock",
+        VirtualSATAController = 21 "VirtualSATAController",
+        VirtualSCSIController = 21 "VirtualSCSIController",
+        VirtualSCSIPassthrough = 22 "VirtualSCSIPassthrough",
+        VirtualSIOController = 20 "VirtualSIOController",
+        VirtualSerialPort = 17 "VirtualSerialPort",
+        VirtualSoundBlaster16 = 21 "VirtualSoundBlaster16",
+        VirtualSoundCard = 16 "VirtualSoundCard",
+        VirtualSriovEthernetCard = 24 "VirtualSriovEthernetCard",
+        VirtualTPM = 10 "VirtualTPM",
+        VirtualUSB = 10 "VirtualUSB",
+        VirtualUSBController = 20 "VirtualUSBController",
+        VirtualUSBXHCIController = 24 "VirtualUSBXHCIController",
+        VirtualVmxnet = 13 "VirtualVmxnet",
+        VirtualVmxnet2 = 14 "VirtualVmxnet2",
+        VirtualVmxnet3 = 14 "VirtualVmxnet3",
+        VirtualVmxnet3Vrdma = 19 "VirtualVmxnet3Vrdma",
+        VirtualWDT = 10 "VirtualWDT",
     }
 }
 
@@ -687,54 +687,54 @@ impl DataObject for VirtualDeviceBackingInfo {
 vi_any! {
     /// `VirtualDeviceBackingInfo` or a type that derives from it.
     AnyVirtualDeviceBackingInfo: VirtualDeviceBackingInfo = "VirtualDeviceBackingInfo" {
-        VirtualCdromAtapiBackingInfo = "VirtualCdromAtapiBackingInfo",
-        VirtualCdromIsoBackingInfo = "VirtualCdromIsoBackingInfo",
-        VirtualCdromPassthroughBackingInfo = "VirtualCdromPassthroughBackingInfo",
-        VirtualCdromRemoteAtapiBackingInfo = "VirtualCdromRemoteAtapiBackingInfo",
-        VirtualCdromRemotePassthroughBackingInfo = "VirtualCdromRemotePassthroughBackingInfo",
-        VirtualDeviceBackingInfo = "VirtualDeviceBackingInfo",
-        VirtualDeviceDeviceBackingInfo = "VirtualDeviceDeviceBackingInfo",
-        VirtualDeviceFileBackingInfo = "VirtualDeviceFileBackingInfo",
-        VirtualDevicePipeBackingInfo = "VirtualDevicePipeBackingInfo",
-        VirtualDeviceRemoteDeviceBackingInfo = "VirtualDeviceRemoteDeviceBackingInfo",
-        VirtualDeviceURIBackingInfo = "VirtualDeviceURIBackingInfo",
-        VirtualDiskFlatVer1BackingInfo = "VirtualDiskFlatVer1BackingInfo",
-        VirtualDiskFlatVer2BackingInfo = "VirtualDiskFlatVer2BackingInfo",
-        VirtualDiskLocalPMemBackingInfo = "VirtualDiskLocalPMemBackingInfo",
-        VirtualDiskPartitionedRawDiskVer2BackingInfo = "VirtualDiskPartitionedRawDiskVer2BackingInfo",
-        VirtualDiskRawDiskMappingVer1BackingInfo = "VirtualDiskRawDiskMappingVer1BackingInfo",
-        VirtualDiskRawDiskVer2BackingInfo = "VirtualDiskRawDiskVer2BackingInfo",
-        VirtualDiskSeSparseBackingInfo = "VirtualDiskSeSparseBackingInfo",
-        VirtualDiskSparseVer1BackingInfo = "VirtualDiskSparseVer1BackingInfo",
-        VirtualDiskSparseVer2BackingInfo = "VirtualDiskSparseVer2BackingInfo",
-        VirtualEthernetCardDistributedVirtualPortBackingInfo = "VirtualEthernetCardDistributedVirtualPortBackingInfo",
-        VirtualEthernetCardLegacyNetworkBackingInfo = "VirtualEthernetCardLegacyNetworkBackingInfo",
-        VirtualEthernetCardNetworkBackingInfo = "VirtualEthernetCardNetworkBackingInfo",
-        VirtualEthernetCardOpaqueNetworkBackingInfo = "VirtualEthernetCardOpaqueNetworkBackingInfo",
-        VirtualFloppyDeviceBackingInfo = "VirtualFloppyDeviceBackingInfo",
-        VirtualFloppyImageBackingInfo = "VirtualFloppyImageBackingInfo",
-        VirtualFloppyRemoteDeviceBackingInfo = "VirtualFloppyRemoteDeviceBackingInfo",
-        VirtualNVDIMMBackingInfo = "VirtualNVDIMMBackingInfo",
-        VirtualPCIPassthroughDeviceBackingInfo = "VirtualPCIPassthroughDeviceBackingInfo",
-        VirtualPCIPassthroughDvxBackingInfo = "VirtualPCIPassthroughDvxBackingInfo",
-        VirtualPCIPassthroughDynamicBackingInfo = "VirtualPCIPassthroughDynamicBackingInfo",
-        VirtualPCIPassthroughPluginBackingInfo = "VirtualPCIPassthroughPluginBackingInfo",
-        VirtualPCIPassthroughVmiopBackingInfo = "VirtualPCIPassthroughVmiopBackingInfo",
-        VirtualParallelPortDeviceBackingInfo = "VirtualParallelPortDeviceBackingInfo",
-        VirtualParallelPortFileBackingInfo = "VirtualParallelPortFileBackingInfo",
-        VirtualPointingDeviceDeviceBackingInfo = "VirtualPointingDeviceDeviceBackingInfo",
-        VirtualPrecisionClockSystemClockBackingInfo = "VirtualPrecisionClockSystemClockBackingInfo",
-        VirtualSCSIPassthroughDeviceBackingInfo = "VirtualSCSIPassthroughDeviceBackingInfo",
-        VirtualSerialPortDeviceBackingInfo = "VirtualSerialPortDeviceBackingInfo",
-        VirtualSerialPortFileBackingInfo = "VirtualSerialPortFileBackingInfo",
-        VirtualSerialPortPipeBackingInfo = "VirtualSerialPortPipeBackingInfo",
-        VirtualSerialPortThinPrintBackingInfo = "VirtualSerialPortThinPrintBackingInfo",
-        VirtualSerialPortURIBackingInfo = "VirtualSerialPortURIBackingInfo",
-        VirtualSoundCardDeviceBackingInfo = "VirtualSoundCardDeviceBackingInfo",
-        VirtualSriovEthernetCardSriovBackingInfo = "VirtualSriovEthernetCardSriovBackingInfo",
-        VirtualUSBRemoteClientBackingInfo = "VirtualUSBRemoteClientBackingInfo",
-        VirtualUSBRemoteHostBackingInfo = "VirtualUSBRemoteHostBackingInfo",
-        VirtualUSBUSBBackingInfo = "VirtualUSBUSBBackingInfo",
+        VirtualCdromAtapiBackingInfo = 28 "VirtualCdromAtapiBackingInfo",
+        VirtualCdromIsoBackingInfo = 26 "VirtualCdromIsoBackingInfo",
+        VirtualCdromPassthroughBackingInfo = 34 "VirtualCdromPassthroughBackingInfo",
+        VirtualCdromRemoteAtapiBackingInfo = 34 "VirtualCdromRemoteAtapiBackingInfo",
+        VirtualCdromRemotePassthroughBackingInfo = 40 "VirtualCdromRemotePassthroughBackingInfo",
+        VirtualDeviceBackingInfo = 24 "VirtualDeviceBackingInfo",
+        VirtualDeviceDeviceBackingInfo = 30 "VirtualDeviceDeviceBackingInfo",
+        VirtualDeviceFileBackingInfo = 28 "VirtualDeviceFileBackingInfo",
+        VirtualDevicePipeBackingInfo = 28 "VirtualDevicePipeBackingInfo",
+        VirtualDeviceRemoteDeviceBackingInfo = 36 "VirtualDeviceRemoteDeviceBackingInfo",
+        VirtualDeviceURIBackingInfo = 27 "VirtualDeviceURIBackingInfo",
+        VirtualDiskFlatVer1BackingInfo = 30 "VirtualDiskFlatVer1BackingInfo",
+        VirtualDiskFlatVer2BackingInfo = 30 "VirtualDiskFlatVer2BackingInfo",
+        VirtualDiskLocalPMemBackingInfo = 31 "VirtualDiskLocalPMemBackingInfo",
+        VirtualDiskPartitionedRawDiskVer2BackingInfo = 44 "VirtualDiskPartitionedRawDiskVer2BackingInfo",
+        VirtualDiskRawDiskMappingVer1BackingInfo = 40 "VirtualDiskRawDiskMappingVer1BackingInfo",
+        VirtualDiskRawDiskVer2BackingInfo = 33 "VirtualDiskRawDiskVer2BackingInfo",
+        VirtualDiskSeSparseBackingInfo = 30 "VirtualDiskSeSparseBackingInfo",
+        VirtualDiskSparseVer1BackingInfo = 32 "VirtualDiskSparseVer1BackingInfo",
+        VirtualDiskSparseVer2BackingInfo = 32 "VirtualDiskSparseVer2BackingInfo",
+        VirtualEthernetCardDistributedVirtualPortBackingInfo = 52 "VirtualEthernetCardDistributedVirtualPortBackingInfo",
+        VirtualEthernetCardLegacyNetworkBackingInfo = 43 "VirtualEthernetCardLegacyNetworkBackingInfo",
+        VirtualEthernetCardNetworkBackingInfo = 37 "VirtualEthernetCardNetworkBackingInfo",
+        VirtualEthernetCardOpaqueNetworkBackingInfo = 43 "VirtualEthernetCardOpaqueNetworkBackingInfo",
+        VirtualFloppyDeviceBackingInfo = 30 "VirtualFloppyDeviceBackingInfo",
+        VirtualFloppyImageBackingInfo = 29 "VirtualFloppyImageBackingInfo",
+        VirtualFloppyRemoteDeviceBackingInfo = 36 "VirtualFloppyRemoteDeviceBackingInfo",
+        VirtualNVDIMMBackingInfo = 24 "VirtualNVDIMMBackingInfo",
+        VirtualPCIPassthroughDeviceBackingInfo = 38 "VirtualPCIPassthroughDeviceBackingInfo",
+        VirtualPCIPassthroughDvxBackingInfo = 35 "VirtualPCIPassthroughDvxBackingInfo",
+        VirtualPCIPassthroughDynamicBackingInfo = 39 "VirtualPCIPassthroughDynamicBackingInfo",
+        VirtualPCIPassthroughPluginBackingInfo = 38 "VirtualPCIPassthroughPluginBackingInfo",
+        VirtualPCIPassthroughVmiopBackingInfo = 37 "VirtualPCIPassthroughVmiopBackingInfo",
+        VirtualParallelPortDeviceBackingInfo = 36 "VirtualParallelPortDeviceBackingInfo",
+        VirtualParallelPortFileBackingInfo = 34 "VirtualParallelPortFileBackingInfo",
+        VirtualPointingDeviceDeviceBackingInfo = 38 "VirtualPointingDeviceDeviceBackingInfo",
+        VirtualPrecisionClockSystemClockBackingInfo = 43 "VirtualPrecisionClockSystemClockBackingInfo",
+        VirtualSCSIPassthroughDeviceBackingInfo = 39 "VirtualSCSIPassthroughDeviceBackingInfo",
+        VirtualSerialPortDeviceBackingInfo = 34 "VirtualSerialPortDeviceBackingInfo",
+        VirtualSerialPortFileBackingInfo = 32 "VirtualSerialPortFileBackingInfo",
+        VirtualSerialPortPipeBackingInfo = 32 "VirtualSerialPortPipeBackingInfo",
+        VirtualSerialPortThinPrintBackingInfo = 37 "VirtualSerialPortThinPrintBackingInfo",
+        VirtualSerialPortURIBackingInfo = 31 "VirtualSerialPortURIBackingInfo",
+        VirtualSoundCardDeviceBackingInfo = 33 "VirtualSoundCardDeviceBackingInfo",
+        VirtualSriovEthernetCardSriovBackingInfo = 40 "VirtualSriovEthernetCardSriovBackingInfo",
+        VirtualUSBRemoteClientBackingInfo = 33 "VirtualUSBRemoteClientBackingInfo",
+        VirtualUSBRemoteHostBackingInfo = 31 "VirtualUSBRemoteHostBackingInfo",
+        VirtualUSBUSBBackingInfo = 24 "VirtualUSBUSBBackingInfo",
     }
 }
 
@@ -759,9 +759,9 @@ impl DataObject for VirtualDeviceBusSlotInfo {
 vi_any! {
     /// `VirtualDeviceBusSlotInfo` or a type that derives from it.
     AnyVirtualDeviceBusSlotInfo: VirtualDeviceBusSlotInfo = "VirtualDeviceBusSlotInfo" {
-        VirtualDeviceBusSlotInfo = "VirtualDeviceBusSlotInfo",
-        VirtualDevicePciBusSlotInfo = "VirtualDevicePciBusSlotInfo",
-        VirtualUSBControllerPciBusSlotInfo = "VirtualUSBControllerPciBusSlotInfo",
+        VirtualDeviceBusSlotInfo = 24 "VirtualDeviceBusSlotInfo",
+        VirtualDevicePciBusSlotInfo = 27 "VirtualDevicePciBusSlotInfo",
+        VirtualUSBControllerPciBusSlotInfo = 34 "VirtualUSBControllerPciBusSlotInfo",
     }
 }
 
@@ -817,8 +817,8 @@ impl DataObject for VirtualDeviceConfigSpec {
 vi_any! {
     /// `VirtualDeviceConfigSpec` or a type that derives from it.
     AnyVirtualDeviceConfigSpec: VirtualDeviceConfigSpec = "VirtualDeviceConfigSpec" {
-        VirtualDeviceConfigSpec = "VirtualDeviceConfigSpec",
-        VirtualDiskConfigSpec = "VirtualDiskConfigSpec",
+        VirtualDeviceConfigSpec = 23 "VirtualDeviceConfigSpec",
+        VirtualDiskConfigSpec = 21 "VirtualDiskConfigSpec",
     }
 }
 
@@ -924,23 +924,23 @@ impl DataObject for VirtualDeviceDeviceBackingInfo {
 vi_any! {
     /// `VirtualDeviceDeviceBackingInfo` or a type that derives from it.
     AnyVirtualDeviceDeviceBackingInfo: VirtualDeviceDeviceBackingInfo = "VirtualDeviceDeviceBackingInfo" {
-        VirtualCdromAtapiBackingInfo = "VirtualCdromAtapiBackingInfo",
-        VirtualCdromPassthroughBackingInfo = "VirtualCdromPassthroughBackingInfo",
-        VirtualDeviceDeviceBackingInfo = "VirtualDeviceDeviceBackingInfo",
-        VirtualDiskPartitionedRawDiskVer2BackingInfo = "VirtualDiskPartitionedRawDiskVer2BackingInfo",
-        VirtualDiskRawDiskVer2BackingInfo = "VirtualDiskRawDiskVer2BackingInfo",
-        VirtualEthernetCardLegacyNetworkBackingInfo = "VirtualEthernetCardLegacyNetworkBackingInfo",
-        VirtualEthernetCardNetworkBackingInfo = "VirtualEthernetCardNetworkBackingInfo",
-        VirtualFloppyDeviceBackingInfo = "VirtualFloppyDeviceBackingInfo",
-        VirtualPCIPassthroughDeviceBackingInfo = "VirtualPCIPassthroughDeviceBackingInfo",
-        VirtualPCIPassthroughDynamicBackingInfo = "VirtualPCIPassthroughDynamicBackingInfo",
-        VirtualParallelPortDeviceBackingInfo = "VirtualParallelPortDeviceBackingInfo",
-        VirtualPointingDeviceDeviceBackingInfo = "VirtualPointingDeviceDeviceBackingInfo",
-        VirtualSCSIPassthroughDeviceBackingInfo = "VirtualSCSIPassthroughDeviceBackingInfo",
-        VirtualSerialPortDeviceBackingInfo = "VirtualSerialPortDeviceBackingInfo",
-        VirtualSoundCardDeviceBackingInfo = "VirtualSoundCardDeviceBackingInfo",
-        VirtualUSBRemoteHostBackingInfo = "VirtualUSBRemoteHostBackingInfo",
-        VirtualUSBUSBBackingInfo = "VirtualUSBUSBBackingInfo",
+        VirtualCdromAtapiBackingInfo = 28 "VirtualCdromAtapiBackingInfo",
+        VirtualCdromPassthroughBackingInfo = 34 "VirtualCdromPassthroughBackingInfo",
+        VirtualDeviceDeviceBackingInfo = 30 "VirtualDeviceDeviceBackingInfo",
+        VirtualDiskPartitionedRawDiskVer2BackingInfo = 44 "VirtualDiskPartitionedRawDiskVer2BackingInfo",
+        VirtualDiskRawDiskVer2BackingInfo = 33 "VirtualDiskRawDiskVer2BackingInfo",
+        VirtualEthernetCardLegacyNetworkBackingInfo = 43 "VirtualEthernetCardLegacyNetworkBackingInfo",
+        VirtualEthernetCardNetworkBackingInfo = 37 "VirtualEthernetCardNetworkBackingInfo",
+        VirtualFloppyDeviceBackingInfo = 30 "VirtualFloppyDeviceBackingInfo",
+        VirtualPCIPassthroughDeviceBackingInfo = 38 "VirtualPCIPassthroughDeviceBackingInfo",
+        VirtualPCIPassthroughDynamicBackingInfo = 39 "VirtualPCIPassthroughDynamicBackingInfo",
+        VirtualParallelPortDeviceBackingInfo = 36 "VirtualParallelPortDeviceBackingInfo",
+        VirtualPointingDeviceDeviceBackingInfo = 38 "VirtualPointingDeviceDeviceBackingInfo",
+        VirtualSCSIPassthroughDeviceBackingInfo = 39 "VirtualSCSIPassthroughDeviceBackingInfo",
+        VirtualSerialPortDeviceBackingInfo = 34 "VirtualSerialPortDeviceBackingInfo",
+        VirtualSoundCardDeviceBackingInfo = 33 "VirtualSoundCardDeviceBackingInfo",
+        VirtualUSBRemoteHostBackingInfo = 31 "VirtualUSBRemoteHostBackingInfo",
+        VirtualUSBUSBBackingInfo = 24 "VirtualUSBUSBBackingInfo",
     }
 }
 
@@ -1009,19 +1009,19 @@ impl DataObject for VirtualDeviceFileBackingInfo {
 vi_any! {
     /// `VirtualDeviceFileBackingInfo` or a type that derives from it.
     AnyVirtualDeviceFileBackingInfo: VirtualDeviceFileBackingInfo = "VirtualDeviceFileBackingInfo" {
-        VirtualCdromIsoBackingInfo = "VirtualCdromIsoBackingInfo",
-        VirtualDeviceFileBackingInfo = "VirtualDeviceFileBackingInfo",
-        VirtualDiskFlatVer1BackingInfo = "VirtualDiskFlatVer1BackingInfo",
-        VirtualDiskFlatVer2BackingInfo = "VirtualDiskFlatVer2BackingInfo",
-        VirtualDiskLocalPMemBackingInfo = "VirtualDiskLocalPMemBackingInfo",
-        VirtualDiskRawDiskMappingVer1BackingInfo = "VirtualDiskRawDiskMappingVer1BackingInfo",
-        VirtualDiskSeSparseBackingInfo = "VirtualDiskSeSparseBackingInfo",
-        VirtualDiskSparseVer1BackingInfo = "VirtualDiskSparseVer1BackingInfo",
-        VirtualDiskSparseVer2BackingInfo = "VirtualDiskSparseVer2BackingInfo",
-        VirtualFloppyImageBackingInfo = "VirtualFloppyImageBackingInfo",
-        VirtualNVDIMMBackingInfo = "VirtualNVDIMMBackingInfo",
-        VirtualParallelPortFileBackingInfo = "VirtualParallelPortFileBackingInfo",
-        VirtualSerialPortFileBackingInfo = "VirtualSerialPortFileBackingInfo",
+        VirtualCdromIsoBackingInfo = 26 "VirtualCdromIsoBackingInfo",
+        VirtualDeviceFileBackingInfo = 28 "VirtualDeviceFileBackingInfo",
+        VirtualDiskFlatVer1BackingInfo = 30 "VirtualDiskFlatVer1BackingInfo",
+        VirtualDiskFlatVer2BackingInfo = 30 "VirtualDiskFlatVer2BackingInfo",
+        VirtualDiskLocalPMemBackingInfo = 31 "VirtualDiskLocalPMemBackingInfo",
+        VirtualDiskRawDiskMappingVer1BackingInfo = 40 "VirtualDiskRawDiskMappingVer1BackingInfo",
+        VirtualDiskSeSparseBackingInfo = 30 "VirtualDiskSeSparseBackingInfo",
+        VirtualDiskSparseVer1BackingInfo = 32 "VirtualDiskSparseVer1BackingInfo",
+        VirtualDiskSparseVer2BackingInfo = 32 "VirtualDiskSparseVer2BackingInfo",
+        VirtualFloppyImageBackingInfo = 29 "VirtualFloppyImageBackingInfo",
+        VirtualNVDIMMBackingInfo = 24 "VirtualNVDIMMBackingInfo",
+        VirtualParallelPortFileBackingInfo = 34 "VirtualParallelPortFileBackingInfo",
+        VirtualSerialPortFileBackingInfo = 32 "VirtualSerialPortFileBackingInfo",
     }
 }
 
@@ -1053,8 +1053,8 @@ impl DataObject for VirtualDevicePciBusSlotInfo {
 vi_any! {
     /// `VirtualDevicePciBusSlotInfo` or a type that derives from it.
     AnyVirtualDevicePciBusSlotInfo: VirtualDevicePciBusSlotInfo = "VirtualDevicePciBusSlotInfo" {
-        VirtualDevicePciBusSlotInfo = "VirtualDevicePciBusSlotInfo",
-        VirtualUSBControllerPciBusSlotInfo = "VirtualUSBControllerPciBusSlotInfo",
+        VirtualDevicePciBusSlotInfo = 27 "VirtualDevicePciBusSlotInfo",
+        VirtualUSBControllerPciBusSlotInfo = 34 "VirtualUSBControllerPciBusSlotInfo",
     }
 }
 
@@ -1086,8 +1086,8 @@ impl DataObject for VirtualDevicePipeBackingInfo {
 vi_any! {
     /// `VirtualDevicePipeBackingInfo` or a type that derives from it.
     AnyVirtualDevicePipeBackingInfo: VirtualDevicePipeBackingInfo = "VirtualDevicePipeBackingInfo" {
-        VirtualDevicePipeBackingInfo = "VirtualDevicePipeBackingInfo",
-        VirtualSerialPortPipeBackingInfo = "VirtualSerialPortPipeBackingInfo",
+        VirtualDevicePipeBackingInfo = 28 "VirtualDevicePipeBackingInfo",
+        VirtualSerialPortPipeBackingInfo = 32 "VirtualSerialPortPipeBackingInfo",
     }
 }
 
@@ -1123,11 +1123,11 @@ impl DataObject for VirtualDeviceRemoteDeviceBackingInfo {
 vi_any! {
     /// `VirtualDeviceRemoteDeviceBackingInfo` or a type that derives from it.
     AnyVirtualDeviceRemoteDeviceBackingInfo: VirtualDeviceRemoteDeviceBackingInfo = "VirtualDeviceRemoteDeviceBackingInfo" {
-        VirtualCdromRemoteAtapiBackingInfo = "VirtualCdromRemoteAtapiBackingInfo",
-        VirtualCdromRemotePassthroughBackingInfo = "VirtualCdromRemotePassthroughBackingInfo",
-        VirtualDeviceRemoteDeviceBackingInfo = "VirtualDeviceRemoteDeviceBackingInfo",
-        VirtualFloppyRemoteDeviceBackingInfo = "VirtualFloppyRemoteDeviceBackingInfo",
-        VirtualUSBRemoteClientBackingInfo = "VirtualUSBRemoteClientBackingInfo",
+        VirtualCdromRemoteAtapiBackingInfo = 34 "VirtualCdromRemoteAtapiBackingInfo",
+        VirtualCdromRemotePassthroughBackingInfo = 40 "VirtualCdromRemotePassthroughBackingInfo",
+        VirtualDeviceRemoteDeviceBackingInfo = 36 "VirtualDeviceRemoteDeviceBackingInfo",
+        VirtualFloppyRemoteDeviceBackingInfo = 36 "VirtualFloppyRemoteDeviceBackingInfo",
+        VirtualUSBRemoteClientBackingInfo = 33 "VirtualUSBRemoteClientBackingInfo",
     }
 }
 
@@ -1167,8 +1167,8 @@ impl DataObject for VirtualDeviceURIBackingInfo {
 vi_any! {
     /// `VirtualDeviceURIBackingInfo` or a type that derives from it.
     AnyVirtualDeviceURIBackingInfo: VirtualDeviceURIBackingInfo = "VirtualDeviceURIBackingInfo" {
-        VirtualDeviceURIBackingInfo = "VirtualDeviceURIBackingInfo",
-        VirtualSerialPortURIBackingInfo = "VirtualSerialPortURIBackingInfo",
+        VirtualDeviceURIBackingInfo = 27 "VirtualDeviceURIBackingInfo",
+        VirtualSerialPortURIBackingInfo = 31 "VirtualSerialPortURIBackingInfo",
     }
 }
 
@@ -1703,8 +1703,8 @@ impl DataObject for VirtualDiskRawDiskVer2BackingInfo {
 vi_any! {
     /// `VirtualDiskRawDiskVer2BackingInfo` or a type that derives from it.
     AnyVirtualDiskRawDiskVer2BackingInfo: VirtualDiskRawDiskVer2BackingInfo = "VirtualDiskRawDiskVer2BackingInfo" {
-        VirtualDiskPartitionedRawDiskVer2BackingInfo = "VirtualDiskPartitionedRawDiskVer2BackingInfo",
-        VirtualDiskRawDiskVer2BackingInfo = "VirtualDiskRawDiskVer2BackingInfo",
+        VirtualDiskPartitionedRawDiskVer2BackingInfo = 44 "VirtualDiskPartitionedRawDiskVer2BackingInfo",
+        VirtualDiskRawDiskVer2BackingInfo = 33 "VirtualDiskRawDiskVer2BackingInfo",
     }
 }
 

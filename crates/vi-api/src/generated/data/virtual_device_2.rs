@@ -238,10 +238,10 @@ impl DataObject for VirtualDiskSpec {
 vi_any! {
     /// `VirtualDiskSpec` or a type that derives from it.
     AnyVirtualDiskSpec: VirtualDiskSpec = "VirtualDiskSpec" {
-        DeviceBackedVirtualDiskSpec = "DeviceBackedVirtualDiskSpec",
-        FileBackedVirtualDiskSpec = "FileBackedVirtualDiskSpec",
-        SeSparseVirtualDiskSpec = "SeSparseVirtualDiskSpec",
-        VirtualDiskSpec = "VirtualDiskSpec",
+        DeviceBackedVirtualDiskSpec = 27 "DeviceBackedVirtualDiskSpec",
+        FileBackedVirtualDiskSpec = 25 "FileBackedVirtualDiskSpec",
+        SeSparseVirtualDiskSpec = 23 "SeSparseVirtualDiskSpec",
+        VirtualDiskSpec = 15 "VirtualDiskSpec",
     }
 }
 
@@ -589,15 +589,15 @@ impl DataObject for VirtualEthernetCard {
 vi_any! {
     /// `VirtualEthernetCard` or a type that derives from it.
     AnyVirtualEthernetCard: VirtualEthernetCard = "VirtualEthernetCard" {
-        VirtualE1000 = "VirtualE1000",
-        VirtualE1000e = "VirtualE1000e",
-        VirtualEthernetCard = "VirtualEthernetCard",
-        VirtualPCNet32 = "VirtualPCNet32",
-        VirtualSriovEthernetCard = "VirtualSriovEthernetCard",
-        VirtualVmxnet = "VirtualVmxnet",
-        VirtualVmxnet2 = "VirtualVmxnet2",
-        VirtualVmxnet3 = "VirtualVmxnet3",
-        VirtualVmxnet3Vrdma = "VirtualVmxnet3Vrdma",
+        VirtualE1000 = 12 "VirtualE1000",
+        VirtualE1000e = 13 "VirtualE1000e",
+        VirtualEthernetCard = 19 "VirtualEthernetCard",
+        VirtualPCNet32 = 14 "VirtualPCNet32",
+        VirtualSriovEthernetCard = 24 "VirtualSriovEthernetCard",
+        VirtualVmxnet = 13 "VirtualVmxnet",
+        VirtualVmxnet2 = 14 "VirtualVmxnet2",
+        VirtualVmxnet3 = 14 "VirtualVmxnet3",
+        VirtualVmxnet3Vrdma = 19 "VirtualVmxnet3Vrdma",
     }
 }
 

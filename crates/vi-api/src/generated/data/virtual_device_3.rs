@@ -143,8 +143,8 @@ impl DataObject for VirtualPCIPassthroughPluginBackingInfo {
 vi_any! {
     /// `VirtualPCIPassthroughPluginBackingInfo` or a type that derives from it.
     AnyVirtualPCIPassthroughPluginBackingInfo: VirtualPCIPassthroughPluginBackingInfo = "VirtualPCIPassthroughPluginBackingInfo" {
-        VirtualPCIPassthroughPluginBackingInfo = "VirtualPCIPassthroughPluginBackingInfo",
-        VirtualPCIPassthroughVmiopBackingInfo = "VirtualPCIPassthroughVmiopBackingInfo",
+        VirtualPCIPassthroughPluginBackingInfo = 38 "VirtualPCIPassthroughPluginBackingInfo",
+        VirtualPCIPassthroughVmiopBackingInfo = 37 "VirtualPCIPassthroughVmiopBackingInfo",
     }
 }
 
@@ -690,8 +690,8 @@ impl DataObject for VirtualSATAController {
 vi_any! {
     /// `VirtualSATAController` or a type that derives from it.
     AnyVirtualSATAController: VirtualSATAController = "VirtualSATAController" {
-        VirtualAHCIController = "VirtualAHCIController",
-        VirtualSATAController = "VirtualSATAController",
+        VirtualAHCIController = 21 "VirtualAHCIController",
+        VirtualSATAController = 21 "VirtualSATAController",
     }
 }
 
@@ -775,11 +775,11 @@ impl DataObject for VirtualSCSIController {
 vi_any! {
     /// `VirtualSCSIController` or a type that derives from it.
     AnyVirtualSCSIController: VirtualSCSIController = "VirtualSCSIController" {
-        ParaVirtualSCSIController = "ParaVirtualSCSIController",
-        VirtualBusLogicController = "VirtualBusLogicController",
-        VirtualLsiLogicController = "VirtualLsiLogicController",
-        VirtualLsiLogicSASController = "VirtualLsiLogicSASController",
-        VirtualSCSIController = "VirtualSCSIController",
+        ParaVirtualSCSIController = 25 "ParaVirtualSCSIController",
+        VirtualBusLogicController = 25 "VirtualBusLogicController",
+        VirtualLsiLogicController = 25 "VirtualLsiLogicController",
+        VirtualLsiLogicSASController = 28 "VirtualLsiLogicSASController",
+        VirtualSCSIController = 21 "VirtualSCSIController",
     }
 }
 
@@ -1258,10 +1258,10 @@ impl DataObject for VirtualSoundCard {
 vi_any! {
     /// `VirtualSoundCard` or a type that derives from it.
     AnyVirtualSoundCard: VirtualSoundCard = "VirtualSoundCard" {
-        VirtualEnsoniq1371 = "VirtualEnsoniq1371",
-        VirtualHdAudioCard = "VirtualHdAudioCard",
-        VirtualSoundBlaster16 = "VirtualSoundBlaster16",
-        VirtualSoundCard = "VirtualSoundCard",
+        VirtualEnsoniq1371 = 18 "VirtualEnsoniq1371",
+        VirtualHdAudioCard = 18 "VirtualHdAudioCard",
+        VirtualSoundBlaster16 = 21 "VirtualSoundBlaster16",
+        VirtualSoundCard = 16 "VirtualSoundCard",
     }
 }
 

@@ -160,10 +160,10 @@ impl DataObject for VirtualVmxnet {
 vi_any! {
     /// `VirtualVmxnet` or a type that derives from it.
     AnyVirtualVmxnet: VirtualVmxnet = "VirtualVmxnet" {
-        VirtualVmxnet = "VirtualVmxnet",
-        VirtualVmxnet2 = "VirtualVmxnet2",
-        VirtualVmxnet3 = "VirtualVmxnet3",
-        VirtualVmxnet3Vrdma = "VirtualVmxnet3Vrdma",
+        VirtualVmxnet = 13 "VirtualVmxnet",
+        VirtualVmxnet2 = 14 "VirtualVmxnet2",
+        VirtualVmxnet3 = 14 "VirtualVmxnet3",
+        VirtualVmxnet3Vrdma = 19 "VirtualVmxnet3Vrdma",
     }
 }
 
@@ -336,8 +336,8 @@ impl DataObject for VirtualVmxnet3 {
 vi_any! {
     /// `VirtualVmxnet3` or a type that derives from it.
     AnyVirtualVmxnet3: VirtualVmxnet3 = "VirtualVmxnet3" {
-        VirtualVmxnet3 = "VirtualVmxnet3",
-        VirtualVmxnet3Vrdma = "VirtualVmxnet3Vrdma",
+        VirtualVmxnet3 = 14 "VirtualVmxnet3",
+        VirtualVmxnet3Vrdma = 19 "VirtualVmxnet3Vrdma",
     }
 }
 

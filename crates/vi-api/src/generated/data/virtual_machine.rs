@@ -53,9 +53,9 @@ impl DataObject for VirtualMachineBaseIndependentFilterSpec {
 vi_any! {
     /// `VirtualMachineBaseIndependentFilterSpec` or a type that derives from it.
     AnyVirtualMachineBaseIndependentFilterSpec: VirtualMachineBaseIndependentFilterSpec = "VirtualMachineBaseIndependentFilterSpec" {
-        VirtualMachineBaseIndependentFilterSpec = "VirtualMachineBaseIndependentFilterSpec",
-        VirtualMachineEmptyIndependentFilterSpec = "VirtualMachineEmptyIndependentFilterSpec",
-        VirtualMachineIndependentFilterSpec = "VirtualMachineIndependentFilterSpec",
+        VirtualMachineBaseIndependentFilterSpec = 39 "VirtualMachineBaseIndependentFilterSpec",
+        VirtualMachineEmptyIndependentFilterSpec = 40 "VirtualMachineEmptyIndependentFilterSpec",
+        VirtualMachineIndependentFilterSpec = 35 "VirtualMachineIndependentFilterSpec",
     }
 }
 
@@ -147,11 +147,11 @@ impl DataObject for VirtualMachineBootOptionsBootableDevice {
 vi_any! {
     /// `VirtualMachineBootOptionsBootableDevice` or a type that derives from it.
     AnyVirtualMachineBootOptionsBootableDevice: VirtualMachineBootOptionsBootableDevice = "VirtualMachineBootOptionsBootableDevice" {
-        VirtualMachineBootOptionsBootableCdromDevice = "VirtualMachineBootOptionsBootableCdromDevice",
-        VirtualMachineBootOptionsBootableDevice = "VirtualMachineBootOptionsBootableDevice",
-        VirtualMachineBootOptionsBootableDiskDevice = "VirtualMachineBootOptionsBootableDiskDevice",
-        VirtualMachineBootOptionsBootableEthernetDevice = "VirtualMachineBootOptionsBootableEthernetDevice",
-        VirtualMachineBootOptionsBootableFloppyDevice = "VirtualMachineBootOptionsBootableFloppyDevice",
+        VirtualMachineBootOptionsBootableCdromDevice = 44 "VirtualMachineBootOptionsBootableCdromDevice",
+        VirtualMachineBootOptionsBootableDevice = 39 "VirtualMachineBootOptionsBootableDevice",
+        VirtualMachineBootOptionsBootableDiskDevice = 43 "VirtualMachineBootOptionsBootableDiskDevice",
+        VirtualMachineBootOptionsBootableEthernetDevice = 47 "VirtualMachineBootOptionsBootableEthernetDevice",
+        VirtualMachineBootOptionsBootableFloppyDevice = 45 "VirtualMachineBootOptionsBootableFloppyDevice",
     }
 }
 
@@ -1604,8 +1604,8 @@ impl DataObject for VirtualMachineDeviceRuntimeInfoDeviceRuntimeState {
 vi_any! {
     /// `VirtualMachineDeviceRuntimeInfoDeviceRuntimeState` or a type that derives from it.
     AnyVirtualMachineDeviceRuntimeInfoDeviceRuntimeState: VirtualMachineDeviceRuntimeInfoDeviceRuntimeState = "VirtualMachineDeviceRuntimeInfoDeviceRuntimeState" {
-        VirtualMachineDeviceRuntimeInfoDeviceRuntimeState = "VirtualMachineDeviceRuntimeInfoDeviceRuntimeState",
-        VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState = "VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState",
+        VirtualMachineDeviceRuntimeInfoDeviceRuntimeState = 49 "VirtualMachineDeviceRuntimeInfoDeviceRuntimeState",
+        VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState = 62 "VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState",
     }
 }
 

@@ -532,8 +532,8 @@ impl DataObject for VirtualMachineGuestQuiesceSpec {
 vi_any! {
     /// `VirtualMachineGuestQuiesceSpec` or a type that derives from it.
     AnyVirtualMachineGuestQuiesceSpec: VirtualMachineGuestQuiesceSpec = "VirtualMachineGuestQuiesceSpec" {
-        VirtualMachineGuestQuiesceSpec = "VirtualMachineGuestQuiesceSpec",
-        VirtualMachineWindowsQuiesceSpec = "VirtualMachineWindowsQuiesceSpec",
+        VirtualMachineGuestQuiesceSpec = 30 "VirtualMachineGuestQuiesceSpec",
+        VirtualMachineWindowsQuiesceSpec = 32 "VirtualMachineWindowsQuiesceSpec",
     }
 }
 
@@ -874,10 +874,10 @@ impl DataObject for VirtualMachineProfileSpec {
 vi_any! {
     /// `VirtualMachineProfileSpec` or a type that derives from it.
     AnyVirtualMachineProfileSpec: VirtualMachineProfileSpec = "VirtualMachineProfileSpec" {
-        VirtualMachineDefaultProfileSpec = "VirtualMachineDefaultProfileSpec",
-        VirtualMachineDefinedProfileSpec = "VirtualMachineDefinedProfileSpec",
-        VirtualMachineEmptyProfileSpec = "VirtualMachineEmptyProfileSpec",
-        VirtualMachineProfileSpec = "VirtualMachineProfileSpec",
+        VirtualMachineDefaultProfileSpec = 32 "VirtualMachineDefaultProfileSpec",
+        VirtualMachineDefinedProfileSpec = 32 "VirtualMachineDefinedProfileSpec",
+        VirtualMachineEmptyProfileSpec = 30 "VirtualMachineEmptyProfileSpec",
+        VirtualMachineProfileSpec = 25 "VirtualMachineProfileSpec",
     }
 }
 

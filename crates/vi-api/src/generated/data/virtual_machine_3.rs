@@ -370,8 +370,8 @@ impl DataObject for VirtualMachineVirtualDeviceGroupsDeviceGroup {
 vi_any! {
     /// `VirtualMachineVirtualDeviceGroupsDeviceGroup` or a type that derives from it.
     AnyVirtualMachineVirtualDeviceGroupsDeviceGroup: VirtualMachineVirtualDeviceGroupsDeviceGroup = "VirtualMachineVirtualDeviceGroupsDeviceGroup" {
-        VirtualMachineVirtualDeviceGroupsDeviceGroup = "VirtualMachineVirtualDeviceGroupsDeviceGroup",
-        VirtualMachineVirtualDeviceGroupsVendorDeviceGroup = "VirtualMachineVirtualDeviceGroupsVendorDeviceGroup",
+        VirtualMachineVirtualDeviceGroupsDeviceGroup = 44 "VirtualMachineVirtualDeviceGroupsDeviceGroup",
+        VirtualMachineVirtualDeviceGroupsVendorDeviceGroup = 50 "VirtualMachineVirtualDeviceGroupsVendorDeviceGroup",
     }
 }
 
