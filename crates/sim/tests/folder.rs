@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, send};
+use common::{Client, exchange, send};
 use esx_sim::{Preset, Simulator};
 
 const WEB01: &str = "/folder/web01%2Fweb01.vmx?dcPath=ha-datacenter&dsName=datastore1";
@@ -84,7 +84,36 @@ async fn heads_and_ranges() {
     let head = send(sim.address(), "HEAD", WEB01, &[&cookie], "").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("Content-Length"), Some(total.to_string().as_str()));
-    assert_eq!(send(sim.address(), "PUT", WEB01, &[&cookie], "x").await.status, 405);
+    assert_eq!(send(sim.address(), "POST", WEB01, &[&cookie], "x").await.status, 405);
+}
+
+#[tokio::test]
+async fn uploads_need_a_length_and_a_directory() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let client = Client::logged_in(&sim, None).await;
+    let cookie = format!("Cookie: {}", client.cookie.as_ref().unwrap());
+    let query = "dcPath=ha-datacenter&dsName=datastore1";
+    let target = format!("/folder/iso/new.iso?{query}");
+    let change = async |method: &str, target: &str| {
+        send(sim.address(), method, target, &[&cookie], "hello").await.status
+    };
+    assert_eq!(change("PUT", &target).await, 201);
+    assert_eq!(change("PUT", &target).await, 200);
+    assert_eq!(client.get(&target, "").await.body, b"hello");
+    assert_eq!(change("PUT", &format!("/folder/no/new.iso?{query}")).await, 404);
+    assert_eq!(change("PUT", WEB01).await, 403); // belongs to a machine
+    assert_eq!(change("DELETE", &target).await, 200);
+    assert_eq!(change("DELETE", &target).await, 404);
+    let anonymous = send(sim.address(), "PUT", &target, &[], "x").await;
+    assert_eq!(anonymous.status, 401);
+    for (header, status) in [("", 411), ("Transfer-Encoding: chunked\r\n", 501)] {
+        let body = if header.is_empty() { "" } else { "1\r\nx\r\n0\r\n\r\n" };
+        let request = format!(
+            "PUT {target} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{cookie}\r\n{header}\r\n{body}"
+        );
+        let stream = tokio::net::TcpStream::connect(sim.address()).await.unwrap();
+        assert_eq!(exchange(stream, request.as_bytes()).await.status, status, "{header}");
+    }
 }
 
 #[tokio::test]

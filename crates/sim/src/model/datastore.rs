@@ -1,6 +1,6 @@
 //! Datastores: their properties, and the files on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use esx_vi_api::{Array, MoRef, Object, Value};
 
@@ -19,6 +19,8 @@ pub(crate) struct Datastore {
     pub(crate) capacity: i64,
     pub(crate) free: i64,
     pub(crate) browser: MoRef,
+    /// Directories that may be empty.
+    pub(crate) directories: BTreeSet<String>,
     /// Files that belong to no machine, by path.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
 }
@@ -165,12 +167,18 @@ impl Inventory {
             };
             match inside.map(|inside| inside.split_once('/')) {
                 Some(Some((directory, _))) => names.insert(format!("{directory}/"), 0),
-                Some(None) => names.insert(inside.unwrap_or_default().to_owned(), size),
-                None => None,
+                Some(None) if inside != Some("") => {
+                    names.insert(inside.unwrap_or_default().to_owned(), size)
+                }
+                // The directory itself.
+                _ => None,
             };
         };
         for (file, content) in &datastore.files {
             add(file, content.len());
+        }
+        for directory in &datastore.directories {
+            add(&format!("{directory}/"), 0);
         }
         for machine in self.machines().filter(here) {
             let directory = machine.directory();
@@ -183,7 +191,8 @@ impl Inventory {
                 add(&format!("{directory}/"), 0);
             }
         }
-        (path.is_empty() || !names.is_empty()).then_some(Entry::Directory(names))
+        (path.is_empty() || !names.is_empty() || datastore.directories.contains(path))
+            .then_some(Entry::Directory(names))
     }
 
     /// The paths of a machine's own files.
@@ -222,6 +231,13 @@ impl Inventory {
             None => self.machine_files(machine).iter().any(|file| file == path).then(Vec::new),
         }
     }
+}
+
+/// The capacity that a disk's descriptor tells.
+pub(super) fn descriptor_capacity_kib(content: &[u8]) -> Option<i64> {
+    let text = String::from_utf8_lossy(content);
+    let sectors = text.lines().find_map(|line| line.strip_prefix("RW ")?.split(' ').next());
+    sectors?.parse::<i64>().ok().filter(|sectors| *sectors > 0).map(|sectors| sectors / 2)
 }
 
 /// The text file that describes a virtual disk; the data lies in a flat file beside it.

@@ -53,6 +53,22 @@ impl Model {
 }
 
 impl Inventory {
+    /// The datastore that a request is about.
+    pub(super) fn folder_datastore(&self, request: &FolderRequest) -> Option<&MoRef> {
+        let datacenter = match &request.datacenter {
+            Some(path) => self.datacenter_by_path(path)?,
+            None if self.preset == Preset::Esx => self.find_by_path("ha-datacenter")?,
+            None => return None,
+        };
+        let folder = &self.datacenter(&datacenter)?.datastore_folder;
+        let names = decodings(request.datastore.as_deref()?);
+        let datastores = self.folder_children(folder);
+        let named = |name: &String| {
+            datastores.iter().find(|d| self.datastore(d).is_some_and(|d| d.name == *name))
+        };
+        names.iter().find_map(named)
+    }
+
     fn folder(&self, request: &FolderRequest) -> Option<Entry> {
         let datacenter = match &request.datacenter {
             Some(path) => Some(self.datacenter_by_path(path)?),

@@ -2,6 +2,7 @@
 
 use esx_vi_api::{Array, MoRef, Object, Value};
 
+use super::autostart::AutoStart;
 use super::inventory::Inventory;
 use super::machine::PowerState;
 use super::tree::{enumeration, green, objects, references, skeleton, strings};
@@ -22,6 +23,7 @@ pub(crate) struct Host {
     pub(crate) hz: i64,
     pub(crate) memory_bytes: i64,
     pub(crate) maintenance: bool,
+    pub(crate) autostart: AutoStart,
     /// The address of the vCenter that manages the host.
     pub(crate) manager_address: Option<String>,
     pub(crate) datastores: Vec<MoRef>,
@@ -269,21 +271,8 @@ impl Inventory {
             .with("host", &host.moref)
             .with("product", self.host_product())
             .with("network", Object::new("HostNetworkInfo").with("dnsConfig", host.dns_config()))
-            .with("autoStart", autostart_config())
+            .with("autoStart", host.autostart.config())
     }
-}
-
-/// `HostAutoStartManager.config`: switched off, and no machine in the list.
-pub(crate) fn autostart_config() -> Object {
-    let defaults = Object::new("AutoStartDefaults")
-        .with("enabled", false)
-        .with("startDelay", 120)
-        .with("stopDelay", 120)
-        .with("waitForHeartbeat", false)
-        .with("stopAction", "PowerOff");
-    Object::new("HostAutoStartManagerConfig")
-        .with("defaults", defaults)
-        .with("powerInfo", objects("AutoStartPowerInfo", []))
 }
 
 /// CPUID leaves as hosts show them: registers in groups of four bits, the leaf as a signed number.

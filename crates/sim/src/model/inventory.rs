@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::datastore::Datastore;
 use super::host::Host;
-use super::machine::{Machine, Snapshot, entity_default, uuid_for};
+use super::machine::{FileRef, Machine, Snapshot, entity_default, uuid_for};
 use super::task::Task;
 use super::tree;
 
@@ -152,6 +152,8 @@ pub(crate) struct Inventory {
     pub(crate) tasks: Vec<MoRef>,
     /// `uuid.location` of VMX files that were registered once: datastore and path.
     pub(crate) locations: BTreeMap<(MoRef, String), Uuid>,
+    /// Machines that were unregistered, by datastore and path: what their `.vmsd` files would tell.
+    pub(crate) shelf: BTreeMap<(MoRef, String), Box<Machine>>,
 }
 
 impl Inventory {
@@ -164,6 +166,7 @@ impl Inventory {
             machines: Vec::new(),
             tasks: Vec::new(),
             locations: BTreeMap::new(),
+            shelf: BTreeMap::new(),
         }
     }
 
@@ -189,6 +192,20 @@ impl Inventory {
 
     pub(crate) fn add_machine(&mut self, machine: Machine) {
         let moref = machine.moref.clone();
+        // Its own files are served from the record; those elsewhere lie there.
+        let mut elsewhere = Vec::new();
+        for (file, disk) in machine.disk_files() {
+            if let FileRef::On { datastore, path } = file
+                && disk.capacity_kib > 0
+            {
+                elsewhere.push((datastore.clone(), path.clone(), machine.descriptor(file, disk)));
+            }
+        }
+        for (datastore, path, content) in elsewhere {
+            if let Some(Item::Datastore(datastore)) = self.items.get_mut(&datastore) {
+                datastore.files.entry(path).or_insert(content);
+            }
+        }
         for root in &machine.snapshots {
             self.add_snapshot(root, &moref);
         }
@@ -206,12 +223,40 @@ impl Inventory {
         }
     }
 
+    /// Learns anew which snapshots a machine has.
+    pub(crate) fn know_snapshots(&mut self, moref: &MoRef) {
+        self.items.retain(|_, item| !matches!(item, Item::Snapshot(owner) if owner == moref));
+        let roots = self.machine(moref).map(|machine| machine.snapshots.clone());
+        for root in roots.unwrap_or_default() {
+            self.add_snapshot(&root, moref);
+        }
+    }
+
+    /// Moves a machine to another place, folder included.
+    pub(crate) fn move_machine(&mut self, moref: &MoRef, place: super::machine::Placement) {
+        let Some(machine) = self.machine_mut(moref) else { return };
+        let old = machine.place.folder.clone();
+        let new = place.folder.clone();
+        machine.place = std::sync::Arc::new(place);
+        if let Some(Item::Folder(folder)) = self.items.get_mut(&old) {
+            folder.children.retain(|child| child != moref);
+        }
+        if let Some(Item::Folder(folder)) = self.items.get_mut(&new) {
+            folder.children.push(moref.clone());
+        }
+    }
+
     pub(crate) fn remove_machine(&mut self, moref: &MoRef) -> bool {
         let Some(Item::Machine(machine)) = self.items.remove(moref) else { return false };
         self.machines.retain(|other| other != moref);
         self.items.retain(|_, item| !matches!(item, Item::Snapshot(owner) if owner == moref));
         if let Some(Item::Folder(folder)) = self.items.get_mut(&machine.place.folder) {
             folder.children.retain(|child| child != moref);
+        }
+        for item in self.items.values_mut() {
+            if let Item::Host(host) = item {
+                host.autostart.forget(moref);
+            }
         }
         true
     }
@@ -443,7 +488,10 @@ impl Inventory {
     /// Managers have only what the schema calls mandatory, and the few properties that somebody reads.
     fn manager_property(&self, moref: &MoRef, name: &str) -> Option<Value> {
         match (moref.kind.as_str(), name) {
-            ("HostAutoStartManager", "config") => Some(super::host::autostart_config().into()),
+            ("HostAutoStartManager", "config") => {
+                let host = self.host(&self.host_of_manager(moref)?)?;
+                Some(host.autostart.config().into())
+            }
             ("TaskManager", "recentTask") => Some(tree::references(&self.tasks)),
             ("HostDatastoreSystem", "datastore") => {
                 let host = self.host(&self.host_of_manager(moref)?)?;
@@ -469,7 +517,7 @@ impl Inventory {
         }
     }
 
-    fn host_of_manager(&self, manager: &MoRef) -> Option<MoRef> {
+    pub(crate) fn host_of_manager(&self, manager: &MoRef) -> Option<MoRef> {
         self.items.values().find_map(|item| match item {
             Item::Host(host) if host.managers.contains(manager) => Some(host.moref.clone()),
             _ => None,

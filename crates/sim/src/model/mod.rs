@@ -11,33 +11,38 @@
 //! | `path`, `collector`, `filter`, `view`, `search` | how clients find things |
 //! | `session`, `context` | who asks, and what they can see |
 //! | `task`, `tasks`, `question` | tasks, how they go on, what holds them up |
-//! | `power` | what tasks do |
+//! | `power`, `register`, `snapshots`, `migrate`, `files`, `autostart` | what operations do |
 //! | `restrictions` | what a host refuses to everybody |
 //! | `methods` | the table of methods |
 
 // Pure, though the crate is not: no clock, no file, no environment.
 #![warn(clippy::disallowed_methods)]
 
+mod autostart;
 mod collector;
 mod context;
 mod datastore;
 mod entities;
 mod fault;
+mod files;
 mod filter;
 mod folder;
 mod host;
 mod inventory;
 mod machine;
 mod methods;
+mod migrate;
 mod path;
 mod power;
 mod preset;
 mod question;
+mod register;
 mod restrictions;
 mod samples;
 mod search;
 mod service;
 mod session;
+mod snapshots;
 mod task;
 mod tasks;
 #[cfg(test)]
@@ -55,6 +60,7 @@ use esx_vi_api::{ApiVersion, MoRef, Value};
 
 pub use self::datastore::Entry;
 pub use self::fault::Fault;
+pub use self::files::FolderChange;
 pub use self::folder::{FolderAnswer, FolderRequest};
 pub use self::inventory::Preset;
 pub use self::machine::PowerState;
@@ -176,6 +182,7 @@ pub struct Model {
     pace: Pace,
     next_task: i32,
     next_question: u64,
+    next_snapshot: u32,
     guest_work: Vec<GuestWork>,
     hooks: Vec<Hook>,
     restrictions: Restrictions,
@@ -209,6 +216,7 @@ impl Model {
             pace: Pace::Timed(config.task_duration),
             next_task: 0,
             next_question: 0,
+            next_snapshot: samples::FIRST_SNAPSHOT,
             guest_work: Vec::new(),
             hooks: Vec::new(),
             restrictions: Restrictions::default(),
@@ -291,12 +299,10 @@ impl Model {
 
     /// Adds an ordinary machine, switched off, where the first one lives.
     pub fn add_machine(&mut self, name: &str) -> Option<MoRef> {
-        let first = self.inventory.machines().next()?;
+        let first = self.inventory.machines().next()?.clone();
         let (place, network) =
             (Arc::clone(&first.place), first.networks().first().copied()?.clone());
-        let id = self.next_machine;
-        self.next_machine += 1;
-        let moref = preset::machine_moref(self.inventory.preset, id);
+        let (moref, id) = self.next_moref();
         let mut machine = Machine::ordinary(moref.clone(), id, name, place, network);
         machine.hardware_version = first.hardware_version.min(machine.hardware_version);
         self.inventory.add_machine(machine);

@@ -46,6 +46,10 @@ impl Model {
         if machine.power == PowerState::PoweredOn {
             return Err(wrong_state(machine, PowerState::PoweredOn));
         }
+        if let Some(disk) = machine.disks.iter().find(|disk| disk.capacity_kib == 0) {
+            let path = machine.datastore_path(&self.inventory, &disk.file);
+            return Err(super::machine::device_change::file_fault("FileNotFound", &path));
+        }
         if self.inventory.host(&machine.place.host).is_some_and(|host| host.maintenance) {
             let message = "The operation is not allowed in the current state of the host.";
             return Err(Fault::new("InvalidState", message));

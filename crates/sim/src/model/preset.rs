@@ -1,11 +1,12 @@
 //! The built-in inventories, the same in every process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use esx_vi_api::{ApiVersion, MoRef};
 use uuid::Uuid;
 
+use super::autostart::AutoStart;
 use super::datastore::{Datastore, DatastoreKind};
 use super::host::{Host, MANAGERS};
 use super::inventory::{
@@ -184,6 +185,7 @@ fn add_datastore(inventory: &mut Inventory, parent: &MoRef, spec: DatastoreSpec)
         capacity: spec.capacity,
         free: spec.capacity / 2,
         browser,
+        directories: BTreeSet::new(),
         files: BTreeMap::from([("iso/debian-12.iso".to_owned(), Vec::new())]),
     })));
     moref
@@ -248,6 +250,7 @@ fn host(parent: &MoRef, spec: &HostSpec<'_>) -> Host {
         hz: 1_995_379_000,
         memory_bytes: 274_877_906_944,
         maintenance: false,
+        autostart: AutoStart::default(),
         manager_address: None,
         datastores: spec.datastores.to_vec(),
         networks: spec.networks.to_vec(),

@@ -14,6 +14,8 @@ use super::time::Timestamp;
 
 /// Generated machines have greater numbers than this one.
 pub(super) const FIRST_GENERATED: u32 = 1000;
+/// Snapshots that clients take have this number or a greater one.
+pub(super) const FIRST_SNAPSHOT: u32 = 101;
 
 struct Maker<'a> {
     preset: Preset,

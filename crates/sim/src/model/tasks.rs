@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use esx_vi_api::soap::Request;
-use esx_vi_api::{MoRef, Object, Value};
+use esx_vi_api::{MoRef, Value};
 
 use super::fault::Fault;
 use super::inventory::{Item, Preset};
@@ -411,20 +411,29 @@ impl Model {
             "PowerOffVM_Task" => self.power_off(target),
             "SuspendVM_Task" => self.suspend(target),
             "ResetVM_Task" => self.reset(target),
+            "ReconfigVM_Task" => self.reconfigure(target, args),
+            "CreateSnapshot_Task" => self.create_snapshot(target, args),
+            "RevertToSnapshot_Task" => self.revert(target, args),
+            "RevertToCurrentSnapshot_Task" => self.revert_to_current(target, args),
+            "RemoveSnapshot_Task" => self.remove_snapshot(target, args),
+            "RemoveAllSnapshots_Task" => self.remove_all_snapshots(target),
+            "MigrateVM_Task" => self.migrate(target, args),
+            "RelocateVM_Task" => self.relocate(target, args),
+            "RegisterVM_Task" => self.register(target, args),
+            "Destroy_Task" => self.destroy(target),
+            "Rename_Task" => self.rename_task(target, args),
+            "DeleteDatastoreFile_Task" => self.delete_file(args),
+            "CopyDatastoreFile_Task" => self.copy_file(args, true),
+            "MoveDatastoreFile_Task" => self.copy_file(args, false),
             "EnterMaintenanceMode_Task" | "ExitMaintenanceMode_Task" => {
-                self.maintenance(target, method.starts_with("Enter"), args)
+                self.maintenance(target, method.starts_with("Enter"))
             }
             _ => Err(Fault::not_supported()),
         }
     }
 
     /// `EnterMaintenanceMode_Task` and `ExitMaintenanceMode_Task`.
-    fn maintenance(
-        &mut self,
-        host: &MoRef,
-        enter: bool,
-        _args: &Object,
-    ) -> Result<Option<Value>, Fault> {
+    fn maintenance(&mut self, host: &MoRef, enter: bool) -> Result<Option<Value>, Fault> {
         let running = self
             .inventory
             .machines()

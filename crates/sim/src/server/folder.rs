@@ -9,13 +9,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
     ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE,
-    SET_COOKIE, WWW_AUTHENTICATE,
+    SET_COOKIE, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::{Reply, Shared, plain, response, session_cookie};
-use crate::model::{Entry, FolderAnswer, FolderRequest};
+use crate::model::{Entry, FolderAnswer, FolderChange, FolderRequest, Timestamp};
 
 /// Serves a file or a listing.
 pub(super) fn serve(
@@ -24,6 +24,7 @@ pub(super) fn serve(
     path: &str,
     query: Option<&str>,
     headers: &HeaderMap,
+    body: &[u8],
 ) -> Reply {
     let now = shared.now();
     let mut cookie = session_cookie(headers).map(str::to_owned);
@@ -38,9 +39,24 @@ pub(super) fn serve(
         &Method::GET | &Method::HEAD => {
             shared.with_model(|model| model.folder(&request, cookie.as_deref(), now))
         }
+        &Method::PUT | &Method::DELETE => {
+            let refused = refused_upload(headers).filter(|_| method == Method::PUT);
+            let mut response = match refused {
+                Some(refused) => refused,
+                None => change(shared, method, &request, body, cookie.as_deref(), now),
+            };
+            if let Some(header) = opened.and_then(|cookie| shared.set_cookie(&cookie)) {
+                response.headers_mut().insert(SET_COOKIE, header);
+            }
+            let session =
+                cookie.and_then(|cookie| shared.model().session_key(&cookie).map(str::to_owned));
+            return Reply { response, method: String::new(), session };
+        }
         _ => {
-            let response =
-                plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are simulated\n");
+            let response = plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only GET, HEAD, PUT and DELETE are simulated\n",
+            );
             return Reply { response, method: String::new(), session: None };
         }
     };
@@ -50,12 +66,7 @@ pub(super) fn serve(
             response(StatusCode::OK, "text/html; charset=utf-8", listing(path, query, &names))
         }
         FolderAnswer::NotFound => plain(StatusCode::NOT_FOUND, "not found\n"),
-        FolderAnswer::Unauthorized => {
-            let mut response = plain(StatusCode::UNAUTHORIZED, "log in first\n");
-            let realm = HeaderValue::from_static("Basic realm=\"VMware HTTP server\"");
-            response.headers_mut().insert(WWW_AUTHENTICATE, realm);
-            response
-        }
+        FolderAnswer::Unauthorized => unauthorized(),
     };
     if let Some(header) = opened.and_then(|cookie| shared.set_cookie(&cookie)) {
         response.headers_mut().insert(SET_COOKIE, header);
@@ -67,6 +78,46 @@ pub(super) fn serve(
     }
     let session = cookie.and_then(|cookie| shared.model().session_key(&cookie).map(str::to_owned));
     Reply { response, method: String::new(), session }
+}
+
+fn unauthorized() -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::UNAUTHORIZED, "log in first\n");
+    let realm = HeaderValue::from_static("Basic realm=\"VMware HTTP server\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, realm);
+    response
+}
+
+/// Hosts want to know the length of a file beforehand, and take no chunks.
+fn refused_upload(headers: &HeaderMap) -> Option<Response<Full<Bytes>>> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Some(plain(StatusCode::NOT_IMPLEMENTED, "chunks are not taken\n"));
+    }
+    let length = headers.contains_key(CONTENT_LENGTH);
+    (!length).then(|| plain(StatusCode::LENGTH_REQUIRED, "how long is it?\n"))
+}
+
+fn change(
+    shared: &Shared,
+    method: &Method,
+    request: &FolderRequest,
+    body: &[u8],
+    cookie: Option<&str>,
+    now: Timestamp,
+) -> Response<Full<Bytes>> {
+    let outcome = shared.with_model(|model| {
+        if method == Method::PUT {
+            model.upload(request, body, cookie, now)
+        } else {
+            model.delete(request, cookie, now)
+        }
+    });
+    match outcome {
+        FolderChange::Created => plain(StatusCode::CREATED, ""),
+        FolderChange::Replaced | FolderChange::Deleted => plain(StatusCode::OK, ""),
+        FolderChange::NotFound => plain(StatusCode::NOT_FOUND, "not found\n"),
+        FolderChange::Refused => plain(StatusCode::FORBIDDEN, "the file is in use\n"),
+        FolderChange::Unauthorized => unauthorized(),
+    }
 }
 
 /// The user and password of HTTP's basic authentication.

@@ -321,7 +321,7 @@ async fn route(
             answered(plain(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request here"))
         }
         (_, path) if path == "/folder" || path.starts_with("/folder/") => {
-            folder::serve(shared, method, path, query, headers)
+            folder::serve(shared, method, path, query, headers, &body)
         }
         (&Method::GET, "/") => answered(plain(
             StatusCode::OK,

@@ -1,8 +1,13 @@
 //! A virtual machine: one small record, from which its properties and its VMX file both follow.
 
 mod config;
+pub(super) mod device_change;
 mod devices;
+mod guest;
 mod properties;
+pub(super) mod read;
+pub(super) mod reconfigure;
+pub(super) mod snapshots;
 mod vmx;
 
 use std::borrow::Cow;
@@ -60,18 +65,19 @@ pub(crate) struct GuestOs {
     pub(crate) full: Cow<'static, str>,
 }
 
-const fn guest(id: &'static str, vmx: &'static str, full: &'static str) -> GuestOs {
+const fn guest_os(id: &'static str, vmx: &'static str, full: &'static str) -> GuestOs {
     GuestOs { id: Cow::Borrowed(id), vmx: Cow::Borrowed(vmx), full: Cow::Borrowed(full) }
 }
 
 pub(crate) const DEBIAN: GuestOs =
-    guest("debian12_64Guest", "debian12-64", "Debian GNU/Linux 12 (64-bit)");
-pub(crate) const WINDOWS: GuestOs = guest(
+    guest_os("debian12_64Guest", "debian12-64", "Debian GNU/Linux 12 (64-bit)");
+pub(crate) const WINDOWS: GuestOs = guest_os(
     "windows2019srvNext_64Guest",
     "windows2019srvNext-64",
     "Microsoft Windows Server 2022 (64-bit)",
 );
-pub(crate) const OTHER_32: GuestOs = guest("otherLinuxGuest", "otherlinux", "Other Linux (32-bit)");
+pub(crate) const OTHER_32: GuestOs =
+    guest_os("otherLinuxGuest", "otherlinux", "Other Linux (32-bit)");
 
 /// How many shares of a resource a machine has (VI API `SharesInfo`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -573,6 +579,17 @@ pub(crate) fn uuid_for(id: u32, salt: u64) -> Uuid {
     // As VMware's own: 56 4d for a host's UUIDs, 50 for a vCenter's.
     bytes[0] = if salt == 0 { 0x56 } else { 0x52 };
     Uuid::from_bytes(bytes)
+}
+
+/// Reads a MAC address with colons or dashes.
+pub(crate) fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let mut parts = text.split([':', '-']);
+    let mut mac = [0; 6];
+    for byte in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2)?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
 }
 
 /// A MAC address as hosts write it.

@@ -82,8 +82,8 @@ fn calls_that_make_no_sense() {
     for (this, method, expect) in [
         (machine.clone(), "Nonsense", "MethodNotFound"),
         (machine.clone(), "Login", "MethodNotFound"),
-        (machine.clone(), "MarkAsTemplate", "NotSupported"),
-        (MoRef::new("VirtualMachine", "4711"), "MarkAsTemplate", "ManagedObjectNotFound"),
+        (machine.clone(), "RefreshStorageInfo", "NotSupported"),
+        (MoRef::new("VirtualMachine", "4711"), "RefreshStorageInfo", "ManagedObjectNotFound"),
         (MoRef::new("SearchIndex", "ha-searchindex"), "FindByIp", "InvalidRequest"),
         (MoRef::default(), "RetrieveServiceContent", "ManagedObjectNotFound"),
     ] {
