@@ -13,6 +13,7 @@ mod sim;
 mod tidy;
 mod vi;
 mod workspace;
+mod wsdl;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,12 @@ enum Command {
         /// Write nothing; fail if a file would change.
         #[arg(long)]
         check: bool,
+    },
+    /// Snapshots of the API's WSDL: take one from a host, compare two, check the codec against all.
+    Wsdl {
+        /// What to do.
+        #[command(subcommand)]
+        action: wsdl::Action,
     },
     /// Compare the workspace with the house rules: arrows between crates, purity, preambles, file sizes.
     Tidy,
@@ -67,6 +74,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Codegen { check } => codegen::run(check),
+        Command::Wsdl { action } => wsdl::run(&action),
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),
         Command::Peers { action } => peers::run(action),

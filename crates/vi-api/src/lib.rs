@@ -33,6 +33,11 @@ mod error;
 pub mod faults;
 #[rustfmt::skip]
 mod generated;
+// What the generator makes of xtask/testdata/mini: compiled, so that its test is more than text.
+#[cfg(test)]
+#[rustfmt::skip]
+#[allow(dead_code, missing_docs, unreachable_pub, unused_qualifications, reason = "a sample")]
+mod generated_mini;
 #[cfg(feature = "serde")]
 mod json;
 pub mod properties;

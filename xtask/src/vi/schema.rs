@@ -81,7 +81,13 @@ impl Schema {
         }
         ensure!(!schema.types.is_empty(), "no type found in {}", folder.display());
         let json = folder.join("managed-objects.json");
-        let json: Json = serde_json::from_str(&std::fs::read_to_string(&json)?)?;
+        let json = std::fs::read_to_string(&json).with_context(|| {
+            format!(
+                "cannot read {}: a host does not have this file, copy the one of the nearest snapshot in testdata/wsdl",
+                json.display()
+            )
+        })?;
+        let json: Json = serde_json::from_str(&json).context("managed-objects.json")?;
         schema.read_json(&json, &requests)?;
         schema.check()?;
         Ok(schema)

@@ -179,12 +179,18 @@ fn item_type(schema: &Schema, name: &str) -> String {
 /// Whether a value of `name` holds a value of `target` without a list in between; then Rust needs a
 /// box. What a polymorphic member holds is in a box already.
 fn contains(schema: &Schema, name: &str, target: &str, seen: &mut BTreeSet<String>) -> bool {
-    let plain = schema.types.contains_key(name) && !stays_dynamic(schema, name) && family(schema, name).len() == 1;
+    let plain = schema.types.contains_key(name)
+        && !stays_dynamic(schema, name)
+        && family(schema, name).len() == 1;
     if !plain || !seen.insert(name.to_owned()) {
         return false;
     }
     name == target
-        || schema.flat_members(name).into_iter().filter(|m| !m.array).any(|m| contains(schema, &m.type_name, target, seen))
+        || schema
+            .flat_members(name)
+            .into_iter()
+            .filter(|m| !m.array)
+            .any(|m| contains(schema, &m.type_name, target, seen))
 }
 
 fn field_type(schema: &Schema, owner: &str, member: &Member) -> String {

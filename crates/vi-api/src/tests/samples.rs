@@ -11,6 +11,8 @@ pub(crate) struct Samples {
     state: u64,
     /// Set every member that the depth allows, not a random half of them.
     pub(crate) full: bool,
+    /// Leave line breaks out of texts.
+    pub(crate) one_line: bool,
     /// Which values of an enumeration may be used; all that the tables know if it says nothing.
     pub(crate) enum_values: Box<dyn Fn(&str) -> Option<Vec<String>>>,
     families: HashMap<&'static str, Vec<&'static str>>,
@@ -19,7 +21,13 @@ pub(crate) struct Samples {
 impl Samples {
     pub(crate) fn new(seed: u64) -> Self {
         let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { state, full: false, enum_values: Box::new(|_| None), families: HashMap::new() }
+        Self {
+            state,
+            full: false,
+            one_line: false,
+            enum_values: Box::new(|_| None),
+            families: HashMap::new(),
+        }
     }
 
     /// A number below `bound`, which is not 0 (xorshift64*).
@@ -91,7 +99,8 @@ impl Samples {
             "0",
             "true",
         ];
-        format!("{}{}", self.pick(&parts), self.pick(&parts))
+        let text = format!("{}{}", self.pick(&parts), self.pick(&parts));
+        if self.one_line { text.replace(['\r', '\n'], " ") } else { text }
     }
 
     fn value(&mut self, wire: WireType, depth: usize) -> Value {

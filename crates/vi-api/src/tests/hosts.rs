@@ -1,0 +1,1 @@
+//! Replies that other people's servers sent, recorded as they came.
