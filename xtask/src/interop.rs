@@ -1,7 +1,7 @@
 //! `cargo xtask interop`: our programs against other people's.
 //!
 //! [`vcsim`]: `virtesx` against govmomi's simulator, judged by govc. [`virsh`]: Debian's `virsh` and the newest one
-//! against `esx-sim`, and `virtesx` beside them. Every server listens on a free loopback port, every child process
+//! against `esx-sim`, and `virtesx` beside them. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback port, every child process
 //! has a deadline and is killed at the end. A missing peer is a failure.
 
 mod fields;
@@ -9,6 +9,7 @@ mod report;
 mod tool;
 mod vcsim;
 mod virsh;
+mod vmx;
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,11 @@ const PASSWORD: &str = "pass";
 
 /// What to check with what.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    /// Another kind of check than those below.
+    #[command(subcommand)]
+    what: Option<What>,
     /// Build and use the release profile (default: dev, which `cargo test` has built already).
     #[arg(long)]
     release: bool,
@@ -34,6 +39,13 @@ pub(crate) struct Options {
     /// Do not build our programs and the Go peers first.
     #[arg(long)]
     no_build: bool,
+}
+
+/// Checks that need no program of ours.
+#[derive(clap::Subcommand)]
+enum What {
+    /// VMX files and domain documents at random, through libvirt and through us in exact mode.
+    Vmx(vmx::Options),
 }
 
 /// The two halves.
@@ -62,6 +74,9 @@ impl Bench {
 
 /// Runs the checks and prints a line for each; fails if one failed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    if let Some(What::Vmx(options)) = &options.what {
+        return vmx::run(options);
+    }
     let peers = Peers::new()?;
     if !options.no_build {
         peers.build()?;

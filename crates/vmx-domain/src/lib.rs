@@ -27,6 +27,7 @@
 //! are, and ours as U+FFFD.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod context;
 mod error;

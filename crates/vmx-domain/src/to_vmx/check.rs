@@ -233,20 +233,20 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
     let prefixes = ["hd", "sd", "vd", "xvd", "ubd", "nvme"];
     let internal = |reason: &str| Err(fails(Code::InternalError, at, reason));
     let empty = source.is_none_or(|s| s.file.is_none() && s.dev.is_none() && s.other.is_empty());
-    if disk.device == "disk" && matches!(&*disk.kind, "file" | "block") && empty {
-        return Err(fails(Code::NoSource, at, "a hard disk needs a source"));
-    }
     // A volume may turn out to be a block device.
     if disk.device == "lun" && !matches!(&*disk.kind, "block" | "volume") {
         return Err(fails(Code::ConfigUnsupported, at, "a lun must be a block device"));
-    }
-    if hard && policy == Some("requisite") {
-        return Err(fails(Code::XmlError, at, "only removable media can be requisite"));
     }
     let drive_bus = matches!(bus, "scsi" | "ide" | "fdc" | "sata");
     if drive_bus && !matches!(disk.address, None | Some(Address::Drive { .. })) {
         let reason = "the address is no drive address";
         return Err(fails(Code::ConfigUnsupported, at, reason));
+    }
+    if hard && policy == Some("requisite") {
+        return Err(fails(Code::XmlError, at, "only removable media can be requisite"));
+    }
+    if disk.device == "disk" && matches!(&*disk.kind, "file" | "block") && empty {
+        return Err(fails(Code::NoSource, at, "a hard disk needs a source"));
     }
     match (&*disk.device, bus) {
         (device, "fdc") if device != "floppy" => return internal("bus fdc is for floppies"),
