@@ -5,11 +5,12 @@ use uuid::Uuid;
 use virt_api::{
     Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainEventId,
     DomainInfo, DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
-    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainUndefineFlags,
-    DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain, EventSubscription, Feature, Hypervisor,
-    InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags,
-    NodeInfo, Result, SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags,
-    SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, TypedParam, Version, check_flags,
+    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainStats,
+    DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
+    Error, ErrorDomain, EventSubscription, Feature, Hypervisor, InterfaceAddressesSource,
+    ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags, NodeInfo, Result,
+    SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags,
+    SnapshotRevertFlags, SnapshotXmlFlags, TypedParam, Version, check_flags,
 };
 
 use crate::connection::{Connection, Session};
@@ -440,6 +441,15 @@ impl Hypervisor for Connection {
         event: DomainEventId,
     ) -> Result<Box<dyn EventSubscription>> {
         self.session.subscribe(domain, event).await
+    }
+
+    async fn connect_get_all_domain_stats(
+        &self,
+        domains: &[Domain],
+        stats: DomainStatsTypes,
+        flags: DomainStatsFlags,
+    ) -> Result<Vec<DomainStats>> {
+        self.session.stats(domains, stats, flags).await
     }
 
     async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {

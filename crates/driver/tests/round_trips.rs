@@ -134,3 +134,39 @@ async fn a_document_takes_one_look_up_one_read_and_one_download() {
     let asked = methods(&sim);
     assert_eq!(asked.len(), 2, "{asked:?}");
 }
+
+#[tokio::test]
+async fn statistics_of_all_machines_take_one_request() {
+    let sim = host(300).await;
+    let connection = connect(&sim, "").await;
+    sim.reset_journal();
+    let all = connection
+        .connect_get_all_domain_stats(
+            &[],
+            virt_api::DomainStatsTypes::empty(),
+            virt_api::DomainStatsFlags::empty(),
+        )
+        .await
+        .unwrap();
+    assert!(all.len() > 300);
+    assert_eq!(methods(&sim), ["RetrievePropertiesEx"]);
+    let named: Vec<_> = all[1..4].iter().map(|s| s.domain.clone()).collect();
+    for domain in &named {
+        connection.domain_get_info(domain).await.unwrap();
+    }
+    sim.reset_journal();
+    let some = connection
+        .connect_get_all_domain_stats(
+            &named,
+            virt_api::DomainStatsTypes::BALLOON,
+            virt_api::DomainStatsFlags::empty(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(methods(&sim), ["RetrievePropertiesEx"]);
+    let names = |stats: &[virt_api::DomainStats]| {
+        stats.iter().map(|s| s.domain.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&some), names(&all[1..4]));
+    assert!(some[0].params.iter().any(|p| p.name == "balloon.maximum"), "{:?}", some[0].params);
+}

@@ -12,6 +12,7 @@ mod operate;
 mod power;
 mod resources;
 mod snapshot;
+mod stats;
 mod xml;
 
 use esx_escape::percent;

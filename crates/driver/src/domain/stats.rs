@@ -1,0 +1,148 @@
+//! Statistics of many machines at once, from the host's own summary. Beyond libvirt's ESX driver.
+
+use esx_vi_api::data::VirtualMachineQuickStats;
+use esx_vi_api::properties::ObjectRow;
+use esx_vi_client::Retrieval;
+use virt_api::{
+    Domain, DomainState, DomainStats, DomainStatsFlags as Flags, DomainStatsTypes as Types, Error,
+    ErrorCode, ErrorDomain, Result, TypedParam, TypedValue, check_flags,
+};
+
+use super::{Machine, identity_paths};
+use crate::connection::Session;
+use crate::error::{decode_error, vi_error};
+
+const NUM_CPU: &str = "config.hardware.numCPU";
+const MEMORY_MB: &str = "config.hardware.memoryMB";
+const MEMORY_LIMIT: &str = "config.memoryAllocation.limit";
+const QUICK: &str = "summary.quickStats";
+
+/// What a VMware host can tell in one look.
+const KNOWN: Types = Types::STATE.union(Types::BALLOON).union(Types::VCPU).union(Types::VM);
+/// Flags that choose machines by their state.
+const STATES: Flags = Flags::RUNNING.union(Flags::PAUSED).union(Flags::SHUTOFF).union(Flags::OTHER);
+
+impl Session {
+    /// libvirt `virDomainListGetStats`: one request and one per further page; of named domains one for
+    /// all of them, and one more for each whose machine is not known yet.
+    pub(crate) async fn stats(
+        &self,
+        domains: &[Domain],
+        types: Types,
+        flags: Flags,
+    ) -> Result<Vec<DomainStats>> {
+        let known = STATES
+            | Flags::ACTIVE
+            | Flags::INACTIVE
+            | Flags::PERSISTENT
+            | Flags::TRANSIENT
+            | Flags::NOWAIT
+            | Flags::ENFORCE_STATS;
+        check_flags("virConnectGetAllDomainStats", flags, known)?;
+        let types = if types.is_empty() { KNOWN } else { types };
+        if flags.contains(Flags::ENFORCE_STATS) && !KNOWN.contains(types) {
+            let message = "the host has no statistics of the kinds that were asked for, besides state, memory and CPUs";
+            return Err(Error::new(ErrorCode::OperationUnsupported, ErrorDomain::Esx, message));
+        }
+        if flags.contains(Flags::TRANSIENT) && !flags.contains(Flags::PERSISTENT) {
+            return Ok(Vec::new());
+        }
+        let uuid_path = self.uuid_path();
+        let mut paths = identity_paths(uuid_path);
+        paths.extend([NUM_CPU, MEMORY_MB, MEMORY_LIMIT, QUICK]);
+        let retrieval = match domains.split_first() {
+            None => self.machines_retrieval(&paths),
+            Some((first, rest)) => {
+                let mut retrieval = Retrieval::from(&self.machine_of(first).await?);
+                for domain in rest {
+                    retrieval = retrieval.and(&self.machine_of(domain).await?);
+                }
+                retrieval.read("VirtualMachine", paths.iter().copied())
+            }
+        };
+        let found = self
+            .client
+            .retrieve(&retrieval)
+            .await
+            .map_err(|e| vi_error("cannot read statistics", e))?;
+        let mut all = Vec::new();
+        for row in found.of("VirtualMachine") {
+            let machine = Machine::read(row, uuid_path);
+            if chosen(machine.state, flags) {
+                let params = params(row, machine.state, types)?;
+                all.push(DomainStats { domain: machine.domain, params });
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn chosen(state: DomainState, flags: Flags) -> bool {
+    let by_state = match state {
+        DomainState::Running => Flags::RUNNING,
+        DomainState::Paused => Flags::PAUSED,
+        DomainState::Shutoff => Flags::SHUTOFF,
+        _ => Flags::OTHER,
+    };
+    let active = if state == DomainState::Shutoff { Flags::INACTIVE } else { Flags::ACTIVE };
+    let fits = |group: Flags, is: Flags| !flags.intersects(group) || flags.contains(is);
+    fits(STATES, by_state) && fits(Flags::ACTIVE | Flags::INACTIVE, active)
+}
+
+fn params(row: &ObjectRow, state: DomainState, types: Types) -> Result<Vec<TypedParam>> {
+    let number = |path| row.get::<i64>(path).map_err(decode_error);
+    let kib = |mib: i64| u64::try_from(mib).unwrap_or(0).saturating_mul(1024);
+    let quick: VirtualMachineQuickStats =
+        row.get_lenient(QUICK).map_err(decode_error)?.unwrap_or_default();
+    let mut params = Vec::new();
+    let mut add = |name: &str, value: Option<TypedValue>| {
+        params.extend(value.map(|value| TypedParam { name: name.to_owned(), value }));
+    };
+    if types.contains(Types::STATE) {
+        add("state.state", i32::try_from(state.number()).ok().map(Into::into));
+        add("state.reason", Some(0i32.into()));
+    }
+    if types.contains(Types::BALLOON) {
+        let maximum = number(MEMORY_MB)?.map(kib);
+        let limit = number(MEMORY_LIMIT)?.filter(|mib| *mib >= 0).map(kib);
+        add("balloon.current", limit.into_iter().chain(maximum).min().map(Into::into));
+        add("balloon.maximum", maximum.map(Into::into));
+        add("balloon.rss", quick.host_memory_usage.map(|mib| kib(mib.into()).into()));
+    }
+    if types.contains(Types::VCPU) {
+        let vcpus = number(NUM_CPU)?.and_then(|n| u32::try_from(n).ok());
+        add("vcpu.current", vcpus.map(Into::into));
+        add("vcpu.maximum", vcpus.map(Into::into));
+    }
+    if types.contains(Types::VM) {
+        let mhz = |n: Option<i32>| n.and_then(|n| u64::try_from(n).ok()).map(TypedValue::from);
+        let mib = |n: Option<i32>| n.map(|n| TypedValue::from(kib(n.into())));
+        add("vm.cpu.usage_mhz", mhz(quick.overall_cpu_usage));
+        add("vm.cpu.demand_mhz", mhz(quick.overall_cpu_demand));
+        add("vm.memory.active_kib", mib(quick.guest_memory_usage));
+        add("vm.memory.ballooned_kib", mib(quick.ballooned_memory));
+        add("vm.memory.swapped_kib", mib(quick.swapped_memory));
+        add("vm.memory.overhead_kib", mib(quick.consumed_overhead_memory));
+        // The API counts compressed memory in KiB, alone among its neighbours.
+        let compressed = quick.compressed_memory.and_then(|n| u64::try_from(n).ok());
+        add("vm.memory.compressed_kib", compressed.map(Into::into));
+        add("vm.uptime_s", mhz(quick.uptime_seconds));
+    }
+    Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_are_chosen_by_state() {
+        let all = [DomainState::Running, DomainState::Paused, DomainState::Shutoff];
+        let count = |flags| all.iter().filter(|state| chosen(**state, flags)).count();
+        assert_eq!(count(Flags::empty()), 3);
+        assert_eq!(count(Flags::ACTIVE), 2);
+        assert_eq!(count(Flags::INACTIVE), 1);
+        assert_eq!(count(Flags::ACTIVE | Flags::RUNNING), 1);
+        assert_eq!(count(Flags::INACTIVE | Flags::RUNNING), 0);
+    }
+}
