@@ -72,6 +72,10 @@ impl<'a> Scratch<'a> {
         if state == wanted {
             return Some(());
         }
+        if state == DomainState::Paused {
+            // Not every host stops a suspended machine.
+            found.answer("domain_resume", self.hypervisor.domain_resume(&self.domain).await)?;
+        }
         if state != DomainState::Shutoff {
             self.destroy(found).await?;
         }
@@ -360,8 +364,13 @@ async fn vcpus(scratch: &Scratch<'_>, found: &mut Findings) -> Option<()> {
         let set = hypervisor.domain_set_vcpus_flags(domain, count, config).await;
         found.refused(format!("{count} CPUs"), set, &[ErrorCode::InvalidArg]);
     }
-    let other = if before < max { before + 1 } else { before.saturating_sub(1) };
-    for count in [other.max(1), before] {
+    // Twice as many always fill the sockets that the host has made for them.
+    let twice = before.saturating_mul(2);
+    if twice > max || before == 0 {
+        found.skipped("the number of CPUs cannot be doubled");
+        return None;
+    }
+    for count in [twice, before] {
         let set = hypervisor.domain_set_vcpus_flags(domain, count, config).await;
         found.answer(format!("domain_set_vcpus_flags({count})"), set)?;
         let now = found.answer("domain_get_vcpus_flags", get().await)?;

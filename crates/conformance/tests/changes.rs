@@ -184,7 +184,7 @@ impl Hypervisor for Fake {
 
     async fn domain_get_vcpus_flags(&self, _: &Domain, flags: DomainVcpuFlags) -> Result<u32> {
         let max = flags.contains(DomainVcpuFlags::VCPU_MAXIMUM);
-        Ok(if max { 4 } else { self.machine().vcpus })
+        Ok(if max { 8 } else { self.machine().vcpus })
     }
 
     async fn domain_set_vcpus_flags(
@@ -193,7 +193,7 @@ impl Hypervisor for Fake {
         vcpus: u32,
         _: DomainVcpuFlags,
     ) -> Result<()> {
-        if vcpus > 4 || (vcpus == 0 && self.fault != Fault::TakesNoCpus) {
+        if vcpus > 8 || (vcpus == 0 && self.fault != Fault::TakesNoCpus) {
             return Err(refused(ErrorCode::InvalidArg));
         }
         self.machine().vcpus = vcpus;
