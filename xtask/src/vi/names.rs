@@ -18,7 +18,11 @@ pub(crate) fn snake(name: &str) -> String {
             let before = chars[i - 1];
             let after = chars.get(i + 1).copied().unwrap_or('_');
             // A new word begins at a hump, and at the last capital of a run of them.
-            if before != '_' && (!before.is_ascii_uppercase() || after.is_ascii_lowercase()) {
+            // But `CPUs` is one word: its `s` belongs to the capitals before it.
+            let plural = after == 's' && chars.get(i + 2).is_none_or(char::is_ascii_uppercase);
+            if before != '_'
+                && (!before.is_ascii_uppercase() || (after.is_ascii_lowercase() && !plural))
+            {
                 out.push('_');
             }
         }
@@ -61,6 +65,8 @@ mod tests {
     fn names() {
         for (schema, rust) in [
             ("numCPU", "num_cpu"),
+            ("numCPUs", "num_cpus"),
+            ("oneKVolumeAPIsSupported", "one_k_volume_apis_supported"),
             ("memoryMB", "memory_mb"),
             ("PowerOnVM_Task", "power_on_vm_task"),
             ("type", "type_"),

@@ -170,7 +170,7 @@ impl Session {
             return Err(Error::invalid_arg(ErrorDomain::Esx, message));
         }
         let spec =
-            VirtualMachineConfigSpec { num_cp_us: i32::try_from(vcpus).ok(), ..Default::default() };
+            VirtualMachineConfigSpec { num_cpus: i32::try_from(vcpus).ok(), ..Default::default() };
         self.reconfigure(domain, "number of CPUs", spec).await
     }
 

@@ -538,13 +538,13 @@ pub struct HostCapability {
     /// `ipmiSupported`, since API 4.0.
     pub ipmi_supported: Option<bool>,
     /// `maxSupportedVMs`.
-    pub max_supported_v_ms: Option<i32>,
+    pub max_supported_vms: Option<i32>,
     /// `maxRunningVMs`.
-    pub max_running_v_ms: Option<i32>,
+    pub max_running_vms: Option<i32>,
     /// `maxSupportedVcpus`.
     pub max_supported_vcpus: Option<i32>,
     /// `maxRegisteredVMs`, since API 5.1.
-    pub max_registered_v_ms: Option<i32>,
+    pub max_registered_vms: Option<i32>,
     /// `datastorePrincipalSupported`.
     pub datastore_principal_supported: bool,
     /// `sanSupported`.
@@ -704,7 +704,7 @@ pub struct HostCapability {
     /// `cryptoSupported`, since API 6.5.
     pub crypto_supported: Option<bool>,
     /// `oneKVolumeAPIsSupported`, since API 6.5.
-    pub one_k_volume_ap_is_supported: Option<bool>,
+    pub one_k_volume_apis_supported: Option<bool>,
     /// `gatewayOnNicSupported`, since API 6.5.
     pub gateway_on_nic_supported: Option<bool>,
     /// `upitSupported`, since API 6.5.
@@ -830,10 +830,10 @@ impl DataObject for HostCapability {
             4 => slot::one(&mut self.vmotion_supported, element, reader),
             5 => slot::one(&mut self.standby_supported, element, reader),
             6 => slot::some(&mut self.ipmi_supported, element, reader),
-            7 => slot::some(&mut self.max_supported_v_ms, element, reader),
-            8 => slot::some(&mut self.max_running_v_ms, element, reader),
+            7 => slot::some(&mut self.max_supported_vms, element, reader),
+            8 => slot::some(&mut self.max_running_vms, element, reader),
             9 => slot::some(&mut self.max_supported_vcpus, element, reader),
-            10 => slot::some(&mut self.max_registered_v_ms, element, reader),
+            10 => slot::some(&mut self.max_registered_vms, element, reader),
             11 => slot::one(&mut self.datastore_principal_supported, element, reader),
             12 => slot::one(&mut self.san_supported, element, reader),
             13 => slot::one(&mut self.nfs_supported, element, reader),
@@ -913,7 +913,7 @@ impl DataObject for HostCapability {
             87 => slot::some(&mut self.p_mem_supported, element, reader),
             88 => slot::some(&mut self.p_mem_snapshot_supported, element, reader),
             89 => slot::some(&mut self.crypto_supported, element, reader),
-            90 => slot::some(&mut self.one_k_volume_ap_is_supported, element, reader),
+            90 => slot::some(&mut self.one_k_volume_apis_supported, element, reader),
             91 => slot::some(&mut self.gateway_on_nic_supported, element, reader),
             92 => slot::some(&mut self.upit_supported, element, reader),
             93 => slot::some(&mut self.cpu_hw_mmu_supported, element, reader),
@@ -980,10 +980,10 @@ impl DataObject for HostCapability {
         writer.value("vmotionSupported", &self.vmotion_supported);
         writer.value("standbySupported", &self.standby_supported);
         writer.optional("ipmiSupported", &self.ipmi_supported, ApiVersion::new(4, 0, 0, 0));
-        writer.optional("maxSupportedVMs", &self.max_supported_v_ms, ApiVersion::V2_5);
-        writer.optional("maxRunningVMs", &self.max_running_v_ms, ApiVersion::V2_5);
+        writer.optional("maxSupportedVMs", &self.max_supported_vms, ApiVersion::V2_5);
+        writer.optional("maxRunningVMs", &self.max_running_vms, ApiVersion::V2_5);
         writer.optional("maxSupportedVcpus", &self.max_supported_vcpus, ApiVersion::V2_5);
-        writer.optional("maxRegisteredVMs", &self.max_registered_v_ms, ApiVersion::new(5, 1, 0, 0));
+        writer.optional("maxRegisteredVMs", &self.max_registered_vms, ApiVersion::new(5, 1, 0, 0));
         writer.value("datastorePrincipalSupported", &self.datastore_principal_supported);
         writer.value("sanSupported", &self.san_supported);
         writer.value("nfsSupported", &self.nfs_supported);
@@ -1063,7 +1063,7 @@ impl DataObject for HostCapability {
         writer.optional("pMemSupported", &self.p_mem_supported, ApiVersion::new(6, 7, 0, 0));
         writer.optional("pMemSnapshotSupported", &self.p_mem_snapshot_supported, ApiVersion::new(6, 7, 0, 0));
         writer.optional("cryptoSupported", &self.crypto_supported, ApiVersion::new(6, 5, 0, 0));
-        writer.optional("oneKVolumeAPIsSupported", &self.one_k_volume_ap_is_supported, ApiVersion::new(6, 5, 0, 0));
+        writer.optional("oneKVolumeAPIsSupported", &self.one_k_volume_apis_supported, ApiVersion::new(6, 5, 0, 0));
         writer.optional("gatewayOnNicSupported", &self.gateway_on_nic_supported, ApiVersion::new(6, 5, 0, 0));
         writer.optional("upitSupported", &self.upit_supported, ApiVersion::new(6, 5, 0, 0));
         writer.optional("cpuHwMmuSupported", &self.cpu_hw_mmu_supported, ApiVersion::new(6, 5, 0, 0));

@@ -1274,7 +1274,7 @@ pub struct HostHardwareSummary {
     /// `numNics`.
     pub num_nics: i32,
     /// `numHBAs`.
-    pub num_hb_as: i32,
+    pub num_hbas: i32,
 }
 
 impl DataObject for HostHardwareSummary {
@@ -1296,7 +1296,7 @@ impl DataObject for HostHardwareSummary {
             8 => slot::one(&mut self.num_cpu_cores, element, reader),
             9 => slot::one(&mut self.num_cpu_threads, element, reader),
             10 => slot::one(&mut self.num_nics, element, reader),
-            11 => slot::one(&mut self.num_hb_as, element, reader),
+            11 => slot::one(&mut self.num_hbas, element, reader),
             _ => reader.skip(),
         }
     }
@@ -1313,7 +1313,7 @@ impl DataObject for HostHardwareSummary {
         writer.value("numCpuCores", &self.num_cpu_cores);
         writer.value("numCpuThreads", &self.num_cpu_threads);
         writer.value("numNics", &self.num_nics);
-        writer.value("numHBAs", &self.num_hb_as);
+        writer.value("numHBAs", &self.num_hbas);
     }
 }
 

@@ -973,7 +973,7 @@ pub struct VirtualMachineConfigSpec {
     /// `rebootPowerOff`, since API 8.0.0.1.
     pub reboot_power_off: Option<bool>,
     /// `numCPUs`.
-    pub num_cp_us: Option<i32>,
+    pub num_cpus: Option<i32>,
     /// `vcpuConfig`, since API 7.0.0.0.
     pub vcpu_config: Vec<VirtualMachineVcpuConfig>,
     /// `numCoresPerSocket`, since API 5.0.
@@ -1112,7 +1112,7 @@ impl DataObject for VirtualMachineConfigSpec {
             21 => slot::some(&mut self.console_preferences, element, reader),
             22 => slot::some(&mut self.power_op_info, element, reader),
             23 => slot::some(&mut self.reboot_power_off, element, reader),
-            24 => slot::some(&mut self.num_cp_us, element, reader),
+            24 => slot::some(&mut self.num_cpus, element, reader),
             25 => slot::push(&mut self.vcpu_config, element, reader),
             26 => slot::some(&mut self.num_cores_per_socket, element, reader),
             27 => slot::some(&mut self.memory_mb, element, reader),
@@ -1194,7 +1194,7 @@ impl DataObject for VirtualMachineConfigSpec {
         writer.optional("consolePreferences", &self.console_preferences, ApiVersion::V2_5);
         writer.optional("powerOpInfo", &self.power_op_info, ApiVersion::V2_5);
         writer.optional("rebootPowerOff", &self.reboot_power_off, ApiVersion::new(8, 0, 0, 1));
-        writer.optional("numCPUs", &self.num_cp_us, ApiVersion::V2_5);
+        writer.optional("numCPUs", &self.num_cpus, ApiVersion::V2_5);
         writer.list("vcpuConfig", &self.vcpu_config, ApiVersion::new(7, 0, 0, 0));
         writer.optional("numCoresPerSocket", &self.num_cores_per_socket, ApiVersion::new(5, 0, 0, 0));
         writer.optional("memoryMB", &self.memory_mb, ApiVersion::V2_5);
