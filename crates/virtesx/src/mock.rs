@@ -95,10 +95,7 @@ impl Mock {
             Some(_) if below_base => item.1.is_some(),
             Some(_) => item.1 == parent,
         };
-        let handle = |item: &Row| Snapshot {
-            domain: domain.clone(),
-            name: item.0.to_owned(),
-        };
+        let handle = |item: &Row| Snapshot { domain: domain.clone(), name: item.0.to_owned() };
         SNAPSHOTS.iter().filter(wanted).map(handle).collect()
     }
 

@@ -24,6 +24,7 @@ fn virtesx_with_input(sim: Option<&Running>, args: &[&str], input: &str) -> Outp
         .args(args)
         .env_clear()
         .env("LIBVIRT_AUTH_FILE", &auth)
+        .env("TZ", "UTC")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -95,6 +96,90 @@ async fn every_machine_with_a_vmx_file_dumps() {
             let xml = run(&sim, &["dumpxml", uuid]).await;
             assert!(xml.starts_with("<domain type='vmware'") && xml.contains(uuid), "{xml}");
         }
+    }
+}
+
+/// Runs commands in one session; shows each with what it printed.
+fn script(sim: &Running, query: &str, lines: &[&str]) -> String {
+    let uri = format!("{}{query}", sim.uri());
+    let mut text = String::new();
+    for line in lines {
+        let output = tokio::task::block_in_place(|| {
+            virtesx_with_input(Some(sim), &["-q", "-c", &uri], line)
+        });
+        text += &format!("$ {line}\n");
+        text += &String::from_utf8_lossy(&output.stdout);
+        text += &String::from_utf8_lossy(&output.stderr);
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_live_and_change() {
+    let sim = Simulator::builder().start().await.unwrap();
+    insta::assert_snapshot!(script(
+        &sim,
+        "",
+        &[
+            "start web01",
+            "destroy web01; domstate web01; destroy web01",
+            "setmaxmem web01 1G; setmem web01 512M; setvcpus web01 8; dominfo web01",
+            "vcpucount web01 --config",
+            "schedinfo web01 limit=500 shares=low",
+            "memtune web01 --min-guarantee 128M; memtune web01",
+            "start web01; suspend web01; domstate web01; resume web01; reset web01; domstate web01",
+            "domhostname web01",
+            "domifaddr web01",
+            "autostart web01; list --all --autostart --name; autostart web01 --disable",
+            "shutdown web01 --mode agent",
+            "undefine storage01; domstate storage01",
+        ],
+    ));
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_come_and_go() {
+    let sim = Simulator::builder().start().await.unwrap();
+    insta::assert_snapshot!(script(
+        &sim,
+        "",
+        &[
+            "snapshot-list web01",
+            "snapshot-create-as web01 'a & <b>' why; snapshot-create-as web01 'a & <b>'",
+            "snapshot-list web01 --tree",
+            "snapshot-info web01 --current",
+            "snapshot-parent web01 --current",
+            "snapshot-revert web01 'fresh install'; snapshot-current web01 --name; domstate web01",
+            "snapshot-delete web01 'before update' --children; snapshot-list web01 --parent",
+            "snapshot-delete web01 nosuch",
+        ],
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_told_or_answered() {
+    // The second start finds the file of the serial port, and asks.
+    let twice = "start console01; destroy console01; start console01";
+    let sim = Simulator::builder().start().await.unwrap();
+    let text = script(&sim, "", &[twice]);
+    assert!(text.contains("error: ") && text.contains("\"Append\""), "{text}");
+    let answering = Simulator::builder().start().await.unwrap();
+    let text = script(&answering, "&auto_answer=1", &[twice, "domstate console01"]);
+    assert!(text.ends_with("$ domstate console01\nrunning\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_connection_changes_nothing() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let uri = sim.uri();
+    for command in ["destroy web01", "setmem web01 1G", "snapshot-create web01", "undefine web01"] {
+        let mut args = vec!["-r", "-c", &uri];
+        args.extend(command.split(' '));
+        let output = tokio::task::block_in_place(|| virtesx(Some(&sim), &args));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(stderr.contains("read only"), "{command}: {stderr}");
     }
 }
 
