@@ -23,6 +23,7 @@
 //! Start with [`Domain`]; [`capabilities`] is the host's document.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod element;
 mod error;

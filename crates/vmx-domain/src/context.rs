@@ -42,6 +42,10 @@ pub struct Context {
     /// The controllers that the disks of a domain to be written were made for, by source
     /// (`[ds] dir/file.vmdk`): answers to [`needs_scsi_models`](crate::needs_scsi_models).
     pub scsi_models: Vec<(String, ScsiModel)>,
+    /// Keep the keys that have no place in domain XML in `<metadata>`, namespace `urn:virtesx:vmx:1`;
+    /// writing puts them back. In default mode only. Keys of encrypted machines and passwords are among
+    /// what is not kept.
+    pub keep_keys: bool,
     /// A random number, for the UUID and MAC addresses that a domain to be written lacks.
     pub seed: u64,
 }
@@ -59,6 +63,7 @@ impl Default for Context {
             moref: None,
             hardware_version: 8,
             scsi_models: Vec::new(),
+            keep_keys: false,
             seed: 0,
         }
     }

@@ -33,6 +33,8 @@ mod context;
 mod error;
 mod files;
 mod from_vmx;
+mod keep;
+mod merge;
 mod target;
 mod to_vmx;
 
@@ -41,4 +43,5 @@ pub use context::{
 };
 pub use error::{Code, Error, ErrorDomain, Warning};
 pub use from_vmx::{Conversion, to_domain};
+pub use merge::merge_into;
 pub use to_vmx::{VmxConversion, needs_scsi_models, parse_domain, to_vmx};

@@ -23,6 +23,7 @@
 //! declare them in itself.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod charset;
 mod devices;

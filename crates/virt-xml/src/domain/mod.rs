@@ -44,6 +44,8 @@ pub struct Domain {
     pub title: Option<String>,
     /// `<description>`.
     pub description: Option<String>,
+    /// `<metadata>`, kept as it is.
+    pub metadata: Option<Element>,
     /// `<memory>`.
     pub memory_kib: u64,
     /// `<currentMemory>`; absent means all of the memory.

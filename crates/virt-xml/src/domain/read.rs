@@ -34,6 +34,7 @@ pub(super) fn domain(root: Element, strict: bool) -> Result<Domain, Error> {
     };
     domain.title = title(&mut r)?;
     domain.description = r.take_text("description");
+    domain.metadata = r.take("metadata").map(Reader::whole);
     memory(&mut r, &mut domain)?;
     domain.vcpu = vcpu(&mut r)?;
     if let Some(mut cputune) = r.take("cputune") {

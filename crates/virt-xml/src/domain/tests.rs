@@ -1,3 +1,5 @@
+//! Documents read and written.
+
 use super::*;
 use crate::ErrorKind;
 

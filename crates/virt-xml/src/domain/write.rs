@@ -31,6 +31,9 @@ pub(super) fn domain(domain: &Domain, options: &FormatOptions) -> String {
     w.text_opt("genid", domain.genid);
     w.text_opt("title", domain.title.as_ref());
     w.text_opt("description", domain.description.as_ref());
+    if let Some(metadata) = &domain.metadata {
+        w.element(metadata);
+    }
     kib(w, "memory", domain.memory_kib);
     kib(w, "currentMemory", domain.current_memory_kib.unwrap_or(domain.memory_kib));
     if domain.min_guarantee_kib.is_some() || !domain.memtune_other.is_empty() {

@@ -2,6 +2,7 @@
 
 mod chardev;
 mod disks;
+pub(crate) mod extras;
 mod network;
 mod reader;
 mod scalars;
@@ -19,6 +20,7 @@ use virt_xml::domain::{
 use crate::context::Context;
 use crate::error::{Code, Error, ErrorDomain, Warning};
 use crate::files::Missing;
+use crate::keep;
 use reader::Reader;
 
 /// A domain made from a VMX file.
@@ -69,6 +71,11 @@ pub fn to_domain(document: &Document, context: &Context) -> Result<Conversion, E
         let path = r.source(|| "nvram".to_owned(), name, Missing::Fail)?;
         domain.os.nvram =
             path.map(|path| virt_xml::domain::Nvram { path: Some(path), ..Default::default() });
+    }
+
+    extras::read(r, &mut domain)?;
+    if context.keep_keys && !context.exact() {
+        domain.metadata = keep::element(document);
     }
 
     // What libvirt adds to every domain.

@@ -3,6 +3,7 @@
 mod chardev;
 mod check;
 mod disks;
+mod extras;
 mod network;
 mod normal;
 mod writer;
@@ -13,6 +14,7 @@ use virt_xml::{CpuSet, Uuid};
 
 use crate::context::Context;
 use crate::error::{Error, Warning};
+use crate::keep;
 pub use normal::needs_scsi_models;
 use writer::Writer;
 
@@ -65,7 +67,12 @@ pub fn to_vmx(domain: &Domain, context: &Context) -> Result<VmxConversion, Error
     chardev::parallels(w, &domain.devices.parallels)?;
     firmware(w, domain)?;
     trailer(w, scsi);
-    writer.finish()
+    extras::write(w, domain);
+    let mut conversion = writer.finish()?;
+    if !context.exact() {
+        keep::restore(domain, &mut conversion.document, &mut conversion.warnings);
+    }
+    Ok(conversion)
 }
 
 /// The hardware version to write: the host's, or in default mode one that has what the domain needs.
@@ -203,6 +210,10 @@ fn topology(w: &mut Writer<'_>, domain: &Domain, count: u64) -> Result<(), Error
     let at = "/domain/cpu";
     if cpu.mode.as_deref().is_some_and(|mode| mode != "custom") {
         w.bend(Error::internal(at, "the mode must be custom"), "the CPU is the host's")?;
+    }
+    // Features alone are no topology gone wrong.
+    if cpu.topology.is_none() && !cpu.other.is_empty() && !w.exact() {
+        return Ok(());
     }
     let Some(t) = &cpu.topology else {
         return w.bend(Error::unsupported(at, "the topology is missing"), "ignored");

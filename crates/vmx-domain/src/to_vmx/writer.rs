@@ -70,6 +70,15 @@ impl<'a> Writer<'a> {
         self.text.push_str("\"\n");
     }
 
+    /// As [`Writer::line`], unless there is such a line. Says whether there was none.
+    pub(crate) fn line_once(&mut self, key: &str, value: &str) -> bool {
+        let new = !self.text.lines().any(|line| line.starts_with(&format!("{key} = ")));
+        if new {
+            self.line(key, value);
+        }
+        new
+    }
+
     pub(crate) fn finish(self) -> Result<VmxConversion, Error> {
         let document = Document::parse(self.text.as_bytes())?;
         Ok(VmxConversion { document, warnings: self.warnings })

@@ -1,3 +1,5 @@
+//! Losslessness, look-ups and edits.
+
 use proptest::prelude::*;
 
 use super::*;
