@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) datastores: Vec<(String, String)>,
     /// Where the VMX file is: `[datastore] dir/file.vmx`.
     pub(crate) vmx_path: Option<String>,
+    /// Keep keys without a place in domain XML in `<metadata>`.
+    pub(crate) keep_keys: bool,
     /// Hardware version of a VMX file to be written.
     pub(crate) hardware_version: Option<u32>,
 }
@@ -38,6 +40,7 @@ impl Facts {
             mode: if self.exact { Mode::Exact } else { Mode::Default },
             datastores: self.datastores.iter().map(datastore).collect(),
             vmx_path: self.vmx_path.clone(),
+            keep_keys: self.keep_keys,
             hardware_version: self.hardware_version.unwrap_or(known.hardware_version),
             ..known
         }
@@ -203,6 +206,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_without_a_place_are_kept_if_asked_for() {
+        let mut file = FILE.to_vec();
+        file.extend_from_slice(b"tools.syncTime = \"FALSE\"\r\n");
+        for keep_keys in [false, true] {
+            let facts = Facts { keep_keys, ..Facts::default() };
+            let xml = vmx_to_xml(&file, &facts).unwrap().text;
+            assert_eq!(xml.contains("urn:virtesx:vmx:1"), keep_keys, "{xml}");
+            let back = xml_to_vmx(&xml, &facts).unwrap().text;
+            assert_eq!(back.contains("tools.syncTime = \"FALSE\""), keep_keys, "{back}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_vmx_file_is_refused() {
         for exact in MODES {
             let facts = Facts { exact, ..Facts::default() };
@@ -218,6 +234,7 @@ mod tests {
                 exact,
                 datastores: vec![("fast 1".to_owned(), "/vmfs/volumes/5f3c".to_owned())],
                 vmx_path: Some("[fast 1] web01/web01.vmx".to_owned()),
+                keep_keys: false,
                 hardware_version: Some(13),
             };
             let file = String::from_utf8(FILE.to_vec()).unwrap();

@@ -7,7 +7,7 @@ use virt_api::{DomainXmlFlags, Error, ErrorDomain, NativeConversionFlags};
 use crate::cli::Target;
 use crate::command::{Command, Group, Request, positional, required_value, value};
 use crate::commands::domain::lookup;
-use crate::commands::plain::option;
+use crate::commands::plain::{option, switch};
 use crate::convert::{self, Converted, Facts};
 use crate::failure::{Context, usage};
 use crate::file::{read, read_text};
@@ -58,6 +58,7 @@ fn facts(matches: &ArgMatches) -> Result<Facts, Error> {
     });
     Ok(Facts {
         exact: matches.get_flag("exact"),
+        keep_keys: matches!(matches.try_get_one("keep-keys"), Ok(Some(true))),
         datastores: datastores.collect::<Result<_, Error>>()?,
         vmx_path: vmx_path.cloned(),
         hardware_version: hardware_version.transpose()?,
@@ -70,7 +71,9 @@ fn refuse_facts(facts: &Facts) -> Result<(), Error> {
     if *facts == alone {
         return Ok(());
     }
-    Err(usage("--datastore, --vmx-path and --hw-version are for conversions without a connection"))
+    Err(usage(
+        "--datastore, --vmx-path, --hw-version and --keep-keys are for conversions without a connection",
+    ))
 }
 
 /// Checks the format here when no driver will.
@@ -121,7 +124,9 @@ impl Command for FromNative {
         let help = "VMX file, or - for standard input";
         let command = positional(format_argument(command), "config", help, true);
         let help = "Without -c: where the VMX file is on the host, '[DATASTORE] DIR/FILE.vmx'";
+        let keep = "Without -c: keep keys that have no place in domain XML in <metadata>";
         with_facts(command, option("vmx-path", "PATH", help))
+            .arg(switch("keep-keys", keep).conflicts_with("exact"))
     }
     fn request(&self, matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
         Ok(Box::new(ConvertFrom {
