@@ -680,6 +680,10 @@ pub(crate) trait ReadArgs: Method + Default {
     ) -> Result<(), DecodeError>;
 }
 
+/// See [`Typed::through`].
+#[cfg(test)]
+type Through = fn(&str, crate::ApiVersion) -> Result<(String, Vec<String>), DecodeError>;
+
 /// A struct or method of the generated code, for tests that go through all of them.
 #[cfg(test)]
 pub(crate) struct Typed {
@@ -688,7 +692,7 @@ pub(crate) struct Typed {
     pub(crate) since: crate::ApiVersion,
     /// Decodes the root element of a text (for a method: the children of the root element),
     /// encodes that, decodes it again, and gives back the second text and what was withheld.
-    pub(crate) through: fn(&str, crate::ApiVersion) -> Result<(String, Vec<String>), DecodeError>,
+    pub(crate) through: Through,
 }
 
 #[cfg(test)]

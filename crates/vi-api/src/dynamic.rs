@@ -334,6 +334,29 @@ pub(crate) fn encode_object(name: &str, object: &Object, typed: bool, writer: &m
     writer.close(name);
 }
 
+impl Object {
+    /// The object as the struct of its type: for values that came where the schema says
+    /// `xsd:anyType`, such as `PropertyChange.val`.
+    ///
+    /// # Errors
+    /// If the object is of another type or lacks a mandatory member.
+    pub fn to_typed<T: crate::DataObject>(&self) -> Result<T, DecodeError> {
+        // By way of the wire: no second codec that could differ from the first.
+        let mut writer = Writer::new(crate::ApiVersion::MAX);
+        encode_object("object", self, false, &mut writer);
+        let (text, _) = writer.finish();
+        let mut reader = Reader::new(&text);
+        reader.next_child()?;
+        if self.type_name != T::NAME {
+            return Err(reader.error(DecodeErrorKind::Type {
+                expected: T::NAME.to_owned(),
+                found: self.type_name.clone().into_owned(),
+            }));
+        }
+        crate::decode_object(&mut reader)
+    }
+}
+
 /// Reads an object of the declared type `declared` from the root element of `text`: for tests
 /// and for tools that store replies.
 ///

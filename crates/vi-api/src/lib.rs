@@ -16,8 +16,12 @@
 //!   `cargo xtask codegen` from `testdata/wsdl` and the list in `xtask/vi-roots.toml`.
 //!
 //! [`properties`] reads the property collector's pages without decoding what nobody asks for.
-//! Faults and events stay name and tree ([`Object`]). Decoding goes by namespace, never by prefix,
+//! Faults and events stay name and tree ([`Object`]), with views for the faults that code acts on
+//! ([`faults`]). Decoding goes by namespace, never by prefix,
 //! does not rely on the order of members and passes over unknown ones.
+//!
+//! # Crate features
+//! - `serde`: [`Value`] and [`Object`] to JSON (or any other format) and back, without loss.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
@@ -49,6 +53,11 @@ mod tests;
 mod value;
 mod version;
 mod writer;
+
+/// The examples of docs/vi-api.md, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/vi-api.md")]
+struct Manual;
 
 pub use codec::{Binary, DataObject, Decode, Encode, Mask, Method, decode_object, returned};
 pub use date_time::DateTime;

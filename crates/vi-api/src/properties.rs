@@ -130,7 +130,12 @@ impl ObjectRow {
     /// Why the property `path` could not be read, as a `LocalizedMethodFault`, if the host says so.
     pub fn missing(&self, path: &str) -> Option<Object> {
         let found = self.missing.iter().find(|p| p.name.get(&self.text) == path)?;
-        self.decode::<Object>(found, true).ok()
+        let mut fault = self.decode::<Object>(found, true).ok()?;
+        if found.xsi_type.is_none() {
+            // What `MissingProperty.fault` is declared as; the value itself need not say so.
+            fault.type_name = "LocalizedMethodFault".into();
+        }
+        Some(fault)
     }
 
     /// The paths that the host could not read, in its order.
@@ -239,6 +244,26 @@ impl ObjectRow {
             scopes,
         }))
     }
+}
+
+/// Of `paths` of the class `class`, those that a host of `version` knows, and for the others what to
+/// tell the caller: `class.path (since version)`. Paths that the tables do not know are kept: they
+/// may be a subtype's, and the host says what is wrong with them.
+pub fn known_paths<'p>(
+    class: &str,
+    paths: impl IntoIterator<Item = &'p str>,
+    version: crate::ApiVersion,
+) -> (Vec<&'p str>, Vec<String>) {
+    let (mut known, mut withheld) = (Vec::new(), Vec::new());
+    for path in paths {
+        match crate::schema::property_path_since(class, path) {
+            Some(since) if since > version => {
+                withheld.push(format!("{class}.{path} (since {since})"));
+            }
+            _ => known.push(path),
+        }
+    }
+    (known, withheld)
 }
 
 /// Decodes the reply to one of the collector's three methods.

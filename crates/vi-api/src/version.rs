@@ -17,6 +17,9 @@ impl ApiVersion {
     /// API 4.1: `RetrievePropertiesEx` and `WaitForUpdatesEx`.
     pub const V4_1: Self = Self::new(4, 1, 0, 0);
 
+    /// Newer than any: nothing is withheld for its sake.
+    pub const MAX: Self = Self([u16::MAX; 5]);
+
     /// The version `major.minor.patch.build`.
     pub const fn new(major: u16, minor: u16, patch: u16, build: u16) -> Self {
         Self([major, minor, patch, build, 0])

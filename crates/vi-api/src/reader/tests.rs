@@ -98,6 +98,110 @@ fn bad_bytes_cost_one_character_each() {
     assert_eq!(repair(b"\xef\xbb\xbf<a/>").0, "<a/>");
 }
 
+/// Values are passed over by their nesting alone; whatever hides tags in them must not end them early.
+#[test]
+fn spans_end_where_the_element_ends() {
+    for content in [
+        "",
+        "text",
+        "<a/>",
+        "<a></a>",
+        "<a b='>'/><c d=\"/>\">x</c>",
+        "<!-- </v> --><![CDATA[</v>]]>",
+        "<?pi </v> ?>t",
+        "<v><v/></v>",
+        "&lt;/v&gt;",
+    ] {
+        let text = format!("<r><v>{content}</v><w>1</w></r>");
+        let mut reader = Reader::new(&text);
+        reader.next_child().unwrap();
+        reader.next_child().unwrap();
+        assert_eq!(&text[reader.skip_span().unwrap()], content);
+        assert_eq!(reader.next_child().unwrap().unwrap().name, "w", "{content}");
+    }
+    for bad in [
+        "<v><a></v>",
+        "<v",
+        "<v><!-- ",
+        "<v><![CDATA[</v>",
+        "<v><?x",
+        "<v><!DOCTYPE x></v>",
+        "<v><a b='></v>",
+    ] {
+        let mut reader = Reader::new(bad);
+        assert!(reader.next_child().and_then(|_| reader.skip_span()).is_err(), "{bad}");
+    }
+    let deep = format!("<v>{}", "<a>".repeat(1000));
+    let mut reader = Reader::new(&deep);
+    reader.next_child().unwrap();
+    assert!(matches!(reader.skip_span().unwrap_err().kind, DecodeErrorKind::Refused(_)));
+}
+
+/// Another parser's word on documents that both take.
+fn other(text: &str) -> Option<String> {
+    fn walk(node: roxmltree::Node<'_, '_>, out: &mut String) {
+        for child in node.children().filter(|c| c.is_element()) {
+            out.push_str(child.tag_name().name());
+            if child.children().any(|c| c.is_element()) {
+                out.push('(');
+                walk(child, out);
+                out.push(')');
+            } else {
+                let text: String =
+                    child.children().filter(|c| c.is_text()).filter_map(|c| c.text()).collect();
+                out.push_str(&format!("={text:?} "));
+            }
+        }
+    }
+    let document = roxmltree::Document::parse(text).ok()?;
+    let mut out = String::new();
+    walk(document.root(), &mut out);
+    Some(out)
+}
+
+fn ours(text: &str) -> Result<String, DecodeError> {
+    fn walk(
+        reader: &mut Reader<'_>,
+        first: Option<Element<'_>>,
+        out: &mut String,
+    ) -> Result<(), DecodeError> {
+        let mut next = first;
+        loop {
+            let child = match next.take() {
+                Some(child) => child,
+                None => match reader.next_child()? {
+                    Some(child) => child,
+                    None => return Ok(()),
+                },
+            };
+            out.push_str(child.name);
+            match reader.text_or_child()? {
+                Ok(text) => out.push_str(&format!("={text:?} ")),
+                Err(first) => {
+                    out.push('(');
+                    walk(reader, Some(first), out)?;
+                    out.push(')');
+                }
+            }
+        }
+    }
+    let mut out = String::new();
+    walk(&mut Reader::new(text), None, &mut out)?;
+    Ok(out)
+}
+
+proptest::proptest! {
+    /// The short cuts for leaves see what a parser without them sees.
+    #[test]
+    fn well_formed_documents_read_as_elsewhere(parts in proptest::collection::vec(0usize..14, 0..40)) {
+        let tokens = ["<a>", "</a>", "<b x='1'>", "</b>", "<c/>", "&amp;", "<d>t</d>", "<![CDATA[<z>]]>", "<!-- </a> -->", "u", "<e></e>", "<f >v</f >", "<g>1&lt;2</g>", "<h>&#65;</h>"];
+        let text = format!("<r>{}</r>", parts.into_iter().map(|p| tokens[p]).collect::<String>());
+        if let Some(expected) = other(&text) {
+            proptest::prop_assert_eq!(ours(&text).unwrap(), expected);
+        }
+    }
+}
+
 proptest::proptest! {
     /// Any input ends: with a tree or with an error.
     #[test]

@@ -211,3 +211,38 @@ fn enumerations_keep_unknown_values() {
     assert_eq!(VirtualMachinePowerState::from("poweredOn"), VirtualMachinePowerState::PoweredOn);
     assert_eq!(VirtualMachinePowerState::from("hibernated").as_str(), "hibernated");
 }
+
+/// Types of a newer schema keep their names, whatever they hold.
+#[test]
+fn unknown_types_are_written_back_as_they_came() {
+    for value in [
+        "<val xsi:type=\"FutureState\">hibernated</val>",
+        "<val xsi:type=\"FutureThing\"></val>",
+        "<val xsi:type=\"FutureThing\"><a xsi:type=\"xsd:int\">1</a></val>",
+        "<val xsi:type=\"ArrayOfFutureThing\"><FutureThing xsi:type=\"FutureThing\"></FutureThing></val>",
+        "<fault xsi:type=\"FutureFault\"></fault>",
+        "<val xsi:type=\"ManagedObjectReference\" type=\"FutureManager\">f</val>",
+    ] {
+        let owner =
+            if value.starts_with("<fault") { "LocalizedMethodFault" } else { "PropertyChange" };
+        let text = format!(
+            "<r xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' \
+             xmlns:xsd='http://www.w3.org/2001/XMLSchema'>{value}</r>"
+        );
+        let read = dynamic::from_xml(owner, &text).unwrap();
+        let mut writer = Writer::new(ApiVersion::V2_5);
+        dynamic::encode_object("r", read.as_object().unwrap(), false, &mut writer);
+        let (again, withheld) = writer.finish();
+        assert_eq!((again, withheld), (format!("<r>{value}</r>"), Vec::new()));
+    }
+}
+
+/// What stands in a list without a value is no item.
+#[test]
+fn nil_items_are_passed_over() {
+    let text = "<r xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'>\
+                <int>1</int><int xsi:nil='true'/><int>2</int></r>";
+    let mut reader = Reader::new(text);
+    let root = reader.next_child().unwrap().unwrap();
+    assert_eq!(<Vec<i32> as crate::Decode>::decode(&root, &mut reader).unwrap(), [1, 2]);
+}

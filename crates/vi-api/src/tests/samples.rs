@@ -6,6 +6,9 @@ use std::collections::HashMap;
 use esx_vi_api::schema::{self, Member, WireType};
 use esx_vi_api::{Array, DateTime, EnumValue, MoRef, Object, Value};
 
+/// The values that may be used of an enumeration, by its name; `None` for all.
+pub(crate) type EnumValues = Box<dyn Fn(&str) -> Option<Vec<String>>>;
+
 /// Makes values. The same seed makes the same values, on any machine.
 pub(crate) struct Samples {
     state: u64,
@@ -14,7 +17,7 @@ pub(crate) struct Samples {
     /// Leave line breaks out of texts.
     pub(crate) one_line: bool,
     /// Which values of an enumeration may be used; all that the tables know if it says nothing.
-    pub(crate) enum_values: Box<dyn Fn(&str) -> Option<Vec<String>>>,
+    pub(crate) enum_values: EnumValues,
     families: HashMap<&'static str, Vec<&'static str>>,
 }
 

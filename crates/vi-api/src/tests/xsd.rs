@@ -145,7 +145,7 @@ impl Schema {
             "long" => text.parse::<i64>().is_ok(),
             "float" | "double" => text.parse::<f64>().is_ok(),
             "dateTime" => crate::DateTime::new(text.as_str()).unix_seconds().is_some(),
-            "base64Binary" => text.len() % 4 == 0,
+            "base64Binary" => text.len().is_multiple_of(4),
             _ => self.enums.get(actual).is_some_and(|values| values.contains(&text)),
         };
         if fits { Ok(()) } else { Err(format!("{here}: {text:?} is no {actual}")) }
