@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The host answered with a SOAP fault; `fault.name` is its type in the schema.
-    #[error("{method} on {target} was refused: {} ({})", fault.message, fault.name)]
+    #[error("{method} on {target} was refused: {fault}")]
     Fault {
         /// The method.
         method: &'static str,
@@ -64,7 +64,7 @@ pub enum Error {
         refusal: esx_task::Refusal,
     },
     /// The task ended in an error.
-    #[error("{method} on {target} failed: {} ({})", fault.message, fault.name)]
+    #[error("{method} on {target} failed: {fault}")]
     TaskFailed {
         /// The method.
         method: &'static str,
@@ -110,6 +110,17 @@ pub struct Fault {
     pub message: String,
     /// The fault's members, if there was a detail.
     pub detail: Option<Object>,
+}
+
+impl std::fmt::Display for Fault {
+    /// The text and the name; the name alone if there is no text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.message.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{} ({})", self.message, self.name)
+        }
+    }
 }
 
 impl Error {

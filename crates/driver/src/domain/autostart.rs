@@ -6,7 +6,7 @@ use esx_vi_api::MoRef;
 use esx_vi_api::data::{AutoStartDefaults, AutoStartPowerInfo, HostAutoStartManagerConfig};
 use esx_vi_api::enums::AutoStartWaitHeartbeatSetting;
 use esx_vi_api::methods::ReconfigureAutostart;
-use esx_vi_client::{Retrieval, Retrieved};
+use esx_vi_client::{Error as ViError, Retrieval, Retrieved};
 use virt_api::{Domain, Error, ErrorCode, ErrorDomain, Result};
 
 use super::lookup::Wanted;
@@ -37,7 +37,7 @@ impl Autostart {
     }
 }
 
-fn no_manager() -> Error {
+pub(super) fn no_manager() -> Error {
     let message = "the host has no autostart manager: it is part of a cluster, or a simulator";
     Error::new(ErrorCode::OperationUnsupported, ErrorDomain::Esx, message)
 }
@@ -52,6 +52,12 @@ pub(super) fn autostarted(found: &Retrieved) -> Result<HashSet<MoRef>> {
     let state = Autostart::read(found)?;
     let entries = if state.enabled { state.entries } else { Vec::new() };
     Ok(entries.into_iter().filter(powers_on).map(|entry| entry.key).collect())
+}
+
+/// Whether a request failed because there is no such manager, whatever the host's configuration says.
+pub(super) fn is_manager_missing(error: &ViError, manager: Option<&MoRef>) -> bool {
+    let gone = || error.fault()?.detail.as_ref()?.get("obj")?.as_moref();
+    error.is_fault("ManagedObjectNotFound") && manager.is_some() && gone() == manager
 }
 
 impl Session {

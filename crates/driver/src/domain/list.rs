@@ -4,7 +4,7 @@ use esx_vi_api::data::VirtualMachineSnapshotTree;
 use esx_vi_client::{Retrieval, traversal};
 use virt_api::{DomainState, ListAllDomainsFlags as Flags, ListedDomain, Result, check_flags};
 
-use super::autostart::{autostarted, with_autostart};
+use super::autostart::{autostarted, is_manager_missing, no_manager, with_autostart};
 use super::{Machine, identity_paths};
 use crate::connection::Session;
 use crate::error::{decode_error, vi_error};

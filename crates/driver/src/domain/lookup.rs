@@ -10,7 +10,7 @@ use esx_vi_client::Retrieval;
 use uuid::Uuid;
 use virt_api::{Domain, DomainSelector, DomainState, Error, ErrorCode, ErrorDomain, Result};
 
-use super::autostart::with_autostart;
+use super::autostart::{is_manager_missing, with_autostart};
 use super::{Machine, NameIndex, identity_paths};
 use crate::connection::Session;
 use crate::error::vi_error;
@@ -243,17 +243,13 @@ impl Session {
         }
         let mut found = match self.client.retrieve(&retrieval).await {
             Ok(found) => found,
-            Err(error) if error.is_fault("ManagedObjectNotFound") => {
-                let gone =
-                    error.fault().and_then(|f| f.detail.as_ref()?.get("obj")?.as_moref().cloned());
-                if manager.is_none() || gone != manager {
-                    return Ok(None);
-                }
+            Err(error) if is_manager_missing(&error, manager.as_ref()) => {
                 // A simulator may name a manager that it does not have.
                 self.forget_auto_start_manager();
                 let again = Wanted { autostart: false, ..wanted };
                 return Box::pin(self.read_machine(moref, again)).await;
             }
+            Err(error) if error.is_fault("ManagedObjectNotFound") => return Ok(None),
             Err(error) => return Err(vi_error("cannot read the domain", error)),
         };
         let Some(at) = found.objects.iter().position(|row| row.moref == *moref) else {

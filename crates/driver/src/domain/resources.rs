@@ -17,6 +17,7 @@ use crate::error::{decode_error, vi_error};
 const MEMORY_MB: &str = "config.hardware.memoryMB";
 const MEMORY_HOT_ADD: &str = "config.memoryHotAddEnabled";
 const NUM_CPU: &str = "config.hardware.numCPU";
+const CORES_PER_SOCKET: &str = "config.hardware.numCoresPerSocket";
 const MEMORY_RESERVATION: &str = "config.memoryAllocation.reservation";
 const CPU: [&str; 3] = [
     "config.cpuAllocation.reservation",
@@ -29,8 +30,18 @@ const ANY_IMPACT: DomainModificationFlags = DomainModificationFlags::all();
 
 impl Session {
     async fn number(&self, domain: &Domain, path: &str) -> Result<i64> {
+        let missing = || {
+            Error::internal(
+                ErrorDomain::Esx,
+                format!("the host does not tell {path} of the domain"),
+            )
+        };
+        self.optional_number(domain, path).await?.ok_or_else(missing)
+    }
+
+    async fn optional_number(&self, domain: &Domain, path: &str) -> Result<Option<i64>> {
         let found = self.find_domain(domain, Wanted { paths: &[path], autostart: false }).await?;
-        found.row.require(path).map_err(decode_error)
+        found.row.get(path).map_err(decode_error)
     }
 
     async fn reconfigure(
@@ -96,7 +107,8 @@ impl Session {
         flags: DomainModificationFlags,
     ) -> Result<Vec<TypedParam>> {
         check_flags("virDomainGetMemoryParameters", flags, ANY_IMPACT)?;
-        let reservation = self.number(domain, MEMORY_RESERVATION).await?;
+        // A machine that never had one has none.
+        let reservation = self.optional_number(domain, MEMORY_RESERVATION).await?.unwrap_or(0);
         let kib = u64::try_from(reservation).unwrap_or(0).saturating_mul(1024);
         Ok(vec![TypedParam::new("min_guarantee", kib)])
     }
@@ -132,12 +144,17 @@ impl Session {
             | DomainVcpuFlags::VCPU_MAXIMUM;
         check_flags("virDomainGetVcpusFlags", flags, known)?;
         if flags.contains(DomainVcpuFlags::VCPU_MAXIMUM) {
-            return self.max_vcpus().await;
+            let unknown = "the host does not tell how many CPUs a machine may have";
+            return self
+                .max_vcpus()
+                .await?
+                .ok_or_else(|| Error::internal(ErrorDomain::Esx, unknown));
         }
         Ok(u32::try_from(self.number(domain, NUM_CPU).await?).unwrap_or(0))
     }
 
-    async fn max_vcpus(&self) -> Result<u32> {
+    /// The most CPUs that a machine of this host may have; `None` if the host does not tell, or says 0.
+    async fn max_vcpus(&self) -> Result<Option<u32>> {
         const PATH: &str = "capability.maxSupportedVcpus";
         let host = self.binding().await?.host;
         let row = self
@@ -146,12 +163,7 @@ impl Session {
             .await
             .map_err(|e| vi_error("cannot read the host's limits", e))?;
         let max = row.map(|row| row.get::<i64>(PATH)).transpose().map_err(decode_error)?.flatten();
-        max.and_then(|max| u32::try_from(max).ok()).ok_or_else(|| {
-            Error::internal(
-                ErrorDomain::Esx,
-                "the host does not tell how many CPUs a machine may have",
-            )
-        })
+        Ok(max.and_then(|max| u32::try_from(max).ok()).filter(|max| *max > 0))
     }
 
     /// libvirt `virDomainSetVcpusFlags`.
@@ -164,13 +176,21 @@ impl Session {
         self.check_writable("virDomainSetVcpusFlags")?;
         let known = DomainVcpuFlags::AFFECT_LIVE | DomainVcpuFlags::AFFECT_CONFIG;
         check_flags("virDomainSetVcpusFlags", flags, known)?;
-        let max = self.max_vcpus().await?;
+        let max = self.max_vcpus().await?.unwrap_or(u32::MAX);
         if vcpus == 0 || vcpus > max {
             let message = format!("a domain of this host has 1 to {max} CPUs, not {vcpus}");
             return Err(Error::invalid_arg(ErrorDomain::Esx, message));
         }
-        let spec =
-            VirtualMachineConfigSpec { num_cpus: i32::try_from(vcpus).ok(), ..Default::default() };
+        // The host refuses a number that its cores per socket do not divide; libvirt leaves it at that.
+        let per_socket = self.optional_number(domain, CORES_PER_SOCKET).await?;
+        let per_socket = per_socket
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|n| *n > 1 && !vcpus.is_multiple_of(*n));
+        let spec = VirtualMachineConfigSpec {
+            num_cpus: i32::try_from(vcpus).ok(),
+            num_cores_per_socket: per_socket.map(|_| 1),
+            ..Default::default()
+        };
         self.reconfigure(domain, "number of CPUs", spec).await
     }
 
