@@ -540,13 +540,20 @@ async fn an_operation_that_may_have_been_started_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_in_the_middle_leaves_one_task_and_a_typed_error() {
+async fn a_session_that_ends_in_the_middle_leaves_one_task_that_is_still_awaited() {
     let scene = Scene::new().await;
-    scene.once_started("PowerOnVM_Task", Model::expire_sessions);
-    let error = scene.start(AutoAnswer::Never).await.unwrap_err();
-    assert!(error.is_fault("NotAuthenticated"), "{error:?}");
-    assert_eq!(scene.calls("PowerOnVM_Task"), 1);
-    assert_eq!(scene.sim.model().read(|m| m.unfinished_tasks().len()), 1);
+    let machine = scene.machine.clone();
+    scene.once_started("PowerOnVM_Task", move |model| {
+        model.expire_sessions();
+        // The client has to come back to hear of it.
+        model.before("Login", move |model| {
+            let task = model.task_of(&machine).unwrap();
+            assert!(model.finish_task(&task));
+        });
+    });
+    scene.start(AutoAnswer::Never).await.unwrap();
+    assert_eq!((scene.calls("PowerOnVM_Task"), scene.power()), (1, PowerState::PoweredOn));
+    assert_eq!(scene.sim.model().read(|m| m.session_count()), 1);
 }
 
 #[tokio::test]
