@@ -15,9 +15,10 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(conversion) = to_domain(&document, &context) else { continue };
         assert!(mode == Mode::Default || conversion.warnings.is_empty());
         let xml = conversion.domain.to_xml(&options);
-        // Characters that XML cannot have, and a network without a name, reach libvirt's text as well.
+        // Characters that XML cannot have, empty names and networks without one reach libvirt's text as well.
         let readable = Element::parse(&xml).is_ok() && !xml.contains("<source bridge=''/>");
-        if mode == Mode::Default && readable && conversion.domain.name.is_some() {
+        let named = conversion.domain.name.as_ref().is_some_and(|name| !name.is_empty());
+        if mode == Mode::Default && readable && named {
             let again = Domain::parse(&xml);
             assert!(again.is_ok(), "{again:?}\n{xml}");
         }
