@@ -74,11 +74,13 @@ impl Session {
         if let Some(manager) = &manager {
             retrieval = with_autostart(retrieval, manager);
         }
-        let found = self
-            .client
-            .retrieve(&retrieval)
-            .await
-            .map_err(|e| vi_error("cannot list domains", e))?;
+        let found = self.client.retrieve(&retrieval).await.map_err(|e| {
+            if is_manager_missing(&e, manager.as_ref()) {
+                no_manager()
+            } else {
+                vi_error("cannot list domains", e)
+            }
+        })?;
         let started = wants_autostart.then(|| autostarted(&found)).transpose()?;
 
         let mut listed = Vec::with_capacity(found.objects.len());

@@ -1,0 +1,270 @@
+//! Operations of the driver on the simulated host: what they change there, and how many requests they take.
+
+mod common;
+
+use common::{connect, methods};
+use esx_driver::Connection;
+use esx_sim::model::Model;
+use esx_sim::{PowerState, Preset, Running, Simulator};
+use virt_api::{
+    Domain, DomainState, Driver as _, ErrorCode, Hypervisor as _, NoFlags, SnapshotCreateFlags,
+    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, TypedParam,
+};
+
+/// A host, a connection, and a machine that the connection has looked up.
+struct Scene {
+    sim: Running,
+    connection: Connection,
+    domain: Domain,
+}
+
+impl Scene {
+    async fn new(query: &str) -> Self {
+        let sim = Simulator::builder().vms(3).start().await.unwrap();
+        let connection = connect(&sim, query).await;
+        let domain = connection.domain_lookup_by_name("vm-00001").await.unwrap();
+        sim.reset_journal();
+        Self { sim, connection, domain }
+    }
+
+    fn power(&self) -> PowerState {
+        let machine = self.sim.model().read(|m| m.machine(&self.domain.name)).unwrap();
+        self.sim.model().read(|m| m.power_state(&machine)).unwrap()
+    }
+
+    /// The machine's VMX file has this line.
+    fn assert_line(&self, line: &str) {
+        let machine = self.sim.model().read(|m| m.machine(&self.domain.name)).unwrap();
+        let text = self.sim.model().read(|m| m.vmx(&machine)).unwrap();
+        assert!(text.lines().any(|own| own == line), "{line}\n{text}");
+    }
+
+    async fn snapshot_names(&self) -> Vec<String> {
+        let flags = SnapshotListFlags::empty();
+        let found = self.connection.domain_list_all_snapshots(&self.domain, flags).await.unwrap();
+        found.into_iter().map(|snapshot| snapshot.name).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_life() {
+    let scene = Scene::new("").await;
+    let (connection, domain) = (&scene.connection, &scene.domain);
+    let running = connection.domain_create(domain).await.unwrap();
+    assert!(running.id.is_some());
+    assert_eq!(scene.power(), PowerState::PoweredOn);
+    let again = connection.domain_create(domain).await.unwrap_err();
+    assert_eq!(again.code, ErrorCode::OperationInvalid);
+    connection.domain_suspend(domain).await.unwrap();
+    assert_eq!(scene.power(), PowerState::Suspended);
+    assert_eq!(
+        connection.domain_suspend(domain).await.unwrap_err().code,
+        ErrorCode::OperationInvalid
+    );
+    connection.domain_resume(domain).await.unwrap();
+    assert_eq!(scene.power(), PowerState::PoweredOn);
+    connection.domain_reset(domain, NoFlags::empty()).await.unwrap();
+    connection.domain_shutdown(domain).await.unwrap();
+    assert_eq!(scene.power(), PowerState::PoweredOff);
+    connection.domain_create(domain).await.unwrap();
+    connection.domain_destroy(domain).await.unwrap();
+    assert_eq!(scene.power(), PowerState::PoweredOff);
+    connection.domain_undefine(domain).await.unwrap();
+    let gone = connection.domain_lookup_by_name("vm-00001").await.unwrap_err();
+    assert_eq!(gone.code, ErrorCode::NoDomain);
+}
+
+#[tokio::test]
+async fn start_and_stop_take_six_requests_at_most() {
+    let scene = Scene::new("").await;
+    scene.connection.domain_create(&scene.domain).await.unwrap();
+    let first = methods(&scene.sim);
+    assert!(first.len() <= 6, "{first:?}");
+    scene.connection.domain_destroy(&scene.domain).await.unwrap();
+    let second = methods(&scene.sim);
+    assert!(second.len() <= 6, "{second:?}");
+    // Tasks that have ended cost nothing.
+    for _ in 0..5 {
+        scene.connection.domain_create(&scene.domain).await.unwrap();
+        scene.connection.domain_destroy(&scene.domain).await.unwrap();
+    }
+    scene.sim.reset_journal();
+    scene.connection.domain_create(&scene.domain).await.unwrap();
+    assert!(scene.sim.requests() <= 6, "{:?}", methods(&scene.sim));
+}
+
+#[tokio::test]
+async fn sizes_are_set_and_read_back() {
+    let scene = Scene::new("").await;
+    let (connection, domain) = (&scene.connection, &scene.domain);
+    connection.domain_set_max_memory(domain, 3 << 20).await.unwrap();
+    assert_eq!(connection.domain_get_max_memory(domain).await.unwrap(), 3 << 20);
+    scene.assert_line("memSize = \"3072\"");
+    connection.domain_set_memory(domain, 1 << 20).await.unwrap();
+    scene.assert_line("sched.mem.max = \"1024\"");
+    connection.domain_set_vcpus(domain, 4).await.unwrap();
+    scene.assert_line("numvcpus = \"4\"");
+    let params = [
+        TypedParam::new("reservation", 100_i64),
+        TypedParam::new("limit", 2000_i64),
+        TypedParam::new("shares", -3_i32),
+    ];
+    connection.domain_set_scheduler_parameters(domain, &params).await.unwrap();
+    assert_eq!(connection.domain_get_scheduler_parameters(domain).await.unwrap(), params);
+    scene.assert_line("sched.cpu.shares = \"high\"");
+    // A machine that runs cannot grow without hot-add.
+    connection.domain_create(domain).await.unwrap();
+    assert_eq!(
+        connection.domain_set_max_memory(domain, 4 << 20).await.unwrap_err().code,
+        ErrorCode::OperationInvalid
+    );
+    assert!(connection.domain_set_vcpus(domain, 5).await.is_err());
+    assert_eq!(connection.domain_get_info(domain).await.unwrap().nr_virt_cpu, 4);
+}
+
+#[tokio::test]
+async fn autostart_turns_the_host_switch_on_unless_that_starts_others() {
+    let scene = Scene::new("").await;
+    let (connection, domain) = (&scene.connection, &scene.domain);
+    assert!(!connection.domain_get_autostart(domain).await.unwrap());
+    connection.domain_set_autostart(domain, true).await.unwrap();
+    assert!(connection.domain_get_autostart(domain).await.unwrap());
+    connection.domain_set_autostart(domain, false).await.unwrap();
+    assert!(!connection.domain_get_autostart(domain).await.unwrap());
+}
+
+#[tokio::test]
+async fn snapshots_are_taken_reverted_and_deleted() {
+    let scene = Scene::new("").await;
+    let (connection, domain) = (&scene.connection, &scene.domain);
+    let create = async |name: &str| {
+        let xml = format!("<domainsnapshot><name>{name}</name></domainsnapshot>");
+        connection.domain_snapshot_create_xml(domain, &xml, SnapshotCreateFlags::empty()).await
+    };
+    connection.domain_create(domain).await.unwrap();
+    let first = create("first").await.unwrap();
+    connection.domain_destroy(domain).await.unwrap();
+    let second = create("second").await.unwrap();
+    assert_eq!(create("second").await.unwrap_err().code, ErrorCode::OperationInvalid);
+    assert_eq!(scene.snapshot_names().await, ["first", "second"]);
+    let current = connection.domain_snapshot_current(domain, NoFlags::empty()).await.unwrap();
+    assert_eq!(current, second);
+    // With its memory it comes back running.
+    connection.domain_revert_to_snapshot(&first, SnapshotRevertFlags::empty()).await.unwrap();
+    assert_eq!(scene.power(), PowerState::PoweredOn);
+    connection.domain_snapshot_delete(&first, SnapshotDeleteFlags::CHILDREN).await.unwrap();
+    assert!(scene.snapshot_names().await.is_empty());
+    scene.assert_line("scsi0:0.fileName = \"vm-00001.vmdk\"");
+}
+
+#[tokio::test]
+async fn a_question_stops_every_operation_that_starts_a_task() {
+    for (query, open) in [("", 1), ("&auto_answer=1", 0)] {
+        let scene = Scene::new(query).await;
+        let (connection, domain) = (&scene.connection, &scene.domain);
+        let xml = "<domainsnapshot><name>s</name></domainsnapshot>";
+        let create = SnapshotCreateFlags::empty();
+        let snapshot = connection.domain_snapshot_create_xml(domain, xml, create).await.unwrap();
+        let machine = scene.sim.model().read(|m| m.machine("vm-00001")).unwrap();
+        let choices = [("y", "Yes"), ("n", "No")];
+        let outcomes = [
+            "PowerOnVM_Task",
+            "ReconfigVM_Task",
+            "RevertToSnapshot_Task",
+            "RemoveSnapshot_Task",
+            "CreateSnapshot_Task",
+        ];
+        for method in outcomes {
+            scene.sim.model().change(|m| m.ask(&machine, "Really?", &choices, Some(0))).unwrap();
+            scene.sim.reset_journal();
+            let error = match method {
+                "PowerOnVM_Task" => connection.domain_create(domain).await.map(drop),
+                "ReconfigVM_Task" => connection.domain_set_vcpus(domain, 2).await,
+                "RevertToSnapshot_Task" => {
+                    let flags = SnapshotRevertFlags::empty();
+                    connection.domain_revert_to_snapshot(&snapshot, flags).await
+                }
+                "RemoveSnapshot_Task" => {
+                    let flags = SnapshotDeleteFlags::empty();
+                    connection.domain_snapshot_delete(&snapshot, flags).await
+                }
+                _ => {
+                    let xml = "<domainsnapshot><name>t</name></domainsnapshot>";
+                    connection.domain_snapshot_create_xml(domain, xml, create).await.map(drop)
+                }
+            }
+            .unwrap_err();
+            assert_eq!(error.code, ErrorCode::OperationInvalid, "{method}: {error}");
+            assert!(error.to_string().contains("Really?"), "{method}: {error}");
+            assert!(!methods(&scene.sim).contains(&method.to_owned()), "{method} was sent");
+            assert_eq!(scene.sim.model().read(|m| m.questions(&machine).len()), open, "{method}");
+            scene.sim.model().change(|m| m.withdraw_question(&machine));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_comes_later_is_an_error_or_is_answered() {
+    let scene = Scene::new("").await;
+    scene.sim.model().change(|model| {
+        model.hold_tasks();
+        model.before("PowerOnVM_Task", |model| model.before("WaitForUpdatesEx", ask_late));
+    });
+    let error = scene.connection.domain_create(&scene.domain).await.unwrap_err();
+    for part in ["Really?", "Yes", "left behind"] {
+        assert!(error.to_string().contains(part), "{part}: {error}");
+    }
+
+    let scene = Scene::new("&auto_answer=1").await;
+    scene.sim.model().change(|model| {
+        model.hold_tasks();
+        model.before("PowerOnVM_Task", |model| model.before("WaitForUpdatesEx", ask_late));
+    });
+    scene.connection.domain_create(&scene.domain).await.unwrap();
+    assert_eq!(scene.power(), PowerState::PoweredOn);
+}
+
+/// Asks; the task ends when the question is answered.
+fn ask_late(model: &mut Model) {
+    let machine = model.machine("vm-00001").unwrap();
+    model.ask(&machine, "Really?", &[("y", "Yes"), ("n", "No")], Some(0)).unwrap();
+    let task = model.task_of(&machine).unwrap();
+    assert!(model.finish_task(&task));
+}
+
+#[tokio::test]
+async fn what_the_host_refuses_is_said_plainly() {
+    let scene = Scene::new("").await;
+    let host = scene.sim.model().read(|m| m.hosts())[0].clone();
+    let start = || scene.connection.domain_create(&scene.domain);
+    scene.sim.model().change(|m| m.set_free_license(true));
+    let error = start().await.unwrap_err();
+    assert!(error.to_string().contains("license"), "{error}");
+    scene.sim.model().change(|m| {
+        m.set_free_license(false);
+        m.set_managed_by(&host, Some("10.9.8.7"))
+    });
+    let error = start().await.unwrap_err();
+    assert!(error.to_string().contains("10.9.8.7"), "{error}");
+    scene.sim.model().change(|m| {
+        m.set_managed_by(&host, None);
+        m.set_maintenance_mode(&host, true)
+    });
+    assert!(start().await.is_err());
+    assert_eq!(scene.power(), PowerState::PoweredOff);
+    scene.sim.model().change(|m| m.set_maintenance_mode(&host, false));
+    start().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_vcenter_runs_the_same_operations() {
+    let sim = Simulator::builder().preset(Preset::VCenter).start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let domain = connection.domain_lookup_by_name("twin-b").await.unwrap();
+    sim.reset_journal();
+    connection.domain_create(&domain).await.unwrap();
+    assert!(sim.requests() <= 6, "{:?}", methods(&sim));
+    let (state, _) = connection.domain_get_state(&domain, NoFlags::empty()).await.unwrap();
+    assert_eq!(state, DomainState::Running);
+    connection.domain_destroy(&domain).await.unwrap();
+}
