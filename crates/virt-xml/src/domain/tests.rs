@@ -26,6 +26,12 @@ fn everything_modelled_survives() {
   <title>t</title>
   <description>one
 two</description>
+  <metadata>
+    <x:a xmlns:x='urn:x' n='1'>mixed <x:b/>text</x:a>
+    <y:a xmlns:y='urn:y' y:q='1'>
+      <y:c/>
+    </y:a>
+  </metadata>
   <memory unit='KiB'>4194304</memory>
   <currentMemory unit='KiB'>2097152</currentMemory>
   <memtune>
@@ -105,12 +111,6 @@ two</description>
     </video>
     <sound model='es1370'/>
   </devices>
-  <metadata>
-    <x:a xmlns:x='urn:x' n='1'>mixed <x:b/>text</x:a>
-    <y:a xmlns:y='urn:y' y:q='1'>
-      <y:c/>
-    </y:a>
-  </metadata>
   <vmware:datacenterpath>dc</vmware:datacenterpath>
   <vmware:moref>vm-1</vmware:moref>
 </domain>
