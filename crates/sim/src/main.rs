@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use esx_sim::{Preset, Simulator};
@@ -41,6 +42,9 @@ struct Options {
     /// Greatest number of objects in a page of RetrievePropertiesEx; without it there is no limit
     #[arg(long)]
     page_size: Option<usize>,
+    /// How long tasks run, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    task_duration: u64,
     /// Let --listen name an address that other machines reach
     #[arg(long)]
     allow_any_address: bool,
@@ -80,6 +84,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .preset(options.preset)
         .api_version(options.api_version)
         .credentials(options.username, options.password)
+        .task_duration(Duration::from_millis(options.task_duration))
         .allow_any_address(options.allow_any_address);
     if let Some(page_size) = options.page_size {
         builder = builder.page_size(page_size);
