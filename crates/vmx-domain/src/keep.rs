@@ -115,6 +115,12 @@ fn is_mapped(key: &str) -> bool {
         .any(|(devices, names)| devices.contains(&stem.as_str()) && names.contains(&name))
 }
 
+/// Whether the value is a secret: a document is passed on more freely than the file it was made from.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.contains("password") || key.starts_with("encryption.") || key.ends_with("datafilekey")
+}
+
 /// The element that keeps the keys of a file, for `<metadata>`.
 pub(crate) fn element(document: &Document) -> Option<Element> {
     let named = |name: &str| Element {
@@ -128,7 +134,7 @@ pub(crate) fn element(document: &Document) -> Option<Element> {
         let first = document.get(entry.key) == Some(entry.value);
         let writable =
             !entry.value.chars().any(|c| c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}'));
-        if !is_mapped(entry.key) && first && writable {
+        if !is_mapped(entry.key) && !is_secret(entry.key) && first && writable {
             let mut key = named("key").with_attribute("name", entry.key);
             if !entry.value.is_empty() {
                 key.children.push(Node::Text(entry.value.to_owned()));
@@ -160,5 +166,19 @@ pub(crate) fn restore(domain: &Domain, document: &mut Document, warnings: &mut V
             let reason = format!("not written back: {error}");
             warnings.push(Warning { key: name.to_owned(), reason });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_kept() {
+        let file = b"tools.syncTime = \"TRUE\"\nencryption.keySafe = \"canary\"\nencryption.data = \"canary\"\n\
+                     guest.Password = \"canary\"\nRemoteDisplay.vnc.password = \"canary\"\n";
+        let document = Document::parse(file).unwrap();
+        let kept = format!("{:?}", element(&document).unwrap());
+        assert!(kept.contains("tools.syncTime") && !kept.contains("canary"), "{kept}");
     }
 }
