@@ -59,19 +59,23 @@ pub trait DataObject: Default {
 /// As [`Decode::decode`]; also if a mandatory member is missing and the reader is strict.
 pub fn decode_object<T: DataObject>(reader: &mut Reader<'_>) -> Result<T, DecodeError> {
     let mut object = T::default();
-    read_members(T::MEMBERS, &T::MANDATORY, reader, &mut |index, element, reader| {
-        object.read_member(index, element, reader)
-    })?;
+    fill(&mut object, reader)?;
     Ok(object)
 }
 
 /// The same on the heap, where polymorphic values live: made there, so that it is not moved.
 pub(crate) fn decode_boxed<T: DataObject>(reader: &mut Reader<'_>) -> Result<Box<T>, DecodeError> {
     let mut object = Box::<T>::default();
+    fill(&mut *object, reader)?;
+    Ok(object)
+}
+
+/// What both have in common: compiled once for each type.
+#[inline(never)]
+fn fill<T: DataObject>(object: &mut T, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     read_members(T::MEMBERS, &T::MANDATORY, reader, &mut |index, element, reader| {
         object.read_member(index, element, reader)
-    })?;
-    Ok(object)
+    })
 }
 
 /// What [`read_members`] calls for each member: its number, its start tag, the reader inside it.
