@@ -1,10 +1,12 @@
 //! `cargo xtask interop`: our programs against other people's.
 //!
 //! [`vcsim`]: `virtesx` against govmomi's simulator, judged by govc. [`virsh`]: Debian's `virsh` and the newest one
-//! against `esx-sim`, and `virtesx` beside them. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback port, every child process
-//! has a deadline and is killed at the end. A missing peer is a failure.
+//! against `esx-sim`, and `virtesx` beside them. [`parity`] (also `interop parity`): one script through Debian's `virsh`
+//! and through `virtesx`. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback
+//! port, every child process has a deadline and is killed at the end. A missing peer is a failure.
 
 mod fields;
+mod parity;
 mod report;
 mod tool;
 mod vcsim;
@@ -13,7 +15,7 @@ mod vmx;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::{peers::Peers, workspace};
@@ -30,31 +32,42 @@ pub(crate) struct Options {
     /// Another kind of check than those below.
     #[command(subcommand)]
     what: Option<What>,
+    /// Only one part of the checks.
+    #[arg(long, value_enum)]
+    only: Option<Half>,
+    #[command(flatten)]
+    build: BuildOptions,
+}
+
+/// What is built before anything is checked.
+#[derive(clap::Args)]
+struct BuildOptions {
     /// Build and use the release profile (default: dev, which `cargo test` has built already).
     #[arg(long)]
     release: bool,
-    /// Only one half of the checks.
-    #[arg(long, value_enum)]
-    only: Option<Half>,
     /// Do not build our programs and the Go peers first.
     #[arg(long)]
     no_build: bool,
 }
 
-/// Checks that need no program of ours.
+/// Checks of their own.
 #[derive(clap::Subcommand)]
 enum What {
+    /// The script of docs/parity-script.md through Debian's virsh and through virtesx.
+    Parity(parity::Options),
     /// VMX files and domain documents at random, through libvirt and through us in exact mode.
     Vmx(vmx::Options),
 }
 
-/// The two halves.
+/// The parts of plain `interop`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Half {
     /// virtesx against vcsim.
     Vcsim,
     /// virsh and virtesx against esx-sim.
     Virsh,
+    /// The same, by a script that changes things.
+    Parity,
 }
 
 /// Everything the checks share.
@@ -67,6 +80,27 @@ struct Bench {
 }
 
 impl Bench {
+    /// Builds what is wanted and looks whether all peers are there.
+    fn prepare(options: &BuildOptions) -> anyhow::Result<Self> {
+        let peers = Peers::new()?;
+        if !options.no_build {
+            peers.build()?;
+            let mut build = workspace::cargo();
+            build.args(["build", "-p", "virtesx", "-p", "esx-sim"]);
+            if options.release {
+                build.arg("--release");
+            }
+            workspace::must(&mut build)?;
+        }
+        peers.check()?;
+        let profile = if options.release { "release" } else { "debug" };
+        let programs = workspace::target_dir()?.join(profile);
+        let home = tempfile::tempdir().context("make a temporary folder")?;
+        write_auth_file(home.path())?;
+        let (virtesx, esx_sim) = (programs.join("virtesx"), programs.join("esx-sim"));
+        Ok(Self { peers, virtesx, esx_sim, home })
+    }
+
     fn auth_file(&self) -> PathBuf {
         self.home.path().join("auth.conf")
     }
@@ -74,37 +108,24 @@ impl Bench {
 
 /// Runs the checks and prints a line for each; fails if one failed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    if let Some(What::Vmx(options)) = &options.what {
-        return vmx::run(options);
+    match &options.what {
+        Some(What::Parity(options)) => return parity::run(options),
+        Some(What::Vmx(options)) => return vmx::run(options),
+        None => {}
     }
-    let peers = Peers::new()?;
-    if !options.no_build {
-        peers.build()?;
-        let mut build = workspace::cargo();
-        build.args(["build", "-p", "virtesx", "-p", "esx-sim"]);
-        if options.release {
-            build.arg("--release");
-        }
-        workspace::must(&mut build)?;
-    }
-    peers.check()?;
-    let programs = workspace::target_dir()?.join(if options.release { "release" } else { "debug" });
-    let home = tempfile::tempdir().context("make a temporary folder")?;
-    write_auth_file(home.path())?;
-    let bench =
-        Bench { peers, virtesx: programs.join("virtesx"), esx_sim: programs.join("esx-sim"), home };
+    let bench = Bench::prepare(&options.build)?;
     let mut report = Report::default();
-    if options.only != Some(Half::Virsh) {
+    let wanted = |half| options.only.is_none_or(|only| only == half);
+    if wanted(Half::Vcsim) {
         vcsim::check(&bench, &mut report);
     }
-    if options.only != Some(Half::Vcsim) {
+    if wanted(Half::Virsh) {
         virsh::check(&bench, &mut report);
     }
-    println!("interop: {} passed, {} failed", report.passed, report.failed.len());
-    if !report.failed.is_empty() {
-        bail!("failed were:\n  {}", report.failed.join("\n  "));
+    if wanted(Half::Parity) {
+        parity::check(&bench, &mut report);
     }
-    Ok(())
+    report.finish()
 }
 
 /// Credentials for every endpoint on 127.0.0.1, in the form libvirt and virtesx read.

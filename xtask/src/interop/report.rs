@@ -1,5 +1,7 @@
 //! What was checked and how it ended, a line each.
 
+use anyhow::bail;
+
 /// Counts and remembers.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -29,6 +31,18 @@ impl Report {
                 None
             }
         }
+    }
+
+    /// Prints the sum.
+    ///
+    /// # Errors
+    /// If a check failed.
+    pub(super) fn finish(&self) -> anyhow::Result<()> {
+        println!("interop: {} passed, {} failed", self.passed, self.failed.len());
+        if !self.failed.is_empty() {
+            bail!("failed were:\n  {}", self.failed.join("\n  "));
+        }
+        Ok(())
     }
 }
 

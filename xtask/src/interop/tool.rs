@@ -68,6 +68,7 @@ impl<'a> Tool<'a> {
             .env_remove("LIBVIRT_DEFAULT_URI")
             .env("HOME", self.bench.home.path())
             .env("LC_ALL", "C.UTF-8")
+            .current_dir(self.bench.home.path())
             .args(["-c", &self.uri]);
         command
     }

@@ -39,7 +39,8 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
     }
 }
 
-fn start(bench: &Bench, arguments: &[&str]) -> anyhow::Result<Server> {
+/// A fresh simulated host.
+pub(super) fn start(bench: &Bench, arguments: &[&str]) -> anyhow::Result<Server> {
     let mut sim = Command::new(&bench.esx_sim);
     sim.args(["--listen", "127.0.0.1:0", "--username", USER, "--password", PASSWORD])
         .args(arguments);
