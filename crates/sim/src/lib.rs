@@ -33,6 +33,6 @@ pub mod model;
 mod server;
 mod simulator;
 
-pub use model::{Model, PowerState, Preset, TaskState};
-pub use server::{Arrival, JournalEntry, Reaction};
+pub use model::{FileContent, Model, PowerState, Preset, TaskState};
+pub use server::{Arrival, JournalEntry, Reaction, TransferStats};
 pub use simulator::{Builder, Error, ModelHandle, Running, Simulator};

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::model::{self, Config, Model, Preset};
-use crate::server::{self, Arrival, JournalEntry, Reaction, Shared, tls};
+use crate::server::{self, Arrival, JournalEntry, Reaction, Shared, TransferStats, tls};
 
 /// What may stand in the user part and the path of a URI.
 const URI_PART: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -301,6 +301,26 @@ impl Running {
     /// Forgets all requests so far.
     pub fn reset_journal(&self) {
         *self.shared.journal() = Default::default();
+    }
+
+    /// Asks another plan from now on, see [`Builder::plan`].
+    pub fn set_plan(&self, plan: impl Fn(&Arrival) -> Reaction + Send + Sync + 'static) {
+        self.shared.set_plan(Some(Arc::new(plan)));
+    }
+
+    /// Serves everything from now on.
+    pub fn clear_plan(&self) {
+        self.shared.set_plan(None);
+    }
+
+    /// What went over `/folder` so far.
+    pub fn transfers(&self) -> TransferStats {
+        self.shared.transfers.read()
+    }
+
+    /// Counts what goes over `/folder` from now on.
+    pub fn reset_transfers(&self) {
+        self.shared.transfers.reset();
     }
 
     /// The model, to look at or to change.

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Client, exchange, send};
-use esx_sim::{Preset, Simulator};
+use esx_sim::{FileContent, Preset, Reaction, Running, Simulator};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const WEB01: &str = "/folder/web01%2Fweb01.vmx?dcPath=ha-datacenter&dsName=datastore1";
 
@@ -111,7 +113,7 @@ async fn uploads_need_a_length_and_a_directory() {
         let request = format!(
             "PUT {target} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{cookie}\r\n{header}\r\n{body}"
         );
-        let stream = tokio::net::TcpStream::connect(sim.address()).await.unwrap();
+        let stream = TcpStream::connect(sim.address()).await.unwrap();
         assert_eq!(exchange(stream, request.as_bytes()).await.status, status, "{header}");
     }
 }
@@ -139,4 +141,131 @@ async fn listings() {
     )
     .await;
     assert_eq!(nested.status, 200);
+}
+
+const QUERY: &str = "dcPath=ha-datacenter&dsName=datastore1";
+
+#[tokio::test]
+async fn sparse_files_of_many_gigabytes() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let client = Client::logged_in(&sim, None).await;
+    let mut content = FileContent::hole(40 << 30);
+    content.write(30 << 30, b"far out");
+    sim.model().change(|model| model.add_content("datastore1", "big/disk-flat.vmdk", content));
+    let target = format!("/folder/big%2Fdisk-flat.vmdk?{QUERY}");
+    let range = format!("Range: bytes={}-{}", 30_u64 << 30, (30_u64 << 30) + 7);
+    let part = client.get(&target, &range).await;
+    assert_eq!((part.status, &part.body[..]), (206, &b"far out\0"[..]));
+    assert_eq!(part.header("Content-Range"), Some("bytes 32212254720-32212254727/42949672960"));
+    let modified = part.header("Last-Modified").unwrap().to_owned();
+    assert!(modified.ends_with(" GMT"), "{modified}");
+    let cookie = format!("Cookie: {}", client.cookie.as_ref().unwrap());
+    let head = send(sim.address(), "HEAD", &target, &[&cookie], "").await;
+    assert_eq!(head.header("Content-Length"), Some("42949672960"));
+    assert_eq!(head.header("Last-Modified"), Some(&*modified));
+    assert_eq!(sim.transfers().bytes_out, 8);
+}
+
+#[tokio::test]
+async fn a_running_machine_holds_its_disks() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let client = Client::logged_in(&sim, None).await;
+    let get = async |path: &str| {
+        client.get(&format!("/folder/{path}?{QUERY}"), "Range: bytes=0-999").await
+    };
+    let descriptor = get("web01/web01.vmdk").await;
+    assert!(descriptor.text().contains(" VMFS \"web01-flat.vmdk\""), "{}", descriptor.text());
+    // It has snapshots: their disks can be read, only the newest is written to.
+    assert_eq!(get("web01/web01-flat.vmdk").await.status, 206);
+    let newest = sim.model().read(|model| model.vmx(&model.machine("web01").unwrap()).unwrap());
+    let newest = newest.lines().find_map(|line| line.strip_prefix("scsi0:0.fileName = ")).unwrap();
+    let newest = newest.trim_matches('"');
+    let descriptor = get(&format!("web01/{newest}")).await;
+    let hint = "parentFileNameHint=\"web01";
+    assert!(descriptor.text().contains(hint), "{}", descriptor.text());
+    let data = newest.replace(".vmdk", "-sesparse.vmdk");
+    assert_eq!(get(&format!("web01/{data}")).await.status, 500);
+    // Empty: no range of it can be had.
+    assert_eq!(get("iso/debian-12.iso").await.status, 416);
+    sim.model().change(|model| model.lock_file("datastore1", "iso/debian-12.iso", true));
+    assert_eq!(get("iso/debian-12.iso").await.status, 500);
+    let cookie = format!("Cookie: {}", client.cookie.as_ref().unwrap());
+    let target = format!("/folder/iso/debian-12.iso?{QUERY}");
+    assert_eq!(send(sim.address(), "PUT", &target, &[&cookie], "x").await.status, 500);
+    assert_eq!(send(sim.address(), "DELETE", &target, &[&cookie], "").await.status, 500);
+}
+
+#[tokio::test]
+async fn what_is_full_takes_no_more() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let client = Client::logged_in(&sim, None).await;
+    let cookie = format!("Cookie: {}", client.cookie.as_ref().unwrap());
+    sim.model().change(|model| model.set_free_space("datastore1", 3 << 20));
+    let target = format!("/folder/iso/new.iso?{QUERY}");
+    let text = "x".repeat(5 << 20);
+    assert_eq!(send(sim.address(), "PUT", &target, &[&cookie], &text).await.status, 500);
+    // What fitted in is there.
+    let size = client.get(&target, "").await.body.len();
+    assert!((1..=3 << 20).contains(&size), "{size}");
+    assert_eq!(send(sim.address(), "DELETE", &target, &[&cookie], "").await.status, 200);
+    assert_eq!(send(sim.address(), "PUT", &target, &[&cookie], &text[..2 << 20]).await.status, 201);
+}
+
+/// What a server sends until it closes, whole or not.
+async fn raw(sim: &Running, request: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(sim.address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    // A connection that is broken off may end in a reset.
+    let _ = stream.read_to_end(&mut bytes).await;
+    bytes
+}
+
+#[tokio::test]
+async fn plans_break_transfers() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let client = Client::logged_in(&sim, None).await;
+    let cookie = client.cookie.as_ref().unwrap();
+    let content = FileContent::generated(1, 1 << 20);
+    sim.model().change(|model| model.add_content("datastore1", "iso/a.iso", content.clone()));
+    let get =
+        format!("GET /folder/iso/a.iso?{QUERY} HTTP/1.1\r\nHost: sim\r\nCookie: {cookie}\r\n\r\n");
+
+    sim.set_plan(|_| Reaction::CutAnswer { after: 300_000 });
+    let answer = raw(&sim, &get).await;
+    let body = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    assert_eq!(answer[body..], content.read(0, 300_000));
+    assert_eq!((sim.transfers().bytes_out, sim.transfers().active), (300_000, 0));
+    sim.set_plan(|_| Reaction::Hangup { served: true });
+    assert!(raw(&sim, &get).await.is_empty());
+    sim.set_plan(|_| Reaction::Redirect { location: "https://esx1/x".to_owned() });
+    let answer = client.get("/folder", "").await;
+    assert_eq!((answer.status, answer.header("Location")), (302, Some("https://esx1/x")));
+    sim.set_plan(|_| Reaction::IgnoreRange);
+    let answer = client.get(&format!("/folder/iso/a.iso?{QUERY}"), "Range: bytes=5-9").await;
+    assert_eq!((answer.status, answer.body.len()), (200, 1 << 20));
+
+    // A cut upload leaves what has arrived, under the name that it was to have.
+    let put = |length: usize| {
+        format!(
+            "PUT /folder/iso/b.iso?{QUERY} HTTP/1.1\r\nHost: sim\r\nCookie: {cookie}\r\nContent-Length: {length}\r\n\r\n{}",
+            "b".repeat(length)
+        )
+    };
+    sim.set_plan(|_| Reaction::CutRequest { after: 1000 });
+    assert!(raw(&sim, &put(5000)).await.is_empty());
+    let stored = |path: &str| sim.model().read(|model| model.file("datastore1", path));
+    assert_eq!(stored("iso/b.iso").unwrap().content.size(), 1000);
+    sim.clear_plan();
+    let mut stream = TcpStream::connect(sim.address()).await.unwrap();
+    stream.write_all(&put(5000).as_bytes()[..3000]).await.unwrap();
+    drop(stream);
+    sim.until(|model| {
+        model.file("datastore1", "iso/b.iso").is_some_and(|file| file.content.size() > 1000)
+    })
+    .await;
+    assert!(stored("iso/b.iso").unwrap().content.size() < 5000);
+
+    sim.set_plan(|_| Reaction::ExpireSessions);
+    assert_eq!(client.get("/folder", "").await.status, 401);
 }

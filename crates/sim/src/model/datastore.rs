@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use esx_vi_api::{Array, MoRef, Object, Value};
 
+use super::content::{BLOCK, FileContent, StoredFile};
 use super::inventory::Inventory;
-use super::machine::{FileRef, Machine};
+use super::machine::{Disk, FileRef, Machine, PowerState};
+use super::time::Timestamp;
 use super::tree::{objects, references, skeleton};
 
 #[derive(Debug, Clone)]
@@ -22,8 +24,13 @@ pub(crate) struct Datastore {
     /// Directories that may be empty.
     pub(crate) directories: BTreeSet<String>,
     /// Files that belong to no machine, by path.
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, StoredFile>,
+    /// Files that someone unknown holds open.
+    pub(crate) locked: BTreeSet<String>,
 }
+
+/// When the files of machines were written, as far as anybody knows: 2024-05-01.
+const BUILT: Timestamp = Timestamp::from_secs(1_714_521_600);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DatastoreKind {
@@ -40,15 +47,107 @@ impl Datastore {
     fn url(&self) -> String {
         format!("ds:///vmfs/volumes/{}/", self.volume)
     }
+
+    /// Puts a file in its place; one that was there is gone.
+    pub(crate) fn put(&mut self, path: String, content: impl Into<FileContent>, now: Timestamp) {
+        let content = content.into();
+        self.remove(&path);
+        self.charge(content.allocated());
+        self.files.insert(path, StoredFile { content, modified: now.max(BUILT) });
+    }
+
+    /// Puts the descriptor of a disk in its place, and beside it the data files that it names if they are not there.
+    pub(crate) fn put_disk(&mut self, path: String, descriptor: Vec<u8>, now: Timestamp) {
+        for (extent, size) in extents(&path, &descriptor) {
+            if !self.files.contains_key(&extent) {
+                self.put(extent, FileContent::hole(size), now);
+            }
+        }
+        self.put(path, descriptor, now);
+    }
+
+    /// Takes a file away.
+    pub(crate) fn remove(&mut self, path: &str) -> Option<StoredFile> {
+        let file = self.files.remove(path)?;
+        self.free = self.free.saturating_add_unsigned(file.content.allocated()).min(self.capacity);
+        Some(file)
+    }
+
+    /// Takes a disk away: the descriptor and the data files that it names.
+    pub(crate) fn remove_disk(&mut self, path: &str) -> bool {
+        let Some(descriptor) = self.remove(path) else { return false };
+        for (extent, _) in extents(path, &descriptor.content.text()) {
+            self.remove(&extent);
+        }
+        true
+    }
+
+    /// Appends to a file, if there is room. Returns whether there was.
+    pub(crate) fn append(&mut self, path: &str, bytes: &[u8], now: Timestamp) -> bool {
+        let free = self.free;
+        let Some(file) = self.files.get_mut(path) else { return false };
+        let before = file.content.allocated();
+        // An upload takes what it is told to take, zeros included.
+        let needed = (file.content.size() + bytes.len() as u64).div_ceil(BLOCK) * BLOCK;
+        if i64::try_from(needed.saturating_sub(before)).is_ok_and(|needed| needed > free) {
+            return false;
+        }
+        let end = file.content.size();
+        file.content.write(end, bytes);
+        file.modified = now.max(BUILT);
+        let grown = file.content.allocated().saturating_sub(before);
+        self.charge(grown);
+        true
+    }
+
+    fn charge(&mut self, bytes: u64) {
+        self.free = self.free.saturating_sub_unsigned(bytes).max(0);
+    }
+}
+
+/// The data files that a disk's descriptor names, with their sizes in bytes.
+pub(crate) fn extents(path: &str, descriptor: &[u8]) -> Vec<(String, u64)> {
+    let text = String::from_utf8_lossy(descriptor);
+    let extent = |line: &str| {
+        let mut words = line.strip_prefix("RW ")?.splitn(3, ' ');
+        let sectors: u64 = words.next()?.parse().ok()?;
+        let kind = words.next()?;
+        let name = words.next()?.trim().trim_matches('"');
+        let size = if kind == "VMFS" { sectors.checked_mul(512)? } else { BLOCK };
+        let directory = path.rsplit_once('/').map(|(directory, _)| directory);
+        Some((directory.map_or_else(|| name.to_owned(), |dir| format!("{dir}/{name}")), size))
+    };
+    text.lines().filter_map(extent).collect()
 }
 
 /// What stands at a path of a datastore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A file with its content.
-    File(Vec<u8>),
-    /// A directory with the names in it, those of directories with a slash at the end, and their sizes in bytes.
-    Directory(BTreeMap<String, usize>),
+    /// A file.
+    File(StoredFile),
+    /// A directory with the names in it, those of directories with a slash at the end.
+    Directory(BTreeMap<String, Listed>),
+}
+
+/// What a listing tells about a file; nothing about a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// Apparent size in bytes.
+    pub size: u64,
+    /// Bytes that it takes on the datastore.
+    pub allocated: u64,
+    /// When it was last written to.
+    pub modified: Timestamp,
+}
+
+impl From<&StoredFile> for Listed {
+    fn from(file: &StoredFile) -> Self {
+        Self {
+            size: file.content.size(),
+            allocated: file.content.allocated(),
+            modified: file.modified,
+        }
+    }
 }
 
 impl Inventory {
@@ -145,8 +244,8 @@ impl Inventory {
 
     /// What stands at `path` (no slash at either end) of a datastore; nothing, or `None`, if there is no such path.
     pub(crate) fn entry(&self, datastore: &Datastore, path: &str) -> Option<Entry> {
-        if let Some(content) = datastore.files.get(path) {
-            return Some(Entry::File(content.clone()));
+        if let Some(file) = datastore.files.get(path) {
+            return Some(Entry::File(file.clone()));
         }
         let here =
             |machine: &&Machine| machine.accessible && machine.place.datastore == datastore.moref;
@@ -154,41 +253,47 @@ impl Inventory {
         for machine in
             self.machines().filter(here).filter(|machine| machine.directory() == directory)
         {
-            if let Some(content) = self.machine_file(machine, path) {
-                return Some(Entry::File(content));
+            if let Some(file) = self.machine_file(machine, path) {
+                return Some(Entry::File(file));
             }
         }
         let mut names = BTreeMap::new();
-        let mut add = |file: &str, size: usize| {
+        let mut add = |file: &str, facts: Listed| {
             let inside = if path.is_empty() {
                 Some(file)
             } else {
                 file.strip_prefix(path).and_then(|rest| rest.strip_prefix('/'))
             };
             match inside.map(|inside| inside.split_once('/')) {
-                Some(Some((directory, _))) => names.insert(format!("{directory}/"), 0),
+                Some(Some((directory, _))) => {
+                    names.insert(format!("{directory}/"), Listed::default())
+                }
                 Some(None) if inside != Some("") => {
-                    names.insert(inside.unwrap_or_default().to_owned(), size)
+                    names.insert(inside.unwrap_or_default().to_owned(), facts)
                 }
                 // The directory itself.
                 _ => None,
             };
         };
-        for (file, content) in &datastore.files {
-            add(file, content.len());
+        for (path, file) in &datastore.files {
+            add(path, file.into());
         }
         for directory in &datastore.directories {
-            add(&format!("{directory}/"), 0);
+            add(&format!("{directory}/"), Listed::default());
         }
         for machine in self.machines().filter(here) {
             let directory = machine.directory();
             if path == directory {
-                for file in self.machine_files(machine) {
-                    let size = self.machine_file(machine, &file).map_or(0, |content| content.len());
-                    add(&file, size);
+                for path in self.machine_files(machine) {
+                    // What was written in place of a machine's own file counts.
+                    if !datastore.files.contains_key(&path)
+                        && let Some(file) = self.machine_file(machine, &path)
+                    {
+                        add(&path, (&file).into());
+                    }
                 }
             } else {
-                add(&format!("{directory}/"), 0);
+                add(&format!("{directory}/"), Listed::default());
             }
         }
         (path.is_empty() || !names.is_empty() || datastore.directories.contains(path))
@@ -208,29 +313,101 @@ impl Inventory {
                 FileRef::Own(name) => machine.in_directory(name),
                 FileRef::On { .. } => continue,
             };
-            if !files.contains(&path) {
-                files.push(path);
+            for path in [machine.data_path(file), path] {
+                if !files.contains(&path) {
+                    files.push(path);
+                }
             }
         }
         files
     }
 
-    /// The content of one of a machine's files, made when it is asked for.
-    pub(super) fn machine_file(&self, machine: &Machine, path: &str) -> Option<Vec<u8>> {
+    /// One of a machine's files, made when it is asked for.
+    pub(super) fn machine_file(&self, machine: &Machine, path: &str) -> Option<StoredFile> {
+        let file = |content| Some(StoredFile { content, modified: BUILT });
         if path == machine.vmx_path() {
-            return Some(machine.vmx(self).into_bytes());
+            return file(machine.vmx(self).into_bytes().into());
         }
-        let disk = machine.disk_files().into_iter().find_map(|(file, disk)| match file {
-            FileRef::Own(name) if machine.in_directory(name) == path => Some((name, disk)),
-            _ => None,
-        });
-        match disk {
-            Some((name, disk)) => {
-                Some(disk_descriptor(name, disk.capacity_kib, disk.thin).into_bytes())
+        for (reference, disk) in machine.disk_files() {
+            let FileRef::Own(name) = reference else { continue };
+            if machine.in_directory(name) == path {
+                return file(machine.descriptor(reference, disk).into());
             }
-            None => self.machine_files(machine).iter().any(|file| file == path).then(Vec::new),
+            if machine.data_path(reference) == path {
+                return file(machine.data(reference, disk));
+            }
         }
+        self.machine_files(machine)
+            .iter()
+            .any(|other| other == path)
+            .then(FileContent::default)
+            .and_then(file)
     }
+
+    /// Whether a file cannot be opened: a running machine writes to it, or a test has locked it.
+    pub(super) fn is_locked(&self, datastore: &Datastore, path: &str) -> bool {
+        let written = |machine: &Machine| {
+            machine.power == PowerState::PoweredOn
+                && machine.disks.iter().any(|disk| {
+                    *machine.file_place(&disk.file).0 == datastore.moref
+                        && machine.data_path(&disk.file) == path
+                })
+        };
+        datastore.locked.contains(path) || self.machines().any(written)
+    }
+}
+
+impl Machine {
+    /// The path of the file with the data of one of its disks' files.
+    pub(super) fn data_path(&self, file: &FileRef) -> String {
+        let (_, path) = self.file_place(file);
+        data_name(&path, self.parent_of(file).is_some())
+    }
+
+    /// The file that one of its disks' files builds on.
+    fn parent_of(&self, file: &FileRef) -> Option<&FileRef> {
+        let (_, disk) = self.disk_files().into_iter().find(|(other, _)| *other == file)?;
+        let chain: Vec<&FileRef> = disk.chain().collect();
+        let index = chain.iter().position(|other| *other == file)?;
+        index.checked_sub(1).map(|index| chain[index])
+    }
+
+    /// The descriptor of one of its disks' files.
+    pub(crate) fn descriptor(&self, file: &FileRef, disk: &Disk) -> Vec<u8> {
+        let name = |file: &FileRef| {
+            let (_, path) = self.file_place(file);
+            path.rsplit('/').next().unwrap_or(&path).to_owned()
+        };
+        let parent = self.parent_of(file).map(name);
+        let text = DiskText {
+            name: &name(file),
+            capacity_kib: disk.capacity_kib,
+            thin: disk.thin,
+            parent: parent.as_deref(),
+        };
+        text.to_string().into_bytes()
+    }
+
+    /// The data of one of its disks' files: something at the start, in the middle and at the end, of a base; a little of a
+    /// snapshot's.
+    fn data(&self, file: &FileRef, disk: &Disk) -> FileContent {
+        let seed = u64::from(identity(&self.data_path(file))) << 32 | u64::from(self.id);
+        if self.parent_of(file).is_some() {
+            return FileContent::generated(seed, 2 * BLOCK);
+        }
+        let size = u64::try_from(disk.capacity_kib).unwrap_or(0) * 1024;
+        let mut content = FileContent::hole(size);
+        for offset in [0, size / 2, size.saturating_sub(1)] {
+            content.generate(offset, 1, seed);
+        }
+        if disk.thin { content } else { content.preallocated() }
+    }
+}
+
+/// The name of the data file beside a descriptor: of a base, or of a snapshot's disk.
+pub(super) fn data_name(descriptor: &str, child: bool) -> String {
+    let stem = descriptor.strip_suffix(".vmdk").unwrap_or(descriptor);
+    format!("{stem}-{}.vmdk", if child { "sesparse" } else { "flat" })
 }
 
 /// The capacity that a disk's descriptor tells.
@@ -240,16 +417,61 @@ pub(super) fn descriptor_capacity_kib(content: &[u8]) -> Option<i64> {
     sectors?.parse::<i64>().ok().filter(|sectors| *sectors > 0).map(|sectors| sectors / 2)
 }
 
-/// The text file that describes a virtual disk; the data lies in a flat file beside it.
-pub(super) fn disk_descriptor(name: &str, capacity_kib: i64, thin: bool) -> String {
-    let stem = name.strip_suffix(".vmdk").unwrap_or(name);
-    let sectors = capacity_kib * 2;
-    let cylinders = (sectors / (255 * 63)).min(65_535);
-    let thin = if thin { "ddb.thinProvisioned = \"1\"\n" } else { "" };
-    format!(
-        "# Disk DescriptorFile\nversion=1\nencoding=\"UTF-8\"\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"vmfs\"\n\n\
-         # Extent description\nRW {sectors} VMFS \"{stem}-flat.vmdk\"\n\n# The Disk Data Base\n#DDB\n\n\
-         ddb.adapterType = \"lsilogic\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"255\"\n\
-         ddb.geometry.sectors = \"63\"\n{thin}ddb.virtualHWVersion = \"20\"\n"
-    )
+/// Whether a file holds the data of a disk.
+pub(super) fn is_data(path: &str) -> bool {
+    ["-flat.vmdk", "-sesparse.vmdk", "-delta.vmdk"].iter().any(|end| path.ends_with(end))
+}
+
+/// A number that a disk's content has, until someone writes to it.
+fn identity(name: &str) -> u32 {
+    // FNV-1a; the two greatest numbers have a meaning of their own.
+    let hash = name
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash.min(0xffff_fffd)
+}
+
+/// The text file that describes a virtual disk; the data lies in another file beside it.
+pub(super) struct DiskText<'a> {
+    /// The name of the file itself.
+    pub(super) name: &'a str,
+    pub(super) capacity_kib: i64,
+    pub(super) thin: bool,
+    /// The descriptor that it builds on.
+    pub(super) parent: Option<&'a str>,
+}
+
+impl std::fmt::Display for DiskText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, capacity_kib, thin, parent } = *self;
+        let data = data_name(name, parent.is_some());
+        let sectors = capacity_kib * 2;
+        let cylinders = (sectors / (255 * 63)).min(65_535);
+        let (format, kind) =
+            if parent.is_some() { ("seSparse", "SESPARSE") } else { ("vmfs", "VMFS") };
+        write!(
+            f,
+            "# Disk DescriptorFile\nversion=1\nencoding=\"UTF-8\"\nCID={:08x}\nparentCID={:08x}\ncreateType=\"{format}\"\n",
+            identity(name),
+            parent.map_or(u32::MAX, identity),
+        )?;
+        if let Some(parent) = parent {
+            writeln!(f, "parentFileNameHint=\"{parent}\"")?;
+        }
+        write!(
+            f,
+            "\n# Extent description\nRW {sectors} {kind} \"{data}\"\n\n# The Disk Data Base\n#DDB\n\n"
+        )?;
+        if parent.is_none() {
+            write!(
+                f,
+                "ddb.adapterType = \"lsilogic\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"255\"\n\
+                 ddb.geometry.sectors = \"63\"\n"
+            )?;
+            if thin {
+                f.write_str("ddb.thinProvisioned = \"1\"\n")?;
+            }
+        }
+        f.write_str("ddb.virtualHWVersion = \"20\"\n")
+    }
 }

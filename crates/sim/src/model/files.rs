@@ -3,7 +3,8 @@
 use esx_escape::DatastorePath;
 use esx_vi_api::{MoRef, Object, Value};
 
-use super::datastore::Entry;
+use super::content::{FileContent, StoredFile};
+use super::datastore::{Datastore, Entry, is_data};
 use super::fault::Fault;
 use super::folder::FolderRequest;
 use super::inventory::Item;
@@ -26,12 +27,94 @@ pub enum FolderChange {
     NotFound,
     /// The file belongs to a registered machine, or is a directory.
     Refused,
+    /// Someone has the file open.
+    Locked,
+    /// The datastore is full.
+    NoSpace,
     /// Neither a session nor a password came with the request.
     Unauthorized,
 }
 
+/// A file that is being uploaded: what has arrived is in its place, as on real hosts.
+#[derive(Debug)]
+pub struct Upload {
+    datastore: MoRef,
+    path: String,
+    replaces: bool,
+}
+
+impl Upload {
+    /// What it comes to when all has arrived.
+    pub fn outcome(&self) -> FolderChange {
+        if self.replaces { FolderChange::Replaced } else { FolderChange::Created }
+    }
+}
+
 impl Model {
-    /// Serves an upload to `/folder` for the session behind `cookie`.
+    /// Writes a file to a datastore, whoever may have it open. Returns whether there is such a datastore.
+    pub fn add_file(&mut self, datastore: &str, path: &str, content: &[u8]) -> bool {
+        self.add_content(datastore, path, content.into())
+    }
+
+    /// As [`add_file`](Self::add_file), for a file that may be sparse.
+    pub fn add_content(&mut self, datastore: &str, path: &str, content: FileContent) -> bool {
+        let now = self.now;
+        self.change_store(datastore, |store| store.put(path.to_owned(), content, now)).is_some()
+    }
+
+    /// A file of a datastore, whether it belongs to a machine or not.
+    pub fn file(&self, datastore: &str, path: &str) -> Option<StoredFile> {
+        match self
+            .inventory
+            .entry(self.inventory.datastore(&self.store_named(datastore)?)?, path)?
+        {
+            Entry::File(file) => Some(file),
+            Entry::Directory(_) => None,
+        }
+    }
+
+    /// Takes a file away behind everybody's back. Returns whether it was there.
+    pub fn remove_file(&mut self, datastore: &str, path: &str) -> bool {
+        self.change_store(datastore, |store| store.remove(path).is_some()).unwrap_or(false)
+    }
+
+    /// Locks a file as if another host had it open, or unlocks it. Returns whether there is such a datastore.
+    pub fn lock_file(&mut self, datastore: &str, path: &str, locked: bool) -> bool {
+        self.change_store(datastore, |store| {
+            if locked {
+                store.locked.insert(path.to_owned());
+            } else {
+                store.locked.remove(path);
+            }
+        })
+        .is_some()
+    }
+
+    /// Sets the free bytes of a datastore. Returns whether there is such a datastore.
+    pub fn set_free_space(&mut self, datastore: &str, bytes: i64) -> bool {
+        self.change_store(datastore, |store| store.free = bytes).is_some()
+    }
+
+    fn store_named(&self, name: &str) -> Option<MoRef> {
+        let mut morefs = self.inventory.morefs();
+        morefs
+            .find(|m| self.inventory.datastore(m).is_some_and(|store| store.name == name))
+            .cloned()
+    }
+
+    fn change_store<T>(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut Datastore) -> T,
+    ) -> Option<T> {
+        let moref = self.store_named(name)?;
+        let Some(Item::Datastore(store)) = self.inventory.get_mut(&moref) else { return None };
+        let result = change(store);
+        self.changed(true);
+        Some(result)
+    }
+
+    /// Serves an upload of a whole file to `/folder` for the session behind `cookie`.
     pub fn upload(
         &mut self,
         request: &FolderRequest,
@@ -39,37 +122,76 @@ impl Model {
         cookie: Option<&str>,
         now: Timestamp,
     ) -> FolderChange {
+        match self.start_upload(request, cookie, now) {
+            Ok(upload) => match self.append(&upload, content, now) {
+                Ok(()) => upload.outcome(),
+                Err(refusal) => refusal,
+            },
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Starts an upload: the file is there, and empty.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn start_upload(
+        &mut self,
+        request: &FolderRequest,
+        cookie: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Upload, FolderChange> {
         if cookie.and_then(|cookie| self.sessions.touch(cookie, now)).is_none() {
-            return FolderChange::Unauthorized;
+            return Err(FolderChange::Unauthorized);
         }
         if self.check_allowed("MakeDirectory", &self.inventory.root.clone()).is_err() {
-            return FolderChange::Refused;
+            return Err(FolderChange::Refused);
         }
-        let Some(datastore) = self.inventory.folder_datastore(request).cloned() else {
-            return FolderChange::NotFound;
-        };
+        let datastore =
+            self.inventory.folder_datastore(request).cloned().ok_or(FolderChange::NotFound)?;
         let path = request.path.trim_matches('/').to_owned();
-        let Some(store) = self.inventory.datastore(&datastore) else {
-            return FolderChange::NotFound;
-        };
+        let store = self.inventory.datastore(&datastore).ok_or(FolderChange::NotFound)?;
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
         if path.is_empty()
             || !matches!(self.inventory.entry(store, directory), Some(Entry::Directory(_)))
         {
-            return FolderChange::NotFound;
+            return Err(FolderChange::NotFound);
         }
         let replaces = match self.inventory.entry(store, &path) {
-            Some(Entry::Directory(_)) => return FolderChange::Refused,
-            Some(Entry::File(_)) if !store.files.contains_key(&path) => {
-                return FolderChange::Refused;
+            Some(Entry::Directory(_)) => return Err(FolderChange::Refused),
+            Some(Entry::File(_)) if self.inventory.is_locked(store, &path) => {
+                return Err(FolderChange::Locked);
+            }
+            Some(Entry::File(_)) if !store.files.contains_key(&path) && !is_data(&path) => {
+                return Err(FolderChange::Refused);
             }
             found => found.is_some(),
         };
         if let Some(Item::Datastore(store)) = self.inventory.get_mut(&datastore) {
-            store.files.insert(path, content.to_vec());
+            store.put(path.clone(), FileContent::default(), now);
         }
         self.changed(true);
-        if replaces { FolderChange::Replaced } else { FolderChange::Created }
+        Ok(Upload { datastore, path, replaces })
+    }
+
+    /// Takes more of an upload.
+    ///
+    /// # Errors
+    /// [`FolderChange::NoSpace`]; [`FolderChange::NotFound`] if the file has been removed meanwhile.
+    pub fn append(
+        &mut self,
+        upload: &Upload,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(), FolderChange> {
+        match self.inventory.get_mut(&upload.datastore) {
+            Some(Item::Datastore(store)) if store.files.contains_key(&upload.path) => {
+                let fits = store.append(&upload.path, bytes, now);
+                self.changed(fits);
+                fits.then_some(()).ok_or(FolderChange::NoSpace)
+            }
+            _ => Err(FolderChange::NotFound),
+        }
     }
 
     /// Serves a `DELETE` of `/folder`.
@@ -95,6 +217,7 @@ impl Model {
                 FolderChange::Deleted
             }
             Err(fault) if fault.detail.type_name == "FileNotFound" => FolderChange::NotFound,
+            Err(fault) if fault.detail.type_name == "FileLocked" => FolderChange::Locked,
             Err(_) => FolderChange::Refused,
         }
     }
@@ -140,15 +263,19 @@ impl Model {
             machine.place.datastore == *datastore
                 && self.inventory.machine_files(machine).iter().any(|file| inside(file))
         });
-        if locked {
-            return Err(Fault::new("FileLocked", format!("Unable to access file {name}."))
-                .with("file", name));
+        let store = self.inventory.datastore(datastore);
+        if locked || store.is_some_and(|store| store.locked.iter().any(|file| inside(file))) {
+            return Err(file_locked(name));
         }
         if self.file_at(datastore, path).is_none() {
             return Err(file_fault("FileNotFound", name));
         }
         if let Some(Item::Datastore(store)) = self.inventory.get_mut(datastore) {
-            store.files.retain(|file, _| !inside(file));
+            let gone: Vec<String> =
+                store.files.keys().filter(|file| inside(file)).cloned().collect();
+            for file in gone {
+                store.remove(&file);
+            }
             store.directories.retain(|file| !inside(file));
         }
         Ok(())
@@ -164,26 +291,41 @@ impl Model {
         };
         let (to_datastore, to_path) = self.place(args, "destinationName", to)?;
         let text = |name| args.str(name).unwrap_or_default();
-        let Some(Entry::File(content)) = self.file_at(&datastore, &path) else {
+        let Some(Entry::File(file)) = self.file_at(&datastore, &path) else {
             return Err(file_fault("FileNotFound", text("sourceName")));
         };
+        let directory = to_path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        if !matches!(self.file_at(&to_datastore, directory), Some(Entry::Directory(_))) {
+            return Err(file_fault("FileNotFound", text("destinationName")));
+        }
         let force = args.get("force").and_then(Value::as_bool).unwrap_or(false);
         if self.file_at(&to_datastore, &to_path).is_some() && !force {
             return Err(file_fault("FileAlreadyExists", text("destinationName")));
         }
+        for (datastore, path, name) in
+            [(&datastore, &path, "sourceName"), (&to_datastore, &to_path, "destinationName")]
+        {
+            let store = self.inventory.datastore(datastore);
+            if store.is_some_and(|store| self.inventory.is_locked(store, path)) {
+                return Err(file_locked(text(name)));
+            }
+        }
+        if (&datastore, &path) == (&to_datastore, &to_path) {
+            return Ok(None);
+        }
         if !keep {
             let removed = match self.inventory.get_mut(&datastore) {
-                Some(Item::Datastore(store)) => store.files.remove(&path).is_some(),
+                Some(Item::Datastore(store)) => store.remove(&path).is_some(),
                 _ => false,
             };
             if !removed {
-                let name = text("sourceName");
-                let message = format!("Unable to access file {name}.");
-                return Err(Fault::new("FileLocked", message).with("file", name));
+                return Err(file_locked(text("sourceName")));
             }
         }
         if let Some(Item::Datastore(store)) = self.inventory.get_mut(&to_datastore) {
-            store.files.insert(to_path, content);
+            // A move keeps the time.
+            let time = if keep { self.now } else { file.modified };
+            store.put(to_path, file.content, time);
         }
         Ok(None)
     }
@@ -223,4 +365,9 @@ impl Model {
             .ok_or_else(wrong)?;
         Ok((datastore.clone(), path.path().trim_matches('/').to_owned()))
     }
+}
+
+fn file_locked(name: &str) -> Fault {
+    Fault::new("FileLocked", format!("Unable to access file {name} since it is locked"))
+        .with("file", name)
 }

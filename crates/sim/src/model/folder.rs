@@ -6,7 +6,7 @@ use esx_escape::percent;
 use esx_vi_api::MoRef;
 
 use super::Model;
-use super::datastore::Entry;
+use super::datastore::{Entry, Listed};
 use super::inventory::{Inventory, Preset};
 use super::time::Timestamp;
 
@@ -28,6 +28,8 @@ pub enum FolderAnswer {
     Found(Entry),
     /// There is no such thing.
     NotFound,
+    /// Someone has the file open.
+    Locked,
     /// Neither a session nor a password came with the request.
     Unauthorized,
 }
@@ -47,6 +49,13 @@ impl Model {
     ) -> FolderAnswer {
         if cookie.and_then(|cookie| self.sessions.touch(cookie, now)).is_none() {
             return FolderAnswer::Unauthorized;
+        }
+        let datastore = self.inventory.folder_datastore(request);
+        let locked = datastore
+            .and_then(|moref| self.inventory.datastore(moref))
+            .is_some_and(|d| self.inventory.is_locked(d, request.path.trim_matches('/')));
+        if locked {
+            return FolderAnswer::Locked;
         }
         self.inventory.folder(request).map_or(FolderAnswer::NotFound, FolderAnswer::Found)
     }
@@ -123,5 +132,7 @@ fn decodings(value: &str) -> Vec<String> {
 }
 
 fn listing(names: impl Iterator<Item = String>) -> Entry {
-    Entry::Directory(names.map(|name| (format!("{name}/"), 0)).collect::<BTreeMap<_, _>>())
+    Entry::Directory(
+        names.map(|name| (format!("{name}/"), Listed::default())).collect::<BTreeMap<_, _>>(),
+    )
 }

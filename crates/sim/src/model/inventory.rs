@@ -10,6 +10,7 @@ use super::datastore::Datastore;
 use super::host::Host;
 use super::machine::{FileRef, Machine, Snapshot, entity_default, uuid_for};
 use super::task::Task;
+use super::time::Timestamp;
 use super::tree;
 
 /// What kind of server is simulated.
@@ -202,8 +203,10 @@ impl Inventory {
             }
         }
         for (datastore, path, content) in elsewhere {
-            if let Some(Item::Datastore(datastore)) = self.items.get_mut(&datastore) {
-                datastore.files.entry(path).or_insert(content);
+            if let Some(Item::Datastore(datastore)) = self.items.get_mut(&datastore)
+                && !datastore.files.contains_key(&path)
+            {
+                datastore.put_disk(path, content, Timestamp::default());
             }
         }
         for root in &machine.snapshots {

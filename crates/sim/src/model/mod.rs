@@ -7,11 +7,12 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `inventory`, `entities`, `host`, `datastore`, `machine` | managed objects and their properties |
+//! | `content`, `files`, `folder` | datastore files and how they are reached |
 //! | `preset`, `samples` | the built-in inventories |
 //! | `path`, `collector`, `filter`, `view`, `search` | how clients find things |
 //! | `session`, `context` | who asks, and what they can see |
 //! | `task`, `tasks`, `question` | tasks, how they go on, what holds them up |
-//! | `power`, `register`, `snapshots`, `migrate`, `files`, `autostart` | what operations do |
+//! | `power`, `register`, `snapshots`, `migrate`, `autostart` | what operations do |
 //! | `restrictions` | what a host refuses to everybody |
 //! | `methods` | the table of methods |
 
@@ -20,6 +21,7 @@
 
 mod autostart;
 mod collector;
+mod content;
 mod context;
 mod datastore;
 mod entities;
@@ -58,9 +60,10 @@ use std::time::Duration;
 use esx_escape::inventory_path;
 use esx_vi_api::{ApiVersion, MoRef, Value};
 
-pub use self::datastore::Entry;
+pub use self::content::{FileContent, StoredFile};
+pub use self::datastore::{Entry, Listed};
 pub use self::fault::Fault;
-pub use self::files::FolderChange;
+pub use self::files::{FolderChange, Upload};
 pub use self::folder::{FolderAnswer, FolderRequest};
 pub use self::inventory::Preset;
 pub use self::machine::PowerState;
@@ -342,24 +345,6 @@ impl Model {
     pub fn deny_property(&mut self, object: &MoRef, path: &str) {
         self.denied.push(Denied { object: object.clone(), path: path.to_owned() });
         self.changed(true);
-    }
-
-    /// Writes a file to a datastore. Returns whether there is such a datastore.
-    pub fn add_file(&mut self, datastore: &str, path: &str, content: &[u8]) -> bool {
-        let moref = self
-            .inventory
-            .morefs()
-            .find(|moref| {
-                self.inventory.datastore(moref).is_some_and(|store| store.name == datastore)
-            })
-            .cloned();
-        match moref.and_then(|moref| self.inventory.get_mut(&moref)) {
-            Some(inventory::Item::Datastore(datastore)) => {
-                datastore.files.insert(path.to_owned(), content.to_vec());
-                self.changed(true)
-            }
-            _ => false,
-        }
     }
 
     /// Ends all sessions, as a restart of the server does.

@@ -142,6 +142,7 @@ impl Model {
 
     /// Opening the file of a serial port makes it.
     fn open_serial_files(&mut self, moref: &MoRef) {
+        let now = self.now;
         let Some(machine) = self.inventory.machine(moref) else { return };
         let mut files = Vec::new();
         for port in &machine.serials {
@@ -151,8 +152,10 @@ impl Model {
             }
         }
         for (datastore, path) in files {
-            if let Some(Item::Datastore(datastore)) = self.inventory.get_mut(&datastore) {
-                datastore.files.entry(path).or_default();
+            if let Some(Item::Datastore(datastore)) = self.inventory.get_mut(&datastore)
+                && !datastore.files.contains_key(&path)
+            {
+                datastore.put(path, Vec::new(), now);
             }
         }
     }

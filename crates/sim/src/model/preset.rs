@@ -7,6 +7,7 @@ use esx_vi_api::{ApiVersion, MoRef};
 use uuid::Uuid;
 
 use super::autostart::AutoStart;
+use super::content::StoredFile;
 use super::datastore::{Datastore, DatastoreKind};
 use super::host::{Host, MANAGERS};
 use super::inventory::{
@@ -186,7 +187,8 @@ fn add_datastore(inventory: &mut Inventory, parent: &MoRef, spec: DatastoreSpec)
         free: spec.capacity / 2,
         browser,
         directories: BTreeSet::new(),
-        files: BTreeMap::from([("iso/debian-12.iso".to_owned(), Vec::new())]),
+        files: BTreeMap::from([("iso/debian-12.iso".to_owned(), StoredFile::default())]),
+        locked: BTreeSet::new(),
     })));
     moref
 }

@@ -235,6 +235,7 @@ impl Model {
     }
 
     fn serial_file_answered(&mut self, machine: &MoRef, port: u8, replace: bool) {
+        let now = self.now;
         let Some(machine) = self.inventory.machine(machine) else { return };
         let port = machine.serials.iter().find(|other| other.number == port);
         let Some(Serial::File(file)) = port.map(|port| &port.backing) else { return };
@@ -243,7 +244,7 @@ impl Model {
         if let Some(Item::Datastore(datastore)) =
             self.inventory.get_mut(&datastore).filter(|_| replace)
         {
-            datastore.files.insert(path, Vec::new());
+            datastore.put(path, Vec::new(), now);
         }
     }
 

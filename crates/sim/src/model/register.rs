@@ -6,7 +6,7 @@ use esx_escape::DatastorePath;
 use esx_vi_api::{MoRef, Object, Value};
 use uuid::Uuid;
 
-use super::datastore::Entry;
+use super::datastore::{Entry, is_data};
 use super::fault::Fault;
 use super::inventory::{Inventory, Item};
 use super::machine::read::Source;
@@ -52,12 +52,13 @@ impl Model {
             return Err(Fault::new("AlreadyExists", message).with("name", name));
         }
         let store = self.inventory.datastore(&datastore).ok_or_else(wrong)?;
-        let Some(Entry::File(content)) = self.inventory.entry(store, &file) else {
+        let Some(Entry::File(stored)) = self.inventory.entry(store, &file) else {
             return Err(Fault::new(
                 "NotFound",
                 "The object or item referred to could not be found.",
             ));
         };
+        let content = stored.content.text();
         let place = Arc::new(Placement {
             folder: folder.clone(),
             host,
@@ -91,7 +92,8 @@ impl Model {
         // From now on the machine itself says what is in these files.
         let own = self.inventory.machine_files(&machine);
         if let Some(Item::Datastore(datastore)) = self.inventory.get_mut(&datastore) {
-            datastore.files.retain(|path, _| !own.contains(path));
+            // Except for the data of disks.
+            datastore.files.retain(|path, _| !own.contains(path) || is_data(path));
         }
         self.inventory.add_machine(machine);
         Ok(Some(moref.into()))
@@ -110,8 +112,8 @@ impl Model {
         let machine = machine.clone();
         let mut files = Vec::new();
         for path in self.inventory.machine_files(&machine) {
-            if let Some(content) = self.inventory.machine_file(&machine, &path) {
-                files.push((path, content));
+            if let Some(file) = self.inventory.machine_file(&machine, &path) {
+                files.push((path, file));
             }
         }
         let key = (machine.place.datastore.clone(), machine.vmx_path());
@@ -120,7 +122,10 @@ impl Model {
             self.inventory.locations.insert(key.clone(), location);
         }
         if let Some(Item::Datastore(datastore)) = self.inventory.get_mut(&key.0) {
-            datastore.files.extend(files);
+            for (path, file) in files {
+                // Data that was written over stays.
+                datastore.files.entry(path).or_insert(file);
+            }
         }
         self.inventory.shelf.insert(key, Box::new(machine));
         self.remove_machine(moref);
@@ -145,6 +150,12 @@ impl Model {
         let machine = machine.clone();
         let changes = elsewhere.into_iter().map(FileChange::Delete).collect();
         self.change_files(&machine, changes);
+        let own = self.inventory.machine_files(&machine);
+        if let Some(Item::Datastore(datastore)) = self.inventory.get_mut(&machine.place.datastore) {
+            for path in own {
+                datastore.remove(&path);
+            }
+        }
         self.remove_machine(moref);
         Ok(None)
     }
@@ -228,6 +239,7 @@ impl Model {
 
     /// Makes and removes files beside those that belong to machines.
     pub(super) fn change_files(&mut self, machine: &Machine, changes: Vec<FileChange>) {
+        let now = self.now;
         for change in changes {
             let (FileChange::Keep(file, _) | FileChange::Delete(file)) = &change;
             let (datastore, path) = machine.file_place(file);
@@ -236,9 +248,11 @@ impl Model {
                 continue;
             };
             match change {
-                FileChange::Keep(_, content) => datastore.files.insert(path, content),
-                FileChange::Delete(_) => datastore.files.remove(&path),
-            };
+                FileChange::Keep(_, content) => datastore.put_disk(path, content, now),
+                FileChange::Delete(_) => {
+                    datastore.remove_disk(&path);
+                }
+            }
         }
     }
 }

@@ -1,20 +1,21 @@
 //! The shell around the model: connections, HTTP, the clock and the journal. It decides nothing about the API.
 
+mod body;
 mod folder;
+mod outflow;
 mod soap;
 pub(crate) mod tls;
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -24,6 +25,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+pub use self::body::TransferStats;
+pub(crate) use self::body::Transfers;
+use self::body::{Hangup, ReplyBody};
+use self::outflow::{Outflow, Told};
 use crate::model::{Model, Timestamp};
 
 /// The longest request that is read.
@@ -42,11 +47,13 @@ pub struct JournalEntry {
     pub session: Option<String>,
     /// The header `SOAPAction`, as it was sent.
     pub soap_action: Option<String>,
+    /// The header `Range`, as it was sent.
+    pub range: Option<String>,
     /// The HTTP status of the answer.
     pub status: u16,
     /// The size of the request's body.
     pub bytes_in: u64,
-    /// The size of the answer's body.
+    /// The size of the answer's body, as it was announced.
     pub bytes_out: u64,
     /// The request's body, if bodies are recorded.
     pub body: Option<Bytes>,
@@ -59,6 +66,7 @@ impl fmt::Debug for JournalEntry {
             .field("method", &self.method)
             .field("session", &self.session)
             .field("soap_action", &self.soap_action)
+            .field("range", &self.range)
             .field("status", &self.status)
             .field("bytes_in", &self.bytes_in)
             .field("bytes_out", &self.bytes_out)
@@ -90,10 +98,14 @@ pub struct Arrival {
     pub number: u64,
     /// The HTTP method and path.
     pub line: String,
+    /// The query, as it was sent.
+    pub query: Option<String>,
+    /// The header `Range`, as it was sent.
+    pub range: Option<String>,
 }
 
 /// What a plan wants to happen to a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reaction {
     /// It is served.
@@ -104,6 +116,36 @@ pub enum Reaction {
         status: u16,
         /// The header `Retry-After`.
         retry_after: Option<u32>,
+    },
+    /// It is sent elsewhere, with status 302.
+    Redirect {
+        /// The header `Location`.
+        location: String,
+    },
+    /// All sessions are ended, then it is served: as if the server had been restarted just before.
+    ExpireSessions,
+    /// It is served as if it had no header `Range`.
+    IgnoreRange,
+    /// It is served, but the connection breaks after so many bytes of the answer's body.
+    CutAnswer {
+        /// Bytes of the body that are sent.
+        after: u64,
+    },
+    /// It is served, but after so many bytes of the answer's body nothing more comes; the connection stays open.
+    StallAnswer {
+        /// Bytes of the body that are sent.
+        after: u64,
+    },
+    /// The connection breaks after so many bytes of the request's body. An upload leaves what has arrived; other requests
+    /// are not served.
+    CutRequest {
+        /// Bytes of the body that are read.
+        after: u64,
+    },
+    /// The connection breaks in place of an answer.
+    Hangup {
+        /// Whether the request is served before.
+        served: bool,
     },
 }
 
@@ -120,8 +162,9 @@ pub(crate) struct Shared {
     clock_ahead: AtomicU64,
     arrivals: AtomicU64,
     tls: bool,
-    plan: Option<Plan>,
+    plan: Mutex<Option<Plan>>,
     record_bodies: bool,
+    pub(crate) transfers: Arc<Transfers>,
 }
 
 impl fmt::Debug for Shared {
@@ -139,14 +182,23 @@ impl Shared {
             clock_ahead: AtomicU64::new(0),
             arrivals: AtomicU64::new(0),
             tls,
-            plan,
+            plan: Mutex::new(plan),
             record_bodies,
+            transfers: Arc::default(),
         }
     }
 
     /// The model. A panic in a test's closure must not stop the server: the model has no invariant that spans a lock.
     pub(crate) fn model(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_plan(&self, plan: Option<Plan>) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
     }
 
     pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
@@ -236,9 +288,11 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, shared: Ar
 }
 
 async fn http<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: Arc<Shared>) {
+    let outflow = Arc::new(Outflow::default());
+    let stream = Told { stream, outflow: Arc::clone(&outflow) };
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(respond(&shared, request).await) }
+        let (shared, outflow) = (Arc::clone(&shared), Arc::clone(&outflow));
+        async move { respond(&shared, outflow, request).await }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
@@ -250,56 +304,129 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: Arc<Shared>)
 
 /// An answer before it is sent, with what the journal wants to know.
 struct Reply {
-    response: Response<Full<Bytes>>,
+    response: Response<ReplyBody>,
     method: String,
     session: Option<String>,
 }
 
-async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+impl Reply {
+    /// An answer to a request that needs no session and is named by its line.
+    fn of(response: Response<ReplyBody>) -> Self {
+        Self { response, method: String::new(), session: None }
+    }
+}
+
+async fn respond(
+    shared: &Shared,
+    outflow: Arc<Outflow>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Hangup> {
     let line = format!("{} {}", request.method(), request.uri().path());
     let number = shared.arrivals.fetch_add(1, Ordering::SeqCst);
-    let (parts, body) = request.into_parts();
-    let soap_action = parts
-        .headers
-        .get("SOAPAction")
-        .and_then(|value| value.to_str().ok())
-        .map(|value| value.to_owned());
-    let reaction = match &shared.plan {
-        Some(plan) => plan(&Arrival { number, line: line.clone() }),
+    let (mut parts, body) = request.into_parts();
+    let header = |name: &str| {
+        parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let soap_action = header("SOAPAction");
+    let range = header("Range");
+    let reaction = match shared.plan() {
+        Some(plan) => plan(&Arrival {
+            number,
+            line: line.clone(),
+            query: parts.uri.query().map(str::to_owned),
+            range: range.clone(),
+        }),
         None => Reaction::Serve,
     };
-    let body = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => {
-            tracing::debug!(error, "unreadable request");
-            return plain(StatusCode::PAYLOAD_TOO_LARGE, "request too large or cut off");
-        }
-    };
-    let bytes_in = body.len() as u64;
-    let recorded = shared.record_bodies.then(|| body.clone());
+    let upload = parts.method == Method::PUT && is_folder(parts.uri.path());
+    let mut recorded = None;
+    let mut bytes_in = 0;
     let reply = match reaction {
-        Reaction::Serve => {
-            route(shared, &parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, body)
-                .await
+        Reaction::Refuse { .. }
+        | Reaction::Redirect { .. }
+        | Reaction::Hangup { served: false } => {
+            bytes_in = drain(body).await;
+            Reply::of(match &reaction {
+                Reaction::Refuse { status, retry_after } => refuse(*status, *retry_after),
+                Reaction::Redirect { location } => redirect(location),
+                _ => return Err(Hangup),
+            })
         }
-        Reaction::Refuse { status, retry_after } => {
-            Reply { response: refuse(status, retry_after), method: String::new(), session: None }
+        _ => {
+            match reaction {
+                Reaction::ExpireSessions => shared.with_model(Model::expire_sessions),
+                Reaction::IgnoreRange => {
+                    parts.headers.remove(RANGE);
+                }
+                _ => {}
+            }
+            let cut = match reaction {
+                Reaction::CutRequest { after } => Some(after),
+                _ => None,
+            };
+            let reply = if upload {
+                folder::put(shared, &parts, body, cut, &mut bytes_in).await?
+            } else if cut.is_some() {
+                return Err(Hangup);
+            } else {
+                let body = match Limited::new(body, MAX_BODY).collect().await {
+                    Ok(body) => body.to_bytes(),
+                    Err(error) => {
+                        tracing::debug!(error, "unreadable request");
+                        let text = "request too large or cut off";
+                        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, text));
+                    }
+                };
+                bytes_in = body.len() as u64;
+                recorded = shared.record_bodies.then(|| body.clone());
+                route(
+                    shared,
+                    &parts.method,
+                    parts.uri.path(),
+                    parts.uri.query(),
+                    &parts.headers,
+                    body,
+                )
+                .await
+            };
+            let Reply { mut response, method, session } = reply;
+            match reaction {
+                Reaction::CutAnswer { after } => response.body_mut().cut(after, outflow),
+                Reaction::StallAnswer { after } => response.body_mut().stall(after),
+                Reaction::Hangup { .. } => return Err(Hangup),
+                _ => {}
+            }
+            Reply { response, method, session }
         }
     };
     let method = if reply.method.is_empty() { line } else { reply.method };
-    let bytes_out = hyper::body::Body::size_hint(reply.response.body()).exact().unwrap_or_default();
+    let bytes_out = reply.response.body().left();
     let status = reply.response.status().as_u16();
     tracing::debug!(method, status, bytes_out, "answered");
     shared.journal().push(JournalEntry {
         method,
         session: reply.session,
         soap_action,
+        range,
         status,
         bytes_in,
         bytes_out,
         body: recorded,
     });
-    reply.response
+    Ok(reply.response)
+}
+
+/// Reads a body to its end, or to where it breaks off, and forgets it.
+async fn drain(mut body: Incoming) -> u64 {
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    bytes
+}
+
+fn is_folder(path: &str) -> bool {
+    path == "/folder" || path.starts_with("/folder/")
 }
 
 async fn route(
@@ -310,7 +437,7 @@ async fn route(
     headers: &HeaderMap,
     body: Bytes,
 ) -> Reply {
-    let answered = |response| Reply { response, method: String::new(), session: None };
+    let answered = Reply::of;
     match (method, path) {
         (&Method::POST, "/sdk" | "/sdk/") => soap::post(shared, headers, &body).await,
         (&Method::GET, "/sdk/vimServiceVersions.xml") => {
@@ -320,9 +447,7 @@ async fn route(
         (_, "/sdk" | "/sdk/") => {
             answered(plain(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request here"))
         }
-        (_, path) if path == "/folder" || path.starts_with("/folder/") => {
-            folder::serve(shared, method, path, query, headers, &body)
-        }
+        (_, path) if is_folder(path) => folder::serve(shared, method, path, query, headers),
         (&Method::GET, "/") => answered(plain(
             StatusCode::OK,
             "A simulated host. SOAP is at /sdk, files are at /folder.\n",
@@ -334,27 +459,35 @@ async fn route(
 fn response(
     status: StatusCode,
     content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+    body: impl Into<ReplyBody>,
+) -> Response<ReplyBody> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+fn plain(status: StatusCode, text: &'static str) -> Response<ReplyBody> {
     response(status, "text/plain; charset=utf-8", text)
 }
 
-fn xml(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+fn xml(status: StatusCode, text: String) -> Response<ReplyBody> {
     response(status, "text/xml; charset=utf-8", text)
 }
 
-fn refuse(status: u16, retry_after: Option<u32>) -> Response<Full<Bytes>> {
+fn refuse(status: u16, retry_after: Option<u32>) -> Response<ReplyBody> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let mut response = plain(status, "refused by plan\n");
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn redirect(location: &str) -> Response<ReplyBody> {
+    let mut response = plain(StatusCode::FOUND, "elsewhere\n");
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
     }
     response
 }

@@ -11,7 +11,7 @@ use super::{
     Address, Bus, Cdrom, Controller, ControllerModel, Disk, FileRef, MacKind, Machine, Medium, Nic,
     NicModel, Serial, SerialPort,
 };
-use crate::model::datastore::{Entry, descriptor_capacity_kib, disk_descriptor};
+use crate::model::datastore::{DiskText, Entry, descriptor_capacity_kib};
 use crate::model::fault::Fault;
 use crate::model::inventory::Inventory;
 
@@ -294,8 +294,8 @@ impl Machine {
             let thin = backing.get("thinProvisioned").and_then(Value::as_bool).unwrap_or(false);
             if let FileRef::On { .. } = &file {
                 let name = name.rsplit('/').next().unwrap_or(name);
-                let text = disk_descriptor(name, capacity_kib, thin).into_bytes();
-                shared.files.push(FileChange::Keep(file.clone(), text));
+                let text = DiskText { name, capacity_kib, thin, parent: None }.to_string();
+                shared.files.push(FileChange::Keep(file.clone(), text.into_bytes()));
             }
             let mode = mode.unwrap_or("persistent");
             self.disks.push(Disk { address, file, parents: Vec::new(), capacity_kib, thin, mode });
@@ -335,13 +335,6 @@ impl Machine {
             self.disks[index].mode = mode;
         }
         Ok(())
-    }
-
-    /// The descriptor of one of a disk's files.
-    pub(crate) fn descriptor(&self, file: &FileRef, disk: &Disk) -> Vec<u8> {
-        let (_, path) = self.file_place(file);
-        let name = path.rsplit('/').next().unwrap_or(&path);
-        disk_descriptor(name, disk.capacity_kib, disk.thin).into_bytes()
     }
 
     /// The file that a backing names. Without a path it gets a name of its own.
@@ -398,7 +391,7 @@ impl Machine {
     pub(super) fn file_content(&self, file: &FileRef, inventory: &Inventory) -> Option<Vec<u8>> {
         let (datastore, path) = self.file_place(file);
         match inventory.entry(inventory.datastore(datastore)?, &path)? {
-            Entry::File(content) => Some(content),
+            Entry::File(file) => Some(file.content.text()),
             Entry::Directory(_) => None,
         }
     }
