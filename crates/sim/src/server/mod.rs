@@ -345,7 +345,13 @@ async fn respond(
         Reaction::Refuse { .. }
         | Reaction::Redirect { .. }
         | Reaction::Hangup { served: false } => {
-            bytes_in = drain(body).await;
+            if upload || !shared.record_bodies {
+                bytes_in = drain(body).await;
+            } else if let Ok(body) = Limited::new(body, MAX_BODY).collect().await {
+                let body = body.to_bytes();
+                bytes_in = body.len() as u64;
+                recorded = Some(body);
+            }
             Reply::of(match &reaction {
                 Reaction::Refuse { status, retry_after } => refuse(*status, *retry_after),
                 Reaction::Redirect { location } => redirect(location),
