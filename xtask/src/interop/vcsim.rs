@@ -1,5 +1,7 @@
 //! `virtesx` against vcsim as a host and as a vCenter, over HTTP and HTTPS; govc says what is right.
 
+mod changes;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
@@ -61,8 +63,9 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
                 check_vcenter(bench, &server, &facts, tls, &name, report)
             };
             if let Err(error) = outcome {
-                report.check::<()>(name, || Err(error));
+                report.check::<()>(name.clone(), || Err(error));
             }
+            changes::check(bench, &server, &facts, tls, &name, report);
         }
     }
 }

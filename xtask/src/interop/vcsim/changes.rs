@@ -1,0 +1,178 @@
+//! Life cycle, snapshots and reconfiguration on vcsim by `virtesx`; after each command govc says what came of it.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use super::{
+    super::{
+        Bench, USER,
+        report::Report,
+        tool::{Program, Tool},
+    },
+    Facts, collect, govc, thumbprint,
+};
+use crate::process::Server;
+
+/// A command, and the property that it leaves behind: path and value, as govc prints it in one line.
+struct Step {
+    command: &'static [&'static str],
+    path: &'static str,
+    expect: &'static str,
+}
+
+const POWER: &str = "runtime.powerState";
+const STEPS: &[Step] = &[
+    Step { command: &["start", DOMAIN], path: POWER, expect: "\"poweredOn\"" },
+    Step { command: &["suspend", DOMAIN], path: POWER, expect: "\"suspended\"" },
+    Step { command: &["resume", DOMAIN], path: POWER, expect: "\"poweredOn\"" },
+    Step { command: &["reset", DOMAIN], path: POWER, expect: "\"poweredOn\"" },
+    Step { command: &["destroy", DOMAIN], path: POWER, expect: "\"poweredOff\"" },
+    Step { command: &["start", DOMAIN], path: POWER, expect: "\"poweredOn\"" },
+    Step { command: &["shutdown", DOMAIN], path: POWER, expect: "\"poweredOff\"" },
+    Step {
+        command: &["setmaxmem", DOMAIN, "128M"],
+        path: "config.hardware.memoryMB",
+        expect: "128",
+    },
+    Step {
+        command: &["setmem", DOMAIN, "64M"],
+        path: "config.memoryAllocation.limit",
+        expect: "64",
+    },
+    Step {
+        command: &["memtune", DOMAIN, "--min-guarantee", "16M"],
+        path: "config.memoryAllocation.reservation",
+        expect: "16",
+    },
+    Step { command: &["setvcpus", DOMAIN, "2"], path: "config.hardware.numCPU", expect: "2" },
+    Step {
+        command: &["schedinfo", DOMAIN, "reservation=100"],
+        path: "config.cpuAllocation.reservation",
+        expect: "100",
+    },
+    Step {
+        command: &["snapshot-create-as", DOMAIN, "one", "first <&>", "--disk-only"],
+        path: "snapshot",
+        expect: "one first <&> {}",
+    },
+    Step {
+        command: &["snapshot-create-as", DOMAIN, "two"],
+        path: "snapshot",
+        expect: "one first <&> {two  {}}",
+    },
+    Step { command: &["snapshot-revert", DOMAIN, "one"], path: "current", expect: "one" },
+    Step {
+        command: &["snapshot-create-as", DOMAIN, "three"],
+        path: "snapshot",
+        expect: "one first <&> {two  {}three  {}}",
+    },
+    Step { command: &["snapshot-revert", DOMAIN, "two"], path: "current", expect: "two" },
+    Step {
+        command: &["snapshot-delete", DOMAIN, "three"],
+        path: "snapshot",
+        expect: "one first <&> {two  {}}",
+    },
+    Step {
+        command: &["snapshot-delete", DOMAIN, "one", "--children"],
+        path: "snapshot",
+        expect: "",
+    },
+];
+
+/// Stands for the machine's name.
+const DOMAIN: &str = "DOMAIN";
+
+/// Runs the steps on a machine that is off, and takes it out of the inventory at the end.
+pub(super) fn check(
+    bench: &Bench,
+    server: &Server,
+    facts: &Facts,
+    tls: bool,
+    name: &str,
+    report: &mut Report,
+) {
+    let found = report.check(format!("{name}: a machine to change"), || {
+        let machine = facts.machines.iter().find(|machine| machine.state == "shut off");
+        let machine = machine.context("no machine is off")?;
+        let host = facts.hosts.iter().find(|host| host.moref == machine.host);
+        let host = host.context("the machine is on no known host")?;
+        let security = match tls {
+            true => format!("thumbprint={}", thumbprint(bench, server, "SHA256")?),
+            false => "transport=http".to_owned(),
+        };
+        let authority = server.authority()?;
+        let uri = match name.contains("vCenter") {
+            true => format!("vpx://{USER}@{authority}{}", host.uri_path),
+            false => format!("esx://{USER}@{authority}/"),
+        };
+        Ok((Tool::new(bench, Program::Virtesx, uri).with(&security), machine.name.clone()))
+    });
+    let Some((tool, domain)) = found else { return };
+    for Step { command, path, expect } in STEPS {
+        let command: Vec<&str> = command
+            .iter()
+            .map(|&word| if word == DOMAIN { domain.as_str() } else { word })
+            .collect();
+        report.check(format!("{name}: {}: {path} is {expect}", command.join(" ")), || {
+            tool.ask(&command)?;
+            let now = property(bench, server, &domain, path)?;
+            ensure!(now == *expect, "govc says {now}");
+            Ok(())
+        });
+    }
+    report.check(format!("{name}: what cannot be is refused and changes nothing"), || {
+        for command in [["destroy", &domain], ["suspend", &domain], ["resume", &domain]] {
+            let done = tool.run(&command)?;
+            ensure!(done.status.code() == Some(1), "{command:?}: {}", done.status);
+        }
+        let now = property(bench, server, &domain, POWER)?;
+        ensure!(now == "\"poweredOff\"", "govc says {now}");
+        Ok(())
+    });
+    report.check(format!("{name}: undefine {domain}"), || {
+        tool.ask(&["undefine", &domain])?;
+        let left = govc(bench, server, &["find", "/", "-type", "m"])?;
+        ensure!(!left.lines().any(|path| path.ends_with(&format!("/{domain}"))), "govc: {left}");
+        Ok(())
+    });
+}
+
+/// A property of a machine in one line, by govc.
+fn property(bench: &Bench, server: &Server, domain: &str, path: &str) -> anyhow::Result<String> {
+    let wanted = if path == "current" { "snapshot" } else { path };
+    let machines = collect(bench, server, "m", &["name", wanted])?;
+    let machine = machines.into_iter().find(|(_, properties)| properties["name"] == domain);
+    let value = machine.with_context(|| format!("govc knows no {domain}"))?.1[wanted].clone();
+    Ok(match path {
+        "snapshot" => tree(&value["rootSnapshotList"]),
+        "current" => named(&value["rootSnapshotList"], &value["currentSnapshot"]["value"])
+            .context("no snapshot is current")?,
+        _ => value.to_string(),
+    })
+}
+
+/// The snapshots as `NAME DESCRIPTION {CHILDREN}`.
+fn tree(nodes: &Value) -> String {
+    let nodes = nodes.as_array().into_iter().flatten();
+    nodes
+        .map(|node| {
+            let text = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
+            format!(
+                "{} {} {{{}}}",
+                text("name"),
+                text("description"),
+                tree(&node["childSnapshotList"])
+            )
+        })
+        .collect()
+}
+
+/// The name of the snapshot with this reference.
+fn named(nodes: &Value, reference: &Value) -> Option<String> {
+    nodes.as_array()?.iter().find_map(|node| {
+        if node["snapshot"]["value"] == *reference {
+            return node["name"].as_str().map(str::to_owned);
+        }
+        named(&node["childSnapshotList"], reference)
+    })
+}
