@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use esx_vi_api::MoRef;
@@ -13,7 +14,10 @@ use esx_vi_client::{Client, Endpoint, Retrieval, Scheme};
 use esx_vmx_domain::ProductLine;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
-use virt_api::{AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Result};
+use virt_api::{
+    AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, ProgressCallback,
+    QuestionCallback, Questions, Result,
+};
 
 use crate::auth::{self, AuthError, CredentialSource, Environment};
 use crate::domain::{Machine, NameIndex};
@@ -32,6 +36,13 @@ pub struct OpenOptions {
     pub auth: Option<Arc<dyn AuthCallback>>,
     /// Where auth files are looked for; `None` means the environment of the process.
     pub environment: Option<Environment>,
+    /// Who may choose answers to questions of machines, before the URI's `auto_answer` decides.
+    pub questions: Option<Arc<dyn QuestionCallback>>,
+    /// Who is told how far operations are.
+    pub progress: Option<Arc<dyn ProgressCallback>>,
+    /// When waiting for an operation is given up (`VIR_ERR_OPERATION_TIMEOUT`) and, if that is possible, the operation cancelled.
+    /// Without one it may take for ever: copying a disk does.
+    pub operation_timeout: Option<Duration>,
 }
 
 /// An open connection to an ESX host, a GSX server or one host of a vCenter.
@@ -48,15 +59,25 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) product: Product,
     pub(crate) read_only: bool,
+    pub(crate) watchers: Watchers,
     /// The index of names, once it has paid to make one.
     pub(crate) names: Mutex<Option<Arc<NameIndex>>>,
     looked_up: AtomicBool,
     no_auto_start_manager: AtomicBool,
     machines: Mutex<HashMap<(Uuid, String), MoRef>>,
+    /// The reverse, vCenter's references included.
+    domains: Mutex<HashMap<MoRef, Domain>>,
     facts: OnceCell<(Binding, HostFacts)>,
     binding: OnceCell<Binding>,
     vcenter: Option<VCenter>,
     closed: AtomicBool,
+}
+
+/// Who has a say, or an ear, while operations run.
+pub(crate) struct Watchers {
+    pub(crate) questions: Option<Arc<dyn QuestionCallback>>,
+    pub(crate) progress: Option<Arc<dyn ProgressCallback>>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// The vCenter that manages the host of an `esx://` connection, from `vcenter=`.
@@ -97,10 +118,16 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
         client,
         product,
         read_only: options.read_only,
+        watchers: Watchers {
+            questions: options.questions,
+            progress: options.progress,
+            timeout: options.operation_timeout,
+        },
         names: Mutex::default(),
         looked_up: AtomicBool::new(false),
         no_auto_start_manager: AtomicBool::new(false),
         machines: Mutex::default(),
+        domains: Mutex::default(),
         facts: OnceCell::new(),
         binding: OnceCell::new(),
         vcenter: None,
@@ -349,6 +376,20 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key, machine.moref.clone());
+        self.remember_domain(&machine.moref, &machine.domain);
+    }
+
+    /// Keeps whose machine this is.
+    fn remember_domain(&self, moref: &MoRef, domain: &Domain) {
+        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        domains.insert(moref.clone(), domain.clone());
+    }
+
+    /// The domain that was last seen in this machine; without a name if none was.
+    pub(crate) fn domain_of(&self, moref: &MoRef) -> Domain {
+        let known = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let nobody = || Domain { name: String::new(), uuid: Uuid::nil(), id: None };
+        known.get(moref).cloned().unwrap_or_else(nobody)
     }
 
     /// Where the machine of this handle was when it was last seen.
@@ -376,6 +417,7 @@ impl Session {
                 domain.name, domain.uuid
             ))
         })?;
+        self.remember_domain(&machine, domain);
         Ok(Some((client.clone(), machine)))
     }
 
@@ -401,6 +443,10 @@ impl Connection {
 #[async_trait]
 impl Driver for Connection {
     fn hypervisor(&self) -> &dyn Hypervisor {
+        self
+    }
+
+    fn questions(&self) -> &dyn Questions {
         self
     }
 

@@ -204,6 +204,10 @@ impl Hypervisor for Connection {
         self.session.create(domain, flags).await
     }
 
+    async fn domain_abort_job(&self, domain: &Domain) -> Result<()> {
+        self.session.abort_job(domain).await
+    }
+
     async fn domain_undefine_flags(
         &self,
         domain: &Domain,

@@ -13,7 +13,7 @@
 //! assert!(matches!(question.decide(false), Decision::Blocked(_)));
 //! ```
 //!
-//! [`Question::decide`] says what becomes of a question; [`TaskWait`] looks at a machine before an
+//! [`Question::decide`] says what becomes of a question unless a [`Policy`] does; [`TaskWait`] looks at a machine before an
 //! operation is started, then waits for the operation's task and watches for questions with it. It knows
 //! no socket and no clock: `esx-vi-client` performs its outputs and reports back.
 
@@ -25,6 +25,6 @@ mod wait;
 
 pub use question::{Blocked, Choice, Decision, Question, QuestionError};
 pub use wait::{
-    AutoAnswer, Input, Leftover, OtherTask, Outcome, Output, Reason, Refusal, TaskState,
+    AutoAnswer, Input, Leftover, OtherTask, Outcome, Output, Policy, Reason, Refusal, TaskState,
     TaskUpdate, TaskWait,
 };

@@ -1,26 +1,40 @@
 //! One task on one machine, from the look before it is started to its end.
 //!
 //! ```text
-//!            start()                                     question, may be answered
-//!   [Start] ────────► Checking ──────────────────────► AnsweringOld ──► Done(Refused(Answered))
-//!                        │  │ question, may not be answered: Done(Refused(Question))
-//!                        │  └ another unfinished task:       Done(Refused(OtherTask))
-//!                        │ nothing in the way
-//!                        ▼
-//!                     Starting ── not started ─────────► Done(NotStarted)
-//!                        │ started                 question, may be answered
-//!                        ▼                        ┌──────────────────────► Answering
-//!                     Waiting ────────────────────┘◄──────────────────────────┘
-//!                        │  │  │  └ success, error:      Done(Succeeded), Done(Failed)
-//!                        │  │  └ task is gone:           Done(Vanished)
-//!                        │  └ question, may not be answered ─┐
-//!                        └ deadline, caller gives up ────────┤ cancelable: Cancelling ─► Done(GaveUp)
-//!                                                            └ not cancelable ─────────► Done(GaveUp)
+//!            start()              question, may be answered
+//!   [Fresh] ────────► Checking ─────────────────────────────► AnsweringOld ─┬ taken ──► Done(Refused(Answered))
+//!                      │ │ │ │                                      │       └ refused ► Done(Refused(AnswerRefused))
+//!                      │ │ │ └ deadline, caller gives up ───────────┴─────────────────► Done(GaveUp(NotStarted))
+//!                      │ │ └ question, may not be answered ───────────────────────────► Done(Refused(Question))
+//!                      │ └ another task, queued or running ───────────────────────────► Done(Refused(OtherTask))
+//!                      │ nothing in the way
+//!                      ▼
+//!                   Starting ── the host does not accept it ──────────────────────────► Done(NotStarted)
+//!                      │ started
+//!                      ▼   question, may be answered
+//!        ┌─────────► Waiting ─────────────────────────────► Answering
+//!        │           │ │ │ │ │                              │ │   │
+//!        │  queued,  │ │ │ │ └ success, error ──────────────│─│───│───────────────────► Done(Succeeded), Done(Failed)
+//!        └─ running, ┘ │ │ └ the task is gone ──────────────│─│───│───────────────────► Done(Vanished)
+//!        │  progress   │ │                                  │ │   │
+//!        └─────────────│─│──── taken, or not taken yet ─────┘ │   │ not taken for the third time,
+//!                      │ └ question, may not be answered ─┐   │   │ or too many questions
+//!                      └ deadline, caller gives up ───────┤◄──┴───┘
+//!                                                         ▼
+//!                                         cancelable, or not known to be not: Cancelling ──► Done(GaveUp(Cancelled,
+//!                                         not cancelable ─────────────────────────────────►          LeftBehind))
 //! ```
+//!
+//! "May be answered": a [`Policy`] has chosen one of its answers, or [`AutoAnswer::Default`] is on and one of them is
+//! the default. A question that was answered in `Checking` never leads to `Starting`: the task that it held up goes on
+//! then, and is not ours.
 //!
 //! In every state an input that does not belong there repeats the last output: a late or doubled
 //! update does no harm. `Start` is given out at most once, so whoever drives this machine sends the
 //! operation at most once. The machine knows no clock: the driver says when the deadline has passed.
+
+use std::fmt;
+use std::sync::Arc;
 
 use crate::question::{Blocked, Decision, Question};
 
@@ -219,6 +233,8 @@ pub enum Leftover {
     Cancelled,
     /// It could not be cancelled and is left on the host.
     LeftBehind,
+    /// There was none yet.
+    NotStarted,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,10 +258,31 @@ pub enum AutoAnswer {
     Default,
 }
 
+/// Somebody who may choose an answer, asked before [`AutoAnswer`]: the key of one of the question's choices, or nothing to leave
+/// it to [`AutoAnswer`]. It is asked again for a question that its answer did not reach, and must not block.
+#[derive(Clone)]
+pub struct Policy(Arc<Choose>);
+
+type Choose = dyn Fn(&Question) -> Option<String> + Send + Sync;
+
+impl Policy {
+    /// A policy that chooses by this function.
+    pub fn new(choose: impl Fn(&Question) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(choose))
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Policy")
+    }
+}
+
 /// The state machine. [`TaskWait::start`] gives the first output, [`TaskWait::step`] each further one.
 #[derive(Clone, Debug)]
 pub struct TaskWait {
     auto_answer: AutoAnswer,
+    policy: Option<Policy>,
     state: State,
     task: TaskUpdate,
     /// Questions answered so far, and how often.
@@ -258,11 +295,18 @@ impl TaskWait {
     pub fn new(auto_answer: AutoAnswer) -> Self {
         Self {
             auto_answer,
+            policy: None,
             state: State::Fresh,
             task: TaskUpdate::default(),
             answered: Vec::new(),
             last: Output::Check,
         }
+    }
+
+    /// The same with somebody who may choose answers.
+    #[must_use]
+    pub fn with_policy(self, policy: Option<Policy>) -> Self {
+        Self { policy, ..self }
     }
 
     /// The first output.
@@ -339,10 +383,15 @@ impl TaskWait {
 
     /// Given up before anything was started.
     fn early(&mut self, reason: Reason) -> Output {
-        self.done(Outcome::GaveUp { reason, task: Leftover::Cancelled })
+        self.done(Outcome::GaveUp { reason, task: Leftover::NotStarted })
     }
 
     fn decide<'q>(&self, question: &'q Question) -> Decision<'q> {
+        let chosen = self.policy.as_ref().and_then(|Policy(choose)| choose(question));
+        let known = |key: String| question.choices.iter().find(|choice| choice.key == key);
+        if let Some(choice) = chosen.and_then(known) {
+            return Decision::Answer { choice: &choice.key };
+        }
         question.decide(self.auto_answer == AutoAnswer::Default)
     }
 

@@ -74,9 +74,10 @@ pub enum Error {
         fault: Box<Fault>,
     },
     /// The wait for the task was given up.
-    #[error("{method} on {target} was given up: {reason}; the task {}", match task {
-        esx_task::Leftover::Cancelled => "was cancelled",
-        esx_task::Leftover::LeftBehind => "cannot be cancelled and is left behind on the host",
+    #[error("{method} on {target} was given up: {reason}; {}", match task {
+        esx_task::Leftover::Cancelled => "the task was cancelled",
+        esx_task::Leftover::LeftBehind => "the task cannot be cancelled and is left behind on the host",
+        esx_task::Leftover::NotStarted => "nothing was started",
     })]
     TaskGivenUp {
         /// The method.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use esx_task::{
-    AutoAnswer, Input, OtherTask, Outcome, Output, Question, TaskState, TaskUpdate, TaskWait,
+    AutoAnswer, Input, OtherTask, Outcome, Output, Policy, Question, TaskState, TaskUpdate,
+    TaskWait,
 };
 use esx_vi_api::methods::{AnswerVM, CancelTask};
 use esx_vi_api::{Method, MoRef, Object, Value};
+use tokio::sync::watch::Receiver;
 
 use crate::client::Client;
 use crate::collector::{Retrieval, traversal};
@@ -39,15 +41,26 @@ pub type Progress = Arc<dyn Fn(u8) + Send + Sync>;
 pub struct TaskOptions {
     /// Whether questions may be answered.
     pub auto_answer: AutoAnswer,
+    /// Who may choose other answers than the default.
+    pub policy: Option<Policy>,
     /// When to give up, counted from the start; the caller's choice, there is no default.
     pub deadline: Option<Duration>,
+    /// Becomes true when the caller no longer wants the result: nothing is started then, or the task is
+    /// cancelled if that is possible. (Dropping the future leaves a started task to the host.)
+    pub give_up: Option<Receiver<bool>>,
     /// Who is told of progress.
     pub progress: Option<Progress>,
 }
 
 impl Default for TaskOptions {
     fn default() -> Self {
-        Self { auto_answer: AutoAnswer::Never, deadline: None, progress: None }
+        Self {
+            auto_answer: AutoAnswer::Never,
+            policy: None,
+            deadline: None,
+            give_up: None,
+            progress: None,
+        }
     }
 }
 
@@ -183,8 +196,13 @@ impl Client {
             task: None,
             options,
             broken: 0,
+            given_up: false,
         };
         let result = run.drive(&mut watch, target, operation, may_start).await;
+        if run.given_up {
+            // A wait may still be pending on the host; dropping the watch ends that, too.
+            return result;
+        }
         // The result stands, whether or not the host could be told that nobody watches any more.
         if let Err(error) = watch.close().await {
             tracing::debug!(%error, "cannot end the watch");
@@ -249,6 +267,8 @@ struct Run<'a> {
     options: &'a TaskOptions,
     /// How often in a row the wait has broken.
     broken: u32,
+    /// Whether a wait was left because the caller gave up.
+    given_up: bool,
 }
 
 impl Run<'_> {
@@ -263,7 +283,8 @@ impl Run<'_> {
         M: Method<Output = MoRef> + Sync,
         E: From<Error>,
     {
-        let mut wait = TaskWait::new(self.options.auto_answer);
+        let mut wait =
+            TaskWait::new(self.options.auto_answer).with_policy(self.options.policy.clone());
         let mut may_start = Some(may_start);
         let mut output = wait.start();
         loop {
@@ -271,9 +292,13 @@ impl Run<'_> {
                 Output::Check => {
                     let changes = watch.next(Some(Duration::ZERO)).await?;
                     self.seen.apply(self.machine, changes);
-                    Input::Checked {
-                        question: self.seen.question.take().flatten(),
-                        others: self.seen.others(),
+                    if self.options.give_up.as_ref().is_some_and(|give_up| *give_up.borrow()) {
+                        Input::GaveUp
+                    } else {
+                        Input::Checked {
+                            question: self.seen.question.take().flatten(),
+                            others: self.seen.others(),
+                        }
                     }
                 }
                 Output::Start => {
@@ -313,7 +338,14 @@ impl Run<'_> {
         let shown = self.seen.tasks.iter().any(|(known, _)| *known == task);
         let limit =
             if shown { left } else { Some(left.map_or(SHOWN_AFTER, |l| l.min(SHOWN_AFTER))) };
-        let changes = watch.next(limit).await?;
+        let changes = tokio::select! {
+            biased;
+            () = given_up(self.options.give_up.clone()) => {
+                self.given_up = true;
+                return Ok(Input::GaveUp);
+            }
+            changes = watch.next(limit) => changes?,
+        };
         let nothing = changes.is_empty();
         self.seen.apply(self.machine, changes);
         if !shown && !self.seen.tasks.iter().any(|(known, _)| *known == task) {
@@ -416,6 +448,16 @@ impl Run<'_> {
                 Err(Error::TaskGivenUp { method, target: target.clone(), reason, task })
             }
         }
+    }
+}
+
+/// Ends when the caller gives up; never, if it cannot.
+async fn given_up(give_up: Option<Receiver<bool>>) {
+    let Some(mut give_up) = give_up else { return std::future::pending().await };
+    // The guard inside the result must not live across another await.
+    let gone = give_up.wait_for(|given_up| *given_up).await.is_err();
+    if gone {
+        std::future::pending().await
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use esx_sim::model::{Fault as SimFault, Model, TaskState};
 use esx_sim::{PowerState, Reaction, Running, Simulator};
-use esx_task::{AutoAnswer, Leftover, Reason, Refusal};
+use esx_task::{AutoAnswer, Leftover, Policy, Question, Reason, Refusal};
 use esx_vi_api::MoRef;
 use esx_vi_api::methods::{CreateSnapshotTask, CurrentTime, PowerOnVMTask};
 use esx_vi_client::{Client, Endpoint, Error, Scheme, TaskOptions};
@@ -436,6 +436,74 @@ async fn a_deadline_ends_the_wait() {
     let (reason, leftover) = given_up(scene.start_with(options()).await);
     assert_eq!((reason, leftover), (Reason::TimedOut, Leftover::LeftBehind));
     assert_eq!(scene.sim.model().read(|m| m.unfinished_tasks().len()), 1);
+}
+
+/// Chooses `No`, which is the default of no question here.
+fn no() -> TaskOptions {
+    let choose = |question: &Question| {
+        let no = question.choices.iter().find(|choice| choice.label == "No")?;
+        Some(no.key.clone())
+    };
+    TaskOptions { policy: Some(Policy::new(choose)), ..TaskOptions::default() }
+}
+
+#[tokio::test]
+async fn a_policy_answers_an_old_question_and_nothing_is_started() {
+    let scene = Scene::new().await;
+    scene.ask(None);
+    let refusal = refusal(scene.start_with(no()).await);
+    let expected =
+        Refusal::Answered { text: "msg.test:Really?".to_owned(), answer: "No".to_owned() };
+    assert_eq!(refusal, expected);
+    assert_eq!((scene.calls("PowerOnVM_Task"), scene.calls("AnswerVM")), (0, 1));
+}
+
+#[tokio::test]
+async fn a_policy_answers_a_late_question_and_the_wait_goes_on() {
+    let scene = Scene::new().await;
+    let machine = scene.machine.clone();
+    scene.once_started("PowerOnVM_Task", move |model| {
+        model.ask(&machine, "Really?", &YES_NO, None);
+        let task = model.task_of(&machine).unwrap();
+        assert!(model.finish_task(&task)); // as soon as it is answered
+    });
+    scene.start_with(no()).await.unwrap();
+    assert_eq!((scene.calls("PowerOnVM_Task"), scene.calls("AnswerVM")), (1, 1));
+    assert_eq!(scene.power(), PowerState::PoweredOn);
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_ends_what_it_can() {
+    // Before the start.
+    let (_keep, gone) = tokio::sync::watch::channel(true);
+    let options = || TaskOptions { give_up: Some(gone.clone()), ..TaskOptions::default() };
+    let scene = Scene::new().await;
+    let (reason, leftover) = given_up(scene.snapshot_with(options()).await);
+    assert_eq!((reason, leftover), (Reason::Caller, Leftover::NotStarted));
+    assert_eq!((scene.calls("CreateSnapshot_Task"), scene.calls("CancelTask")), (0, 0));
+
+    // While it waits: a task that can be cancelled, and one that cannot.
+    for cancelable in [true, false] {
+        let (sender, give_up) = tokio::sync::watch::channel(false);
+        let options = TaskOptions { give_up: Some(give_up), ..TaskOptions::default() };
+        let scene = Scene::new().await;
+        let push = async {
+            scene.task().await;
+            sender.send_replace(true);
+        };
+        let (result, ()) = match cancelable {
+            true => tokio::join!(scene.snapshot_with(options), push),
+            false => tokio::join!(scene.start_with(options), push),
+        };
+        let (reason, leftover) = given_up(result);
+        let expected = if cancelable { Leftover::Cancelled } else { Leftover::LeftBehind };
+        assert_eq!((reason, leftover), (Reason::Caller, expected));
+        let left = scene.sim.model().read(|m| m.unfinished_tasks().len());
+        assert_eq!(left, usize::from(!cancelable));
+        // Other calls of the client go on.
+        let instance = MoRef::new("ServiceInstance", "ServiceInstance");
+        scene.client.call(&instance, &CurrentTime {}).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Hypervisor, Interface, Network, Result, Storage};
+use crate::{Hypervisor, Interface, Network, Questions, Result, Storage};
 
 /// An open connection to a host: libvirt's `virConnectPtr` with its drivers.
 #[async_trait]
@@ -25,6 +25,11 @@ pub trait Driver: Send + Sync {
         &Unsupported
     }
 
+    /// Questions of domains. Unless overridden, nothing is supported.
+    fn questions(&self) -> &dyn Questions {
+        &Unsupported
+    }
+
     /// Ends the connection (`virConnectClose`): logs out of every session. A second call does nothing. Local
     /// resources are released even if it fails; dropping the driver without it leaves the session to the host.
     ///
@@ -43,3 +48,4 @@ impl Hypervisor for Unsupported {}
 impl Storage for Unsupported {}
 impl Network for Unsupported {}
 impl Interface for Unsupported {}
+impl Questions for Unsupported {}

@@ -526,6 +526,14 @@ pub trait Hypervisor: Send + Sync {
         Err(Error::no_support("virDomainSetAutostart"))
     }
 
+    /// Stops what the host is doing to a domain, if that can be stopped. libvirt: `virDomainAbortJob`.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_INVALID` if nothing is under way, `VIR_ERR_OPERATION_UNSUPPORTED` if it cannot be stopped.
+    async fn domain_abort_job(&self, _domain: &Domain) -> Result<()> {
+        Err(Error::no_support("virDomainAbortJob"))
+    }
+
     // Migration, protocol version 1 (domain.md 14).
 
     /// Asked of the destination: where the source shall send the domain. libvirt: `virDomainMigratePrepare`.

@@ -46,6 +46,7 @@ mod network;
 mod node;
 mod storage;
 mod stream;
+mod task;
 mod typed_param;
 
 pub use auth::{AuthCallback, CredentialRequest, CredentialType, Secret};
@@ -78,4 +79,7 @@ pub use storage::{
     StorageVolType,
 };
 pub use stream::{Chunk, Stream};
+pub use task::{
+    DomainProgress, DomainQuestion, ProgressCallback, QuestionCallback, QuestionChoice, Questions,
+};
 pub use typed_param::{TypedParam, TypedValue};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use esx_driver::{Environment, OpenOptions};
 use virt_api::{AuthCallback, Driver, Error, ErrorDomain};
 
+use crate::progress::Progress;
+
 /// Opens a connection; the driver looks for auth files where libvirt does.
 ///
 /// # Errors
@@ -14,8 +16,14 @@ pub(crate) async fn open(
     uri: &str,
     read_only: bool,
     auth: Arc<dyn AuthCallback>,
+    progress: Option<Arc<Progress>>,
 ) -> Result<Arc<dyn Driver>, Error> {
-    let options = OpenOptions { read_only, auth: Some(auth), ..OpenOptions::default() };
+    let options = OpenOptions {
+        read_only,
+        auth: Some(auth),
+        progress: progress.map(|progress| progress as _),
+        ..OpenOptions::default()
+    };
     Ok(Arc::new(esx_driver::open(uri, options).await?))
 }
 
@@ -39,13 +47,22 @@ impl Simulator {
     ///
     /// # Errors
     /// What the driver says.
-    pub(crate) async fn open(&self, read_only: bool) -> Result<Arc<dyn Driver>, Error> {
+    pub(crate) async fn open(
+        &self,
+        read_only: bool,
+        progress: Option<Arc<Progress>>,
+    ) -> Result<Arc<dyn Driver>, Error> {
         let auth = crate::auth::Known::new(self.0.username(), self.0.password());
         // No file can be below this path.
         let environment =
             Environment { etc_dir: PathBuf::from("/dev/null"), ..Environment::default() };
-        let options =
-            OpenOptions { read_only, auth: Some(Arc::new(auth)), environment: Some(environment) };
+        let options = OpenOptions {
+            read_only,
+            auth: Some(Arc::new(auth)),
+            environment: Some(environment),
+            progress: progress.map(|progress| progress as _),
+            ..OpenOptions::default()
+        };
         Ok(Arc::new(esx_driver::open(&self.0.uri(), options).await?))
     }
 }

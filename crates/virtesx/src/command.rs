@@ -10,8 +10,8 @@ use virt_api::Error;
 
 use crate::cli::output_argument;
 use crate::commands::{
-    cpu, define, domain, dumpxml, guest, host, itself, list, memory, native, power, snapshot,
-    snapshot_list, vmx,
+    cpu, define, domain, dumpxml, event, guest, host, itself, list, memory, native, power,
+    question, snapshot, snapshot_list, vmx,
 };
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
@@ -98,14 +98,17 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &domain::DomId,
     &guest::DOMIFADDR,
     &domain::DomInfo,
+    &question::DOMJOBABORT,
     &domain::DomName,
     &domain::DomState,
     &domain::DomUuid,
     &native::FromNative,
     &native::ToNative,
     &dumpxml::DumpXml,
+    &event::EVENT,
     &list::List,
     &memory::MEMTUNE,
+    &question::QUESTION,
     &power::REBOOT,
     &power::RESET,
     &power::RESUME,

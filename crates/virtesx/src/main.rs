@@ -4,7 +4,8 @@
 //! [`command`] holds the table of commands and turns words into typed requests (one file per group in `commands`),
 //! [`session`] opens the connection when the first request needs it, [`run`] runs the requests, and [`render`] turns
 //! their results into text, JSON or YAML. [`backend`] is the only module that names a driver and the
-//! simulator, [`convert`] the only one that names the VMX converter; [`mod@file`] reads and replaces local files.
+//! simulator, [`convert`] the only one that names the VMX converter; [`mod@file`] reads and replaces local files;
+//! [`progress`] shows on a terminal how far an operation is.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod convert;
 mod failure;
 mod file;
 mod line;
+mod progress;
 mod render;
 mod run;
 mod session;

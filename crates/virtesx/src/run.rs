@@ -66,6 +66,8 @@ async fn until_interrupted(
 ) -> io::Result<ExitCode> {
     let session = Session::new(options);
     let result = tokio::select! {
+        // A command that knows what to do about Ctrl-C does it.
+        biased;
         result = run(&session, task, streams) => {
             result.map(|good| if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
@@ -133,6 +135,7 @@ impl Runner<'_, '_> {
         let quiet = self.session.options.quiet;
         let format = invocation.output.unwrap_or(self.session.options.output);
         let result = invocation.request.run(self.session).await;
+        self.session.clear_progress();
         let shown = result.and_then(|result| {
             let bytes = match result.raw() {
                 Some(bytes) => bytes.to_vec(),

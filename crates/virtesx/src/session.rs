@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Hypervisor};
+use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Questions};
 
 use crate::auth::Prompt;
 use crate::backend::{self, Simulator};
 use crate::cli::{Options, Target};
 use crate::failure::Context;
+use crate::progress::Progress;
 
 /// The URI of the built-in simulated host.
 const SIMULATED: &str = "sim:///";
@@ -25,6 +26,7 @@ pub(crate) struct Session {
     pub(crate) options: Options,
     connection: OnceCell<Connection>,
     failed: Cell<bool>,
+    progress: Option<Arc<Progress>>,
 }
 
 struct Connection {
@@ -38,14 +40,16 @@ struct Connection {
 impl Session {
     /// A session that has not connected yet.
     pub(crate) fn new(options: Options) -> Self {
-        Self { options, connection: OnceCell::new(), failed: Cell::new(false) }
+        let progress = if options.quiet { None } else { Progress::on_terminal() };
+        Self { options, connection: OnceCell::new(), failed: Cell::new(false), progress }
     }
 
     /// A session on an open connection.
     #[cfg(test)]
     pub(crate) fn connected(options: Options, driver: Arc<dyn Driver>) -> Self {
         let connection = Connection { driver, uri: None, _simulator: None };
-        Self { options, connection: OnceCell::new_with(Some(connection)), failed: Cell::new(false) }
+        let connection = OnceCell::new_with(Some(connection));
+        Self { options, connection, failed: Cell::new(false), progress: None }
     }
 
     /// The hypervisor driver of the connection, which is opened now if it is not open yet.
@@ -54,6 +58,21 @@ impl Session {
     /// What keeps it from being opened. The run ends then: asking again would only fail again.
     pub(crate) async fn hypervisor(&self) -> Result<&dyn Hypervisor, Error> {
         Ok(self.connection().await?.driver.hypervisor())
+    }
+
+    /// What looks at questions of domains, on the same connection.
+    ///
+    /// # Errors
+    /// As [`hypervisor`](Self::hypervisor).
+    pub(crate) async fn questions(&self) -> Result<&dyn Questions, Error> {
+        Ok(self.connection().await?.driver.questions())
+    }
+
+    /// Takes away what shows how far an operation is.
+    pub(crate) fn clear_progress(&self) {
+        if let Some(progress) = &self.progress {
+            progress.clear();
+        }
     }
 
     /// The URI of the connection.
@@ -100,7 +119,9 @@ impl Session {
         if uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sim")) {
             return self.open_simulated(uri).await;
         }
-        let driver = backend::open(uri, self.options.read_only, Arc::new(Prompt)).await?;
+        let driver =
+            backend::open(uri, self.options.read_only, Arc::new(Prompt), self.progress.clone())
+                .await?;
         Ok(Connection { driver, uri: None, _simulator: None })
     }
 
@@ -122,7 +143,7 @@ impl Session {
             self.note("using the built-in simulated host sim:///");
         }
         let simulator = Simulator::start().await?;
-        let driver = simulator.open(self.options.read_only).await?;
+        let driver = simulator.open(self.options.read_only, self.progress.clone()).await?;
         Ok(Connection { driver, uri: Some(SIMULATED), _simulator: Some(simulator) })
     }
 

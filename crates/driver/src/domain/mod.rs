@@ -10,6 +10,7 @@ mod list;
 mod lookup;
 mod operate;
 mod power;
+mod question;
 mod resources;
 mod snapshot;
 mod stats;

@@ -1,9 +1,11 @@
 //! How operations reach a machine: where, checked how, with which errors.
 
-use esx_task::AutoAnswer;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use esx_task::{AutoAnswer, Policy};
 use esx_vi_api::{Method, MoRef, Value};
 use esx_vi_client::{Checked, Client, Error as ViError, TaskOptions};
-use virt_api::{Domain, DomainState, Error, ErrorCode, ErrorDomain, Result};
+use virt_api::{Domain, DomainProgress, DomainState, Error, ErrorCode, ErrorDomain, Result};
 
 use super::lookup::Wanted;
 use crate::connection::Session;
@@ -57,6 +59,22 @@ pub(super) fn require_state(
     Err(Stop::Driver(Error::new(ErrorCode::OperationInvalid, ErrorDomain::Esx, message)))
 }
 
+/// The VI API's operation in one word of virsh's.
+fn operation(method: &'static str) -> &'static str {
+    match method {
+        "PowerOnVM_Task" => "start",
+        "PowerOffVM_Task" => "destroy",
+        "SuspendVM_Task" => "suspend",
+        "ResetVM_Task" => "reset",
+        "ReconfigVM_Task" => "change",
+        "CreateSnapshot_Task" => "snapshot-create",
+        "RevertToSnapshot_Task" => "snapshot-revert",
+        "RemoveSnapshot_Task" => "snapshot-delete",
+        "MigrateVM_Task" | "RelocateVM_Task" => "migrate",
+        other => other,
+    }
+}
+
 impl Session {
     /// Refuses a function that changes something if the connection is read-only.
     pub(crate) fn check_writable(&self, function: &str) -> Result<()> {
@@ -71,10 +89,32 @@ impl Session {
         }
     }
 
-    pub(super) fn task_options(&self) -> TaskOptions {
+    /// How the operation `method` on a machine is run: who answers its questions, who is told how far it is.
+    pub(super) fn task_options(&self, machine: &MoRef, method: &'static str) -> TaskOptions {
         let auto_answer =
             if self.uri.auto_answer() { AutoAnswer::Default } else { AutoAnswer::Never };
-        TaskOptions { auto_answer, ..TaskOptions::default() }
+        let mut options =
+            TaskOptions { auto_answer, deadline: self.watchers.timeout, ..TaskOptions::default() };
+        if let Some(callback) = self.watchers.questions.clone() {
+            let domain = self.domain_of(machine);
+            options.policy = Some(Policy::new(move |question| {
+                let asked = super::question::shown(&domain, question);
+                let chosen = asked.choices.get(callback.choose(&asked)?)?;
+                Some(chosen.key.clone())
+            }));
+        }
+        if let Some(callback) = self.watchers.progress.clone() {
+            let (domain, operation) = (self.domain_of(machine), operation(method));
+            let told = Mutex::new(None);
+            options.progress = Some(Arc::new(move |percent| {
+                let before = told.lock().unwrap_or_else(PoisonError::into_inner).replace(percent);
+                if before != Some(percent) {
+                    let domain = domain.clone();
+                    callback.progress(&DomainProgress { domain, operation, percent });
+                }
+            }));
+        }
+        options
     }
 
     /// Runs an operation of a machine that ends in a task. `may_start` sees the power state and `paths`.
@@ -104,7 +144,14 @@ impl Session {
     ) -> Result<()> {
         let paths: Vec<_> = std::iter::once(POWER).chain(paths.iter().copied()).collect();
         client
-            .run_task(machine, target, operation, &paths, may_start, &self.task_options())
+            .run_task(
+                machine,
+                target,
+                operation,
+                &paths,
+                may_start,
+                &self.task_options(machine, M::NAME),
+            )
             .await
             .map_err(|stop| stop.into_error(what))
     }

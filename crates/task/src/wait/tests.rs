@@ -187,7 +187,46 @@ fn deadlines_and_callers_end_the_wait() {
         );
         assert_eq!(outputs[3..], ["Cancel".to_owned(), format!("gave up (LeftBehind): {text}")]);
         // Before the start nothing is left behind.
-        assert_eq!(run(AutoAnswer::Never, vec![input])[1], format!("gave up (Cancelled): {text}"));
+        assert_eq!(run(AutoAnswer::Never, vec![input])[1], format!("gave up (NotStarted): {text}"));
+    }
+}
+
+#[test]
+fn a_policy_chooses_before_the_default_does() {
+    let choose = |key: &'static str| {
+        Some(Policy::new(move |question: &Question| (question.id == "7").then(|| key.to_owned())))
+    };
+    let open = |id| Input::Checked { question: Some(question(id, Some(0))), others: Vec::new() };
+    for (auto, key, id, expected) in [
+        (AutoAnswer::Never, "1", "7", "answer 1"),
+        (AutoAnswer::Default, "1", "7", "answer 1"),
+        // No choice of the question, or none made: as without a policy.
+        (AutoAnswer::Never, "9", "7", "refused"),
+        (AutoAnswer::Default, "9", "7", "answer 0"),
+        (AutoAnswer::Never, "1", "8", "refused"),
+        (AutoAnswer::Default, "1", "8", "answer 0"),
+    ] {
+        let shown = |output| match output {
+            Output::Answer { choice, .. } => format!("answer {choice}"),
+            Output::Done(Outcome::Refused(_)) => "refused".to_owned(),
+            other => format!("{other:?}"),
+        };
+        // Before the start: answered or not, nothing is started.
+        let mut wait = TaskWait::new(auto).with_policy(choose(key));
+        wait.start();
+        assert_eq!(shown(wait.step(open(id))), expected, "{auto:?} {key} {id}");
+        if expected != "refused" {
+            let end = wait.step(Input::Answered { worked: true });
+            assert!(matches!(end, Output::Done(Outcome::Refused(Refusal::Answered { .. }))));
+        }
+        // While waiting.
+        let mut wait = TaskWait::new(auto).with_policy(choose(key));
+        wait.start();
+        wait.step(clear());
+        wait.step(Input::Started);
+        let output = wait.step(asks(question(id, Some(0)), true));
+        let expected = if expected == "refused" { "Cancel" } else { expected };
+        assert_eq!(shown(output), expected, "{auto:?} {key} {id}");
     }
 }
 

@@ -1,0 +1,181 @@
+//! Who has a say, or an ear, while operations run: policies, progress, the timeout; questions looked at by hand.
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{methods, options};
+use esx_driver::{Connection, OpenOptions};
+use esx_sim::model::{Model, TaskState};
+use esx_sim::{PowerState, Running, Simulator};
+use virt_api::{
+    Domain, DomainProgress, DomainQuestion, Driver as _, ErrorCode, Hypervisor as _,
+    SnapshotCreateFlags,
+};
+
+const NAME: &str = "storage01";
+const CHOICES: [(&str, &str); 3] = [("a", "Append"), ("r", "Replace"), ("c", "Cancel")];
+
+/// A host whose tasks wait to be pushed.
+async fn host() -> Running {
+    let sim = Simulator::builder().start().await.unwrap();
+    sim.model().change(Model::hold_tasks);
+    sim
+}
+
+async fn open(sim: &Running, options: OpenOptions) -> (Connection, Domain) {
+    let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
+    let domain = connection.domain_lookup_by_name(NAME).await.unwrap();
+    (connection, domain)
+}
+
+/// Chooses the answer with this label; notes what it was asked.
+fn policy(label: &'static str, asked: &Arc<Mutex<Vec<DomainQuestion>>>) -> OpenOptions {
+    let asked = Arc::clone(asked);
+    let choose = move |question: &DomainQuestion| {
+        asked.lock().unwrap().push(question.clone());
+        question.choices.iter().position(|choice| choice.label == label)
+    };
+    OpenOptions { questions: Some(Arc::new(choose)), ..options("pass") }
+}
+
+#[tokio::test]
+async fn a_policy_chooses_and_is_told_who_asks() {
+    let sim = host().await;
+    let asked = Arc::default();
+    let (connection, domain) = open(&sim, policy("Replace", &asked)).await;
+    let machine = sim.model().read(|m| m.machine(NAME)).unwrap();
+    let asking = machine.clone();
+    sim.model().change(|model| {
+        model.before("PowerOnVM_Task", move |model| {
+            model.before("WaitForUpdatesEx", move |model| {
+                model.ask(&asking, "Well?", &CHOICES, None);
+                let task = model.task_of(&asking).unwrap();
+                assert!(model.finish_task(&task)); // as soon as it is answered
+            });
+        });
+    });
+    connection.domain_create(&domain).await.unwrap();
+    assert_eq!(sim.model().read(|m| m.power_state(&machine)), Some(PowerState::PoweredOn));
+    let asked = asked.lock().unwrap().clone();
+    let [question] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((&question.domain, question.default), (&domain, None));
+    assert_eq!(question.text, "msg.test:Well?");
+    let labels: Vec<_> = question.choices.iter().map(|choice| choice.label.as_str()).collect();
+    assert_eq!(labels, ["Append", "Replace", "Cancel"]);
+}
+
+#[tokio::test]
+async fn what_a_policy_leaves_open_is_open() {
+    let sim = host().await;
+    let asked = Arc::default();
+    let (connection, domain) = open(&sim, policy("Perhaps", &asked)).await;
+    let machine = sim.model().read(|m| m.machine(NAME)).unwrap();
+    sim.model().change(|m| m.ask(&machine, "Well?", &CHOICES, Some(0)));
+    let error = connection.domain_create(&domain).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::OperationInvalid);
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    assert!(!methods(&sim).iter().any(|m| m == "AnswerVM" || m == "PowerOnVM_Task"));
+}
+
+#[tokio::test]
+async fn questions_are_listed_with_one_request_and_answered() {
+    let sim = host().await;
+    let (connection, domain) = open(&sim, options("pass")).await;
+    let (one, two) = sim.model().read(|m| (m.machine(NAME).unwrap(), m.machine("web01").unwrap()));
+    sim.model().change(|m| {
+        m.ask(&one, "Well?", &CHOICES, Some(7));
+        m.ask(&two, "What?", &CHOICES[..1], Some(0));
+    });
+    sim.reset_journal();
+    let all = connection.questions().list_questions(None).await.unwrap();
+    assert_eq!(methods(&sim), ["RetrievePropertiesEx"]);
+    let texts: Vec<_> = all.iter().map(|q| (q.domain.name.as_str(), q.text.as_str())).collect();
+    assert_eq!(texts.len(), 2);
+    assert!(
+        texts.contains(&(NAME, "msg.test:Well?")) && texts.contains(&("web01", "msg.test:What?"))
+    );
+    let [mine] = &connection.questions().list_questions(Some(&domain)).await.unwrap()[..] else {
+        panic!("the domain asks one thing")
+    };
+    assert_eq!(mine.default, None, "the host's default points past the end");
+    let wrong = connection.questions().answer_question(mine, "x").await.unwrap_err();
+    assert_eq!(wrong.code, ErrorCode::InvalidArg);
+    connection.questions().answer_question(mine, "r").await.unwrap();
+    let twice = connection.questions().answer_question(mine, "r").await.unwrap_err();
+    assert_eq!(twice.code, ErrorCode::InvalidArg);
+    assert!(connection.questions().list_questions(Some(&domain)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn progress_is_told_once_per_percent() {
+    let sim = host().await;
+    let (send, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let hear = move |progress: &DomainProgress| send.send(progress.clone()).unwrap();
+    let (connection, domain) =
+        open(&sim, OpenOptions { progress: Some(Arc::new(hear)), ..options("pass") }).await;
+    let machine = sim.model().read(|m| m.machine(NAME)).unwrap();
+    let push = async {
+        sim.until(|m| m.task_of(&machine).is_some()).await;
+        let task = sim.model().read(|m| m.task_of(&machine)).unwrap();
+        let mut seen = Vec::new();
+        for percent in [30, 30, 60] {
+            assert!(sim.model().change(|m| m.step_task(&task, percent)));
+            while seen.last().is_none_or(|last: &DomainProgress| last.percent != percent) {
+                seen.push(told.recv().await.unwrap());
+            }
+        }
+        assert!(sim.model().change(|m| m.finish_task(&task)));
+        seen
+    };
+    let xml = "<domainsnapshot><name>s</name></domainsnapshot>";
+    let flags = SnapshotCreateFlags::empty();
+    let (result, mut seen) =
+        tokio::join!(connection.domain_snapshot_create_xml(&domain, xml, flags), push);
+    result.unwrap();
+    drop(connection);
+    while let Ok(progress) = told.try_recv() {
+        seen.push(progress);
+    }
+    assert!(seen.iter().all(|p| p.domain == domain && p.operation == "snapshot-create"));
+    let percents: Vec<_> = seen.iter().map(|p| p.percent).filter(|p| *p > 0).collect();
+    assert_eq!(percents, [30, 60, 100]);
+}
+
+#[tokio::test]
+async fn an_operation_that_takes_too_long_is_given_up() {
+    let sim = host().await;
+    let timeout = Some(Duration::ZERO);
+    let (connection, domain) =
+        open(&sim, OpenOptions { operation_timeout: timeout, ..options("pass") }).await;
+    let xml = "<domainsnapshot><name>s</name></domainsnapshot>";
+    let flags = SnapshotCreateFlags::empty();
+    let error = connection.domain_snapshot_create_xml(&domain, xml, flags).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::OperationTimeout);
+    assert_eq!(sim.model().read(|m| m.unfinished_tasks().len()), 0, "it was cancelled");
+}
+
+#[tokio::test]
+async fn a_job_is_aborted_for_whoever_waits_for_it() {
+    let sim = host().await;
+    let (connection, domain) = open(&sim, options("pass")).await;
+    let (other, same) = open(&sim, options("pass")).await;
+    let machine = sim.model().read(|m| m.machine(NAME)).unwrap();
+    let xml = "<domainsnapshot><name>s</name></domainsnapshot>";
+    let flags = SnapshotCreateFlags::empty();
+    let abort = async {
+        sim.until(|m| m.task_of(&machine).is_some()).await;
+        other.domain_abort_job(&same).await
+    };
+    let (result, aborted) =
+        tokio::join!(connection.domain_snapshot_create_xml(&domain, xml, flags), abort);
+    aborted.unwrap();
+    assert_eq!(result.unwrap_err().code, ErrorCode::OperationAborted);
+    let nothing = other.domain_abort_job(&same).await.unwrap_err();
+    assert_eq!(nothing.code, ErrorCode::OperationInvalid);
+    let add = |m: &mut Model| m.add_task(&machine, "PowerOnVM_Task", TaskState::Running);
+    sim.model().change(add).unwrap();
+    let kept = other.domain_abort_job(&same).await.unwrap_err();
+    assert_eq!(kept.code, ErrorCode::OperationUnsupported);
+}
