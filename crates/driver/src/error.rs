@@ -2,7 +2,7 @@
 
 use esx_task::Reason;
 use esx_vi_api::{DecodeError, schema};
-use esx_vi_client::{Error as ViError, Fault, TransportError};
+use esx_vi_client::{Error as ViError, Fault, TransferError, TransportError};
 use virt_api::{Error, ErrorCode, ErrorDomain};
 
 /// An error of the VI API while doing `what`, as a libvirt error with a fitting code.
@@ -25,6 +25,7 @@ pub(crate) fn vi_error(what: &str, error: ViError) -> Error {
         ViError::NotVi { .. } => ErrorCode::NoConnect,
         ViError::TooOld { .. } | ViError::NoService(_) => ErrorCode::OperationUnsupported,
         ViError::Transport(transport) => transport_code(transport),
+        ViError::Transfer(transfer) => transfer_code(transfer),
     };
     let advice = error.fault().and_then(advice);
     let message = match advice {
@@ -54,6 +55,24 @@ fn transport_code(error: &TransportError) -> ErrorCode {
         | TransportError::BadContent { .. }
         | TransportError::TooLarge { .. } => ErrorCode::InternalError,
         TransportError::Other { .. } => ErrorCode::InternalError,
+    }
+}
+
+fn transfer_code(error: &TransferError) -> ErrorCode {
+    match error {
+        TransferError::NotFound { .. } => ErrorCode::NoStorageVol,
+        TransferError::Exists { .. } => ErrorCode::StorageVolExist,
+        TransferError::BeyondEnd { .. } | TransferError::WrongLength { .. } => {
+            ErrorCode::InvalidArg
+        }
+        TransferError::Elsewhere { .. } => ErrorCode::OperationUnsupported,
+        TransferError::WrongRange { .. } | TransferError::UnknownSize { .. } => {
+            ErrorCode::HttpError
+        }
+        TransferError::Unreadable { .. }
+        | TransferError::NotTaken { .. }
+        | TransferError::Changed { .. }
+        | TransferError::LeftBehind { .. } => ErrorCode::OperationFailed,
     }
 }
 

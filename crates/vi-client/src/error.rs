@@ -2,7 +2,7 @@
 
 use esx_vi_api::{ApiVersion, DecodeError, MoRef, Object};
 
-use crate::TransportError;
+use crate::{TransferError, TransportError};
 
 /// Result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -43,6 +43,9 @@ pub enum Error {
     /// No usable HTTP exchange took place.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// A file could not be transferred as asked.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// The host's API is too old for the method; nothing was sent.
     #[error("{method} needs VI API {since}, but the host speaks {version}")]
     TooOld {

@@ -36,6 +36,7 @@ pub use collector::{Retrieval, Retrieved, named, traversal};
 pub use cookie::SessionCookie;
 pub use endpoint::{Endpoint, Scheme, Timeouts};
 pub use error::{Error, Fault, Result};
+pub use folder::{Chunk, Download, DownloadOptions, RetryPolicy, TransferError, TransferProgress};
 pub use proxy::{Proxy, ProxyKind};
 pub use task::{Checked, Progress, TaskOptions};
 pub use tls::{

@@ -119,6 +119,12 @@ pub struct GetReply {
     pub content_type: Option<String>,
     /// Which part a 206 holds; `None` if absent or unreadable.
     pub content_range: Option<ContentRange>,
+    /// The size of the whole file, if the server said so.
+    pub total: Option<u64>,
+    /// `Last-Modified`, as sent: only to be compared.
+    pub last_modified: Option<String>,
+    /// `ETag`, as sent: only to be compared.
+    pub entity_tag: Option<String>,
     /// The content, piece by piece.
     pub body: Body,
 }
@@ -294,6 +300,20 @@ impl Transport {
         path_and_query: &str,
         range: Option<ByteRange>,
     ) -> Result<GetReply, TransportError> {
+        match self.get_part(path_and_query, range).await {
+            Ok(GetReply { status: status @ 416, .. }) => {
+                Err(self.status("GET", path_and_query, status, None))
+            }
+            result => result,
+        }
+    }
+
+    /// As [`get`](Self::get), but a range that lies outside the file is a reply, too: it tells the file's size.
+    pub(crate) async fn get_part(
+        &self,
+        path_and_query: &str,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply, TransportError> {
         let mut request = self.request(Method::GET, path_and_query)?;
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -305,7 +325,7 @@ impl Transport {
         let started = Instant::now();
         let response = self.send(request, idle).await?;
         let status = response.status().as_u16();
-        if status != 200 && !(status == 206 && range.is_some()) {
+        if status != 200 && !(matches!(status, 206 | 416) && range.is_some()) {
             return Err(self.refused("GET", path_and_query, &response));
         }
         tracing::debug!(
@@ -316,12 +336,22 @@ impl Transport {
             "http"
         );
         let headers = response.headers();
+        let content_range = text_of(headers, header::CONTENT_RANGE);
+        let total = match (&content_range, status) {
+            (_, 200) => response.content_length(),
+            (Some(text), _) => {
+                text.rsplit_once('/').and_then(|(_, total)| total.trim().parse().ok())
+            }
+            (None, _) => None,
+        };
         Ok(GetReply {
             status,
             content_length: response.content_length(),
             content_type: text_of(headers, header::CONTENT_TYPE),
-            content_range: text_of(headers, header::CONTENT_RANGE)
-                .and_then(|text| ContentRange::parse(&text)),
+            content_range: content_range.and_then(|text| ContentRange::parse(&text)),
+            total,
+            last_modified: text_of(headers, header::LAST_MODIFIED),
+            entity_tag: text_of(headers, header::ETAG),
             body: Body::new(self.clone(), response, idle),
         })
     }
@@ -450,6 +480,17 @@ impl Transport {
         let retry_after = text_of(headers, header::RETRY_AFTER)
             .and_then(|text| text.trim().parse().ok())
             .map(Duration::from_secs);
+        TransportError::Status { endpoint, method, path, status, retry_after }
+    }
+
+    fn status(
+        &self,
+        method: &'static str,
+        path: &str,
+        status: u16,
+        retry_after: Option<Duration>,
+    ) -> TransportError {
+        let (endpoint, path) = (self.inner.endpoint.to_string(), shown_path(path).into_owned());
         TransportError::Status { endpoint, method, path, status, retry_after }
     }
 }

@@ -4,7 +4,6 @@ use esx_escape::DatastorePath;
 
 /// Why a file cannot be read or written as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum TransferError {
     /// There is no such file, or no such datastore.
     #[error("there is no file {path}")]

@@ -1,4 +1,9 @@
-//! Files of datastores, over `/folder`.
+//! Files of datastores, over `/folder`: small ones whole, others as streams.
+
+mod download;
+mod error;
+mod holes;
+mod retry;
 
 use std::num::NonZeroU64;
 
@@ -8,6 +13,11 @@ use esx_escape::{DatastorePath, folder_path_and_query, folder_upload_path_and_qu
 use crate::client::Client;
 use crate::error::Result;
 use crate::{ByteRange, TransportError};
+
+pub use self::download::{Download, DownloadOptions, TransferProgress};
+pub use self::error::TransferError;
+pub use self::holes::Chunk;
+pub use self::retry::RetryPolicy;
 
 impl Client {
     /// Downloads a small file whole, a VMX for example, of at most `limit` bytes.
