@@ -36,7 +36,10 @@ pub use collector::{Retrieval, Retrieved, named, traversal};
 pub use cookie::SessionCookie;
 pub use endpoint::{Endpoint, Scheme, Timeouts};
 pub use error::{Error, Fault, Result};
-pub use folder::{Chunk, Download, DownloadOptions, RetryPolicy, TransferError, TransferProgress};
+pub use folder::{
+    Chunk, Download, DownloadOptions, Existing, FilePlace, RetryPolicy, TransferError,
+    TransferProgress, Upload,
+};
 pub use proxy::{Proxy, ProxyKind};
 pub use task::{Checked, Progress, TaskOptions};
 pub use tls::{

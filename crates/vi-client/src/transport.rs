@@ -368,9 +368,45 @@ impl Transport {
         let mut request = self.request(Method::PUT, path_and_query)?;
         let kind = HeaderValue::from_static("application/octet-stream");
         request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(content.len()));
         self.inner.stats.sent(content.len());
         *request.body_mut() = Some(content.into());
         let response = self.send(request, self.options().idle).await?;
+        let status = response.status().as_u16();
+        tracing::debug!(method = "PUT", path = &*shown_path(path_and_query), status, "http");
+        if matches!(status, 200 | 201) {
+            Ok(())
+        } else {
+            Err(self.refused("PUT", path_and_query, &response))
+        }
+    }
+
+    /// Writes a file of `length` bytes that come piece by piece. `stalled` is asked after each idle time
+    /// whether nothing has moved since.
+    pub(crate) async fn put_stream(
+        &self,
+        path_and_query: &str,
+        body: reqwest::Body,
+        length: u64,
+        mut stalled: impl FnMut() -> bool + Send,
+    ) -> Result<(), TransportError> {
+        let mut request = self.request(Method::PUT, path_and_query)?;
+        let kind = HeaderValue::from_static("application/octet-stream");
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        // In words, as an empty body would have none.
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        *request.body_mut() = Some(body);
+        let mut sending = std::pin::pin!(self.send(request, None));
+        let response = match self.options().idle {
+            None => sending.await?,
+            Some(idle) => loop {
+                match tokio::time::timeout(idle, &mut sending).await {
+                    Ok(response) => break response?,
+                    Err(_) if stalled() => return Err(self.timed_out(Waiting::Reply, idle)),
+                    Err(_) => {}
+                }
+            },
+        };
         let status = response.status().as_u16();
         tracing::debug!(method = "PUT", path = &*shown_path(path_and_query), status, "http");
         if matches!(status, 200 | 201) {

@@ -62,6 +62,11 @@ impl Model {
         self.change_store(datastore, |store| store.put(path.to_owned(), content, now)).is_some()
     }
 
+    /// The reference of the datacenter at an inventory path.
+    pub fn datacenter(&self, path: &str) -> Option<MoRef> {
+        self.inventory.find_by_path(path).filter(|moref| moref.kind == "Datacenter")
+    }
+
     /// A file of a datastore, whether it belongs to a machine or not.
     pub fn file(&self, datastore: &str, path: &str) -> Option<StoredFile> {
         match self

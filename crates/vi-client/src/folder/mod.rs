@@ -4,6 +4,7 @@ mod download;
 mod error;
 mod holes;
 mod retry;
+mod upload;
 
 use std::num::NonZeroU64;
 
@@ -18,6 +19,7 @@ pub use self::download::{Download, DownloadOptions, TransferProgress};
 pub use self::error::TransferError;
 pub use self::holes::Chunk;
 pub use self::retry::RetryPolicy;
+pub use self::upload::{Existing, FilePlace, Upload};
 
 impl Client {
     /// Downloads a small file whole, a VMX for example, of at most `limit` bytes.
@@ -48,8 +50,15 @@ impl Client {
     /// Any [`crate::TransportError`] but a status that says there is no such file.
     pub async fn file_exists(&self, path: &DatastorePath, datacenter_path: &str) -> Result<bool> {
         let first = ByteRange { start: 0, length: Some(NonZeroU64::MIN) };
-        match self.transport().get(&folder_path_and_query(path, datacenter_path), Some(first)).await
-        {
+        let url = folder_path_and_query(path, datacenter_path);
+        let session = self.session_number();
+        let found = match self.transport().get(&url, Some(first)).await {
+            Err(error) if self.logged_in_again(session, &error).await? => {
+                self.transport().get(&url, Some(first)).await
+            }
+            found => found,
+        };
+        match found {
             // An empty file has no first byte.
             Ok(_) | Err(TransportError::Status { status: 416, .. }) => Ok(true),
             Err(TransportError::Status { status: 404, .. }) => Ok(false),
