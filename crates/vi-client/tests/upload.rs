@@ -136,6 +136,12 @@ async fn what_is_there_is_replaced_at_the_end_or_kept() {
     upload.finish().await.unwrap();
     assert_eq!(scene.content("iso/a.iso"), Some(FileContent::generated(2, 2 * MIB)));
 
+    // A host that does not heed `force`: the old file is put aside first.
+    scene.sim.model().change(|model| model.ignore_force(true));
+    scene.put("iso/a.iso", 4, MIB, Existing::Replace).await.unwrap();
+    assert_eq!(scene.content("iso/a.iso"), Some(FileContent::generated(4, MIB)));
+    assert_eq!(scene.names().await, ["a.iso", "debian-12.iso"]);
+
     // Someone was faster: the other's file stays.
     let mut upload = scene.open("iso/b.iso", MIB, Existing::Refuse).await.unwrap();
     send(&mut upload, 3, MIB).await.unwrap();

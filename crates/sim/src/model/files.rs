@@ -95,6 +95,11 @@ impl Model {
         .is_some()
     }
 
+    /// Lets moves and copies refuse to replace a file, also if they are told to by `force`.
+    pub fn ignore_force(&mut self, ignore: bool) {
+        self.ignores_force = ignore;
+    }
+
     /// Sets the free bytes of a datastore. Returns whether there is such a datastore.
     pub fn set_free_space(&mut self, datastore: &str, bytes: i64) -> bool {
         self.change_store(datastore, |store| store.free = bytes).is_some()
@@ -304,6 +309,7 @@ impl Model {
             return Err(file_fault("FileNotFound", text("destinationName")));
         }
         let force = args.get("force").and_then(Value::as_bool).unwrap_or(false);
+        let force = force && !self.ignores_force;
         if self.file_at(&to_datastore, &to_path).is_some() && !force {
             return Err(file_fault("FileAlreadyExists", text("destinationName")));
         }

@@ -189,6 +189,8 @@ pub struct Model {
     guest_work: Vec<GuestWork>,
     hooks: Vec<Hook>,
     restrictions: Restrictions,
+    /// Moving a file never replaces another, whatever the caller wants.
+    ignores_force: bool,
 }
 
 impl fmt::Debug for Model {
@@ -223,6 +225,7 @@ impl Model {
             guest_work: Vec::new(),
             hooks: Vec::new(),
             restrictions: Restrictions::default(),
+            ignores_force: false,
         }
     }
 
