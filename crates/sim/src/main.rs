@@ -24,6 +24,9 @@ struct Options {
     /// How many ordinary machines there are beside the built-in ones
     #[arg(long, default_value_t = 0)]
     vms: u32,
+    /// How many disks there are on the datastore "bulk", which is there if there are any
+    #[arg(long, default_value_t = 0)]
+    volumes: u32,
     /// Serve HTTPS with a certificate made for the occasion
     #[arg(long)]
     tls: bool,
@@ -80,6 +83,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut builder = Simulator::builder()
         .listen(options.listen)
         .vms(options.vms)
+        .volumes(options.volumes)
         .tls(options.tls)
         .preset(options.preset)
         .api_version(options.api_version)

@@ -53,6 +53,7 @@ impl Simulator {
             preset: Preset::Esx,
             api_version: "8.0".to_owned(),
             vms: 0,
+            volumes: 0,
             tls: false,
             username: "user".to_owned(),
             password: "pass".to_owned(),
@@ -71,6 +72,7 @@ pub struct Builder {
     preset: Preset,
     api_version: String,
     vms: u32,
+    volumes: u32,
     tls: bool,
     username: String,
     password: String,
@@ -113,6 +115,13 @@ impl Builder {
     #[must_use]
     pub fn vms(mut self, vms: u32) -> Self {
         self.vms = vms;
+        self
+    }
+
+    /// How many disks there are on a host's datastore `bulk`; without any, there is no such datastore.
+    #[must_use]
+    pub fn volumes(mut self, volumes: u32) -> Self {
+        self.volumes = volumes;
         self
     }
 
@@ -194,6 +203,7 @@ impl Builder {
             preset: self.preset,
             api_version,
             vms: self.vms,
+            volumes: self.volumes,
             username: self.username.clone(),
             password: self.password.clone(),
             page_size: self.page_size,

@@ -35,6 +35,7 @@ mod writer;
 pub mod capabilities;
 pub mod domain;
 pub mod snapshot;
+pub mod storage;
 
 pub use domain::{Domain, FormatOptions};
 pub use element::{Element, Node};

@@ -100,18 +100,21 @@ pub(crate) fn unsigned(text: &str) -> Option<u64> {
 
 /// A size in KiB from a number and its unit (`spec/vmx.md` 9.2).
 pub(crate) fn size_kib(text: &str, unit: Option<&str>) -> Result<u64, (ErrorKind, String)> {
+    size_bytes(text, unit.unwrap_or("KiB")).map(|bytes| bytes.div_ceil(1024))
+}
+
+/// A size in bytes from a number and its unit (`spec/storage-network.md` 5.1).
+pub(crate) fn size_bytes(text: &str, unit: &str) -> Result<u64, (ErrorKind, String)> {
     let Some(value) = unsigned(text) else {
         return Err((ErrorKind::Attribute, format!("'{text}' is not a size")));
     };
-    let Some(scale) = unit_scale(unit.unwrap_or("KiB")) else {
-        let unit = unit.unwrap_or_default();
+    let Some(scale) = unit_scale(unit) else {
         return Err((ErrorKind::Argument, format!("'{unit}' is not a unit")));
     };
-    let bytes = u128::from(value) * scale;
-    match u64::try_from(bytes) {
-        Ok(bytes) if i64::try_from(bytes).is_ok() => Ok(bytes.div_ceil(1024)),
-        _ => Err((ErrorKind::Overflow, format!("'{text}' is too large"))),
-    }
+    let bytes = u128::from(value).checked_mul(scale).and_then(|bytes| i64::try_from(bytes).ok());
+    bytes
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .ok_or_else(|| (ErrorKind::Overflow, format!("'{text}' is too large")))
 }
 
 fn unit_scale(unit: &str) -> Option<u128> {

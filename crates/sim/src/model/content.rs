@@ -74,6 +74,13 @@ impl FileContent {
         self
     }
 
+    /// Lets it take only the room of what was written, as thin disks do.
+    #[must_use]
+    pub fn unallocated(mut self) -> Self {
+        self.preallocated = false;
+        self
+    }
+
     /// Cuts it, or lengthens it by a hole.
     pub fn resize(&mut self, size: u64) {
         let shorter = size.min(self.size);

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use esx_vi_api::{Array, MoRef, Object, Value};
 
 use super::content::{BLOCK, FileContent, StoredFile};
+use super::fault::Fault;
 use super::inventory::Inventory;
-use super::machine::{Disk, FileRef, Machine, PowerState};
+use super::machine::{
+    Bus, ControllerModel, Disk, FileRef, Machine, PowerState, uuid_for, uuid_text,
+};
 use super::time::Timestamp;
 use super::tree::{objects, references, skeleton};
 
@@ -18,6 +21,8 @@ pub(crate) struct Datastore {
     /// The identifier of the volume, as in `/vmfs/volumes/UUID`.
     pub(crate) volume: String,
     pub(crate) kind: DatastoreKind,
+    /// Whether its hosts reach it.
+    pub(crate) accessible: bool,
     pub(crate) capacity: i64,
     pub(crate) free: i64,
     pub(crate) browser: MoRef,
@@ -35,13 +40,49 @@ const BUILT: Timestamp = Timestamp::from_secs(1_714_521_600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DatastoreKind {
     Vmfs,
-    Nfs { host: &'static str, path: &'static str },
+    Nfs {
+        host: &'static str,
+        path: &'static str,
+    },
+    /// A directory of a host that is no ESX.
+    Local {
+        path: &'static str,
+    },
+    Vsan,
+}
+
+impl DatastoreKind {
+    /// `DatastoreSummary.type`.
+    const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Vmfs => "VMFS",
+            Self::Nfs { .. } => "NFS",
+            Self::Local { .. } => "OTHER",
+            Self::Vsan => "vsan",
+        }
+    }
 }
 
 impl Datastore {
     /// Where hosts mount the volume.
     pub(crate) fn mount_path(&self) -> String {
-        format!("/vmfs/volumes/{}", self.volume)
+        match &self.kind {
+            DatastoreKind::Local { path } => (*path).to_owned(),
+            _ => format!("/vmfs/volumes/{}", self.volume),
+        }
+    }
+
+    /// Refuses a datastore that is out of reach.
+    pub(crate) fn check_accessible(&self) -> Result<(), Fault> {
+        if self.accessible {
+            return Ok(());
+        }
+        let name = self.name.as_str();
+        let message = format!("Datastore '{name}' is not accessible. Storage is unreachable.");
+        Err(Fault::new("InaccessibleDatastore", message)
+            .with("datastore", &self.moref)
+            .with("name", name)
+            .with("detail", "All paths are down"))
     }
 
     fn url(&self) -> String {
@@ -64,6 +105,19 @@ impl Datastore {
             }
         }
         self.put(path, descriptor, now);
+    }
+
+    /// Puts a disk that belongs to no machine in its place, data file and all.
+    pub(crate) fn put_sample_disk(&mut self, path: &str, capacity_kib: i64, thin: bool) {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let uuid = uuid::Uuid::from_u64_pair(0x6000_c290_0000_0000, u64::from(identity(path)));
+        let uuid = &uuid_text(uuid);
+        let (parent, adapter) = (None, "lsilogic");
+        let text = DiskText { name, capacity_kib, thin, parent, adapter, uuid }.to_string();
+        let data = FileContent::hole(capacity_kib.unsigned_abs() * 1024);
+        let data = if thin { data } else { data.preallocated() };
+        self.put(data_name(path, false), data, BUILT);
+        self.put(path.to_owned(), text.into_bytes(), BUILT);
     }
 
     /// Takes a file away.
@@ -158,12 +212,12 @@ impl Inventory {
                 .with("datastore", &datastore.moref)
                 .with("name", datastore.name.as_str())
                 .with("url", datastore.url())
-                .with("capacity", datastore.capacity)
-                .with("freeSpace", datastore.free)
+                .with("capacity", if datastore.accessible { datastore.capacity } else { 0 })
+                .with("freeSpace", if datastore.accessible { datastore.free } else { 0 })
                 .with("uncommitted", 0_i64)
-                .with("accessible", true)
+                .with("accessible", datastore.accessible)
                 .with("multipleHostAccess", self.mounts(datastore).len() > 1)
-                .with("type", if datastore.kind == DatastoreKind::Vmfs { "VMFS" } else { "NFS" })
+                .with("type", datastore.kind.type_name())
                 .with("maintenanceMode", "normal")
                 .into(),
             "host" => objects("DatastoreHostMount", self.mounts(datastore)),
@@ -193,14 +247,25 @@ impl Inventory {
             let info = Object::new("HostMountInfo")
                 .with("path", datastore.mount_path())
                 .with("accessMode", "readWrite")
-                .with("mounted", true)
-                .with("accessible", true);
+                .with("mounted", datastore.accessible)
+                .with("accessible", datastore.accessible)
+                .with_opt(
+                    "inaccessibleReason",
+                    (!datastore.accessible).then_some("AllPathsDown_Timeout"),
+                );
             Object::new("DatastoreHostMount").with("key", host).with("mountInfo", info)
         };
         hosts.into_iter().map(mount).collect()
     }
 
     fn datastore_info(&self, datastore: &Datastore) -> Object {
+        let info = |class: &'static str| {
+            Object::new(class)
+                .with("name", datastore.name.as_str())
+                .with("url", datastore.url())
+                .with("freeSpace", datastore.free)
+                .with("maxFileSize", 64_i64 << 40)
+        };
         let (class, member, volume) = match &datastore.kind {
             DatastoreKind::Vmfs => {
                 let extent = Object::new("HostScsiDiskPartition")
@@ -233,13 +298,14 @@ impl Inventory {
                     .with("remoteHostNames", Array::new("xsd:string", vec![(*host).into()]));
                 ("NasDatastoreInfo", "nas", volume)
             }
+            DatastoreKind::Local { path } => {
+                return info("LocalDatastoreInfo").with("path", *path);
+            }
+            DatastoreKind::Vsan => {
+                return info("VsanDatastoreInfo").with("membershipUuid", datastore.volume.as_str());
+            }
         };
-        Object::new(class)
-            .with("name", datastore.name.as_str())
-            .with("url", datastore.url())
-            .with("freeSpace", datastore.free)
-            .with("maxFileSize", 64_i64 << 40)
-            .with(member, volume)
+        info(class).with(member, volume)
     }
 
     /// What stands at `path` (no slash at either end) of a datastore; nothing, or `None`, if there is no such path.
@@ -384,8 +450,31 @@ impl Machine {
             capacity_kib: disk.capacity_kib,
             thin: disk.thin,
             parent: parent.as_deref(),
+            adapter: self.adapter_word(disk),
+            uuid: &uuid_text(self.disk_uuid(disk)),
         };
         text.to_string().into_bytes()
+    }
+
+    /// The UUID of a disk, the same for all files of its chain.
+    pub(super) fn disk_uuid(&self, disk: &Disk) -> uuid::Uuid {
+        let number = self.disks.iter().position(|other| other.address == disk.address);
+        uuid_for(self.id, 17 + number.unwrap_or_default() as u64)
+    }
+
+    /// The controller that a disk hangs on, in a descriptor's words.
+    fn adapter_word(&self, disk: &Disk) -> &'static str {
+        let found = self.controllers.iter().find(|controller| {
+            controller.model.bus() == disk.address.bus
+                && controller.number == disk.address.controller
+        });
+        match found.map(|controller| controller.model) {
+            Some(ControllerModel::BusLogic) => "buslogic",
+            Some(ControllerModel::LsiLogicSas) => "lsisas1068",
+            Some(ControllerModel::ParaVirtual) => "pvscsi",
+            _ if disk.address.bus == Bus::Ide => "ide",
+            _ => "lsilogic",
+        }
     }
 
     /// The data of one of its disks' files: something at the start, in the middle and at the end, of a base; a little of a
@@ -439,11 +528,15 @@ pub(super) struct DiskText<'a> {
     pub(super) thin: bool,
     /// The descriptor that it builds on.
     pub(super) parent: Option<&'a str>,
+    /// The kind of controller that it is made for.
+    pub(super) adapter: &'a str,
+    /// As VMX files write UUIDs.
+    pub(super) uuid: &'a str,
 }
 
 impl std::fmt::Display for DiskText<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, capacity_kib, thin, parent } = *self;
+        let Self { name, capacity_kib, thin, parent, adapter, uuid } = *self;
         let data = data_name(name, parent.is_some());
         let sectors = capacity_kib * 2;
         let cylinders = (sectors / (255 * 63)).min(65_535);
@@ -465,13 +558,13 @@ impl std::fmt::Display for DiskText<'_> {
         if parent.is_none() {
             write!(
                 f,
-                "ddb.adapterType = \"lsilogic\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"255\"\n\
+                "ddb.adapterType = \"{adapter}\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"255\"\n\
                  ddb.geometry.sectors = \"63\"\n"
             )?;
             if thin {
                 f.write_str("ddb.thinProvisioned = \"1\"\n")?;
             }
         }
-        f.write_str("ddb.virtualHWVersion = \"20\"\n")
+        write!(f, "ddb.uuid = \"{uuid}\"\nddb.virtualHWVersion = \"20\"\n")
     }
 }

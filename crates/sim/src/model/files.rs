@@ -112,7 +112,7 @@ impl Model {
             .cloned()
     }
 
-    fn change_store<T>(
+    pub(super) fn change_store<T>(
         &mut self,
         name: &str,
         change: impl FnOnce(&mut Datastore) -> T,
@@ -341,12 +341,17 @@ impl Model {
         Ok(None)
     }
 
-    fn file_at(&self, datastore: &MoRef, path: &str) -> Option<Entry> {
+    pub(super) fn file_at(&self, datastore: &MoRef, path: &str) -> Option<Entry> {
         self.inventory.entry(self.inventory.datastore(datastore)?, path)
     }
 
     /// The datastore and the path on it that an argument names. A host needs no datacenter.
-    fn place(&self, args: &Object, name: &str, datacenter: &str) -> Result<(MoRef, String), Fault> {
+    pub(super) fn place(
+        &self,
+        args: &Object,
+        name: &str,
+        datacenter: &str,
+    ) -> Result<(MoRef, String), Fault> {
         let text = args.str(name).unwrap_or_default();
         let wrong = || {
             Fault::new("InvalidDatastorePath", format!("Invalid datastore path '{text}'."))
@@ -374,11 +379,14 @@ impl Model {
                 self.inventory.datastore(moref).is_some_and(|d| d.name == path.datastore())
             })
             .ok_or_else(wrong)?;
+        if let Some(store) = self.inventory.datastore(datastore) {
+            store.check_accessible()?;
+        }
         Ok((datastore.clone(), path.path().trim_matches('/').to_owned()))
     }
 }
 
-fn file_locked(name: &str) -> Fault {
+pub(super) fn file_locked(name: &str) -> Fault {
     Fault::new("FileLocked", format!("Unable to access file {name} since it is locked"))
         .with("file", name)
 }

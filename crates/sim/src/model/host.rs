@@ -5,6 +5,7 @@ use esx_vi_api::{Array, MoRef, Object, Value};
 use super::autostart::AutoStart;
 use super::inventory::Inventory;
 use super::machine::PowerState;
+use super::storage::Storage;
 use super::tree::{enumeration, green, objects, references, skeleton, strings};
 
 /// A host system: made of the few facts that differ between hosts.
@@ -29,6 +30,7 @@ pub(crate) struct Host {
     pub(crate) datastores: Vec<MoRef>,
     pub(crate) networks: Vec<MoRef>,
     pub(crate) browser: MoRef,
+    pub(crate) storage: Storage,
     /// What `configManager` refers to.
     pub(crate) managers: Vec<MoRef>,
 }
@@ -271,6 +273,7 @@ impl Inventory {
             .with("host", &host.moref)
             .with("product", self.host_product())
             .with("network", Object::new("HostNetworkInfo").with("dnsConfig", host.dns_config()))
+            .with("storageDevice", host.storage.device_info())
             .with("autoStart", host.autostart.config())
     }
 }

@@ -496,6 +496,10 @@ impl Inventory {
                 Some(host.autostart.config().into())
             }
             ("TaskManager", "recentTask") => Some(tree::references(&self.tasks)),
+            ("HostStorageSystem", "storageDeviceInfo") => {
+                let host = self.host(&self.host_of_manager(moref)?)?;
+                Some(host.storage.device_info().into())
+            }
             ("HostDatastoreSystem", "datastore") => {
                 let host = self.host(&self.host_of_manager(moref)?)?;
                 Some(tree::references(&host.datastores))

@@ -13,6 +13,7 @@
 //! | `session`, `context` | who asks, and what they can see |
 //! | `task`, `tasks`, `question` | tasks, how they go on, what holds them up |
 //! | `power`, `register`, `snapshots`, `migrate`, `autostart` | what operations do |
+//! | `browser`, `disks`, `storage` | searches of datastores, virtual disks, adapters with their targets and LUNs |
 //! | `restrictions` | what a host refuses to everybody |
 //! | `methods` | the table of methods |
 
@@ -20,10 +21,12 @@
 #![warn(clippy::disallowed_methods)]
 
 mod autostart;
+mod browser;
 mod collector;
 mod content;
 mod context;
 mod datastore;
+mod disks;
 mod entities;
 mod fault;
 mod files;
@@ -45,6 +48,7 @@ mod search;
 mod service;
 mod session;
 mod snapshots;
+mod storage;
 mod task;
 mod tasks;
 #[cfg(test)]
@@ -94,6 +98,8 @@ pub struct Config {
     pub api_version: ApiVersion,
     /// How many ordinary machines there are beside the built-in ones.
     pub vms: u32,
+    /// How many disks there are on the datastore `bulk` of a host; without any, there is no such datastore.
+    pub volumes: u32,
     /// The one user that can log in.
     pub username: String,
     /// Its password.
@@ -207,7 +213,8 @@ impl fmt::Debug for Model {
 impl Model {
     /// A fresh server: equal configurations give equal inventories.
     pub fn new(config: Config) -> Self {
-        let inventory = preset::build(config.preset, config.api_version, config.vms);
+        let inventory =
+            preset::build(config.preset, config.api_version, config.vms, config.volumes);
         Self {
             inventory,
             sessions: Sessions::new(config.seed),

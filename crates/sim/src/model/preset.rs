@@ -16,6 +16,7 @@ use super::inventory::{
 use super::machine::{Machine, Placement, PowerState};
 use super::samples;
 use super::service;
+use super::storage::Storage;
 
 const TIB: i64 = 1 << 40;
 
@@ -31,10 +32,11 @@ pub(super) struct Sites {
     pub(super) other_network: MoRef,
 }
 
-/// The inventory of `preset`, with `vms` ordinary machines beside the built-in ones.
-pub(super) fn build(preset: Preset, api_version: ApiVersion, vms: u32) -> Inventory {
+/// The inventory of `preset`, with `vms` ordinary machines beside the built-in ones, and on a host if there are `volumes`
+/// the datastore `bulk` with so many disks.
+pub(super) fn build(preset: Preset, api_version: ApiVersion, vms: u32, volumes: u32) -> Inventory {
     let (mut inventory, sites, generated) = match preset {
-        Preset::Esx => esx(api_version),
+        Preset::Esx => esx(api_version, volumes),
         Preset::VCenter => vcenter(api_version),
     };
     for class in service::managers(preset) {
@@ -164,16 +166,16 @@ fn add_datacenter(
     datacenter
 }
 
-struct DatastoreSpec {
-    moref: &'static str,
-    name: &'static str,
-    volume: &'static str,
+struct DatastoreSpec<'a> {
+    moref: &'a str,
+    name: &'a str,
+    volume: &'a str,
     kind: DatastoreKind,
-    browser: &'static str,
+    browser: &'a str,
     capacity: i64,
 }
 
-fn add_datastore(inventory: &mut Inventory, parent: &MoRef, spec: DatastoreSpec) -> MoRef {
+fn add_datastore(inventory: &mut Inventory, parent: &MoRef, spec: DatastoreSpec<'_>) -> MoRef {
     let moref = MoRef::new("Datastore", spec.moref);
     let browser = MoRef::new("HostDatastoreBrowser", spec.browser);
     inventory.add(Item::Manager(browser.clone()));
@@ -183,6 +185,7 @@ fn add_datastore(inventory: &mut Inventory, parent: &MoRef, spec: DatastoreSpec)
         name: spec.name.to_owned(),
         volume: spec.volume.to_owned(),
         kind: spec.kind,
+        accessible: true,
         capacity: spec.capacity,
         free: spec.capacity / 2,
         browser,
@@ -256,6 +259,7 @@ fn host(parent: &MoRef, spec: &HostSpec<'_>) -> Host {
         manager_address: None,
         datastores: spec.datastores.to_vec(),
         networks: spec.networks.to_vec(),
+        storage: Storage::sample(spec.number),
         browser: MoRef::new("HostDatastoreBrowser", (spec.manager)("datastoreBrowser")),
         managers: MANAGERS
             .iter()
@@ -264,7 +268,15 @@ fn host(parent: &MoRef, spec: &HostSpec<'_>) -> Host {
     }
 }
 
-fn esx(api_version: ApiVersion) -> (Inventory, Sites, Vec<Arc<Placement>>) {
+/// Puts disks of various sizes on a datastore, fifty to a folder.
+fn fill(store: &mut Datastore, volumes: u32) {
+    for number in 0..volumes {
+        let path = format!("set-{:03}/disk-{number:05}.vmdk", number / 50);
+        store.put_sample_disk(&path, 1024 * (1 + i64::from(number % 64)), number % 2 == 0);
+    }
+}
+
+fn esx(api_version: ApiVersion, volumes: u32) -> (Inventory, Sites, Vec<Arc<Placement>>) {
     let root = folder("ha-folder-root", None, "ha-folder-root", &["Datacenter"]);
     let mut inventory = Inventory::new(Preset::Esx, api_version, root.moref.clone());
     let root_moref = root.moref.clone();
@@ -310,6 +322,43 @@ fn esx(api_version: ApiVersion) -> (Inventory, Sites, Vec<Arc<Placement>>) {
             capacity: TIB,
         },
     );
+    // What pools trip over: no VMFS, no name that needs no escapes, not within reach.
+    let more = [
+        ("odd (50%2f)", "65a1b2c3-2d4e5f60-7a8b-000c29d1e2f3", DatastoreKind::Vmfs),
+        ("local (1)", "local-1", DatastoreKind::Local { path: "/var/lib/vmware/local 1" }),
+        ("vsanDatastore", "vsan:52a1b2c30d4e5f60-7a8b9c0d1e2f3041", DatastoreKind::Vsan),
+        (
+            "nfs-lost",
+            "b2c3d4e5-f6071829",
+            DatastoreKind::Nfs { host: "10.80.0.6", path: "/export/lost" },
+        ),
+    ];
+    let mut all = vec![first.clone(), odd.clone(), nfs];
+    for (number, (name, volume, kind)) in (4..).zip(more) {
+        let browser = &format!("ha-datastorebrowser-{number}");
+        let spec = DatastoreSpec { moref: volume, name, volume, kind, browser, capacity: TIB };
+        let moref = add_datastore(&mut inventory, stores, spec);
+        if let Some(Item::Datastore(store)) = inventory.get_mut(&moref) {
+            store.accessible = store.name != "nfs-lost";
+        }
+        all.push(moref);
+    }
+    if volumes > 0 {
+        let volume = "65a1b2c3-3d4e5f60-7a8b-000c29d1e2f3";
+        let spec = DatastoreSpec {
+            moref: volume,
+            name: "bulk",
+            volume,
+            kind: DatastoreKind::Vmfs,
+            browser: "ha-datastorebrowser-9",
+            capacity: 64 * TIB,
+        };
+        let moref = add_datastore(&mut inventory, stores, spec);
+        if let Some(Item::Datastore(store)) = inventory.get_mut(&moref) {
+            fill(store, volumes);
+        }
+        all.push(moref);
+    }
     let networks = &datacenter.network_folder;
     let network = add_network(&mut inventory, networks, "HaNetwork-VM Network", "VM Network", None);
     let other = add_network(&mut inventory, networks, "HaNetwork-storage", "storage", None);
@@ -331,7 +380,7 @@ fn esx(api_version: ApiVersion) -> (Inventory, Sites, Vec<Arc<Placement>>) {
         number: 1,
         name: "esx01.sim.test",
         manager: &manager,
-        datastores: &[first.clone(), odd.clone(), nfs],
+        datastores: &all,
         networks: &[network.clone(), other.clone()],
     };
     let host = host(&compute.moref, &spec);

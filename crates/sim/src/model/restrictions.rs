@@ -41,6 +41,17 @@ const WRITES: &[(&str, &str)] = &[
     ("DeleteDatastoreFile_Task", "Datastore.FileManagement"),
     ("MoveDatastoreFile_Task", "Datastore.FileManagement"),
     ("CopyDatastoreFile_Task", "Datastore.FileManagement"),
+    ("CreateVirtualDisk_Task", "Datastore.FileManagement"),
+    ("CopyVirtualDisk_Task", "Datastore.FileManagement"),
+    ("MoveVirtualDisk_Task", "Datastore.FileManagement"),
+    ("DeleteVirtualDisk_Task", "Datastore.FileManagement"),
+    ("ZeroFillVirtualDisk_Task", "Datastore.FileManagement"),
+    ("EagerZeroVirtualDisk_Task", "Datastore.FileManagement"),
+    ("InflateVirtualDisk_Task", "Datastore.FileManagement"),
+    ("ExtendVirtualDisk_Task", "Datastore.FileManagement"),
+    ("SetVirtualDiskUuid", "Datastore.FileManagement"),
+    ("RescanHba", "Host.Config.Storage"),
+    ("RescanAllHba", "Host.Config.Storage"),
 ];
 
 /// What is refused at the moment.

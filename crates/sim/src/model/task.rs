@@ -72,6 +72,16 @@ const KINDS: &[Kind] = &[
     kind("DeleteDatastoreFile_Task", "FileManager.deleteFile", false),
     kind("MoveDatastoreFile_Task", "FileManager.moveFile", false),
     kind("CopyDatastoreFile_Task", "FileManager.copyFile", false),
+    kind("SearchDatastore_Task", "host.DatastoreBrowser.search", true),
+    kind("SearchDatastoreSubFolders_Task", "host.DatastoreBrowser.searchSubFolders", true),
+    kind("CreateVirtualDisk_Task", "VirtualDiskManager.createVirtualDisk", true),
+    kind("CopyVirtualDisk_Task", "VirtualDiskManager.copyVirtualDisk", true),
+    kind("MoveVirtualDisk_Task", "VirtualDiskManager.moveVirtualDisk", true),
+    kind("DeleteVirtualDisk_Task", "VirtualDiskManager.deleteVirtualDisk", false),
+    kind("ZeroFillVirtualDisk_Task", "VirtualDiskManager.zeroFillVirtualDisk", true),
+    kind("EagerZeroVirtualDisk_Task", "VirtualDiskManager.eagerZeroVirtualDisk", true),
+    kind("InflateVirtualDisk_Task", "VirtualDiskManager.inflateVirtualDisk", true),
+    kind("ExtendVirtualDisk_Task", "VirtualDiskManager.extendVirtualDisk", false),
 ];
 
 impl Kind {

@@ -425,6 +425,15 @@ impl Model {
             "DeleteDatastoreFile_Task" => self.delete_file(args),
             "CopyDatastoreFile_Task" => self.copy_file(args, true),
             "MoveDatastoreFile_Task" => self.copy_file(args, false),
+            "SearchDatastore_Task" => self.search_datastore(target, args, false),
+            "SearchDatastoreSubFolders_Task" => self.search_datastore(target, args, true),
+            "CreateVirtualDisk_Task" => self.create_disk(args),
+            "CopyVirtualDisk_Task" => self.copy_disk(args),
+            "MoveVirtualDisk_Task" => self.move_disk(args),
+            "DeleteVirtualDisk_Task" => self.delete_disk(args),
+            "ZeroFillVirtualDisk_Task" => self.zero_fill_disk(args),
+            "EagerZeroVirtualDisk_Task" | "InflateVirtualDisk_Task" => self.inflate_disk(args),
+            "ExtendVirtualDisk_Task" => self.extend_disk(args),
             "EnterMaintenanceMode_Task" | "ExitMaintenanceMode_Task" => {
                 self.maintenance(target, method.starts_with("Enter"))
             }

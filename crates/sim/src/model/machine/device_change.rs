@@ -294,7 +294,10 @@ impl Machine {
             let thin = backing.get("thinProvisioned").and_then(Value::as_bool).unwrap_or(false);
             if let FileRef::On { .. } = &file {
                 let name = name.rsplit('/').next().unwrap_or(name);
-                let text = DiskText { name, capacity_kib, thin, parent: None }.to_string();
+                let number = 17 + self.disks.len() as u64;
+                let uuid = &super::uuid_text(super::uuid_for(self.id, number));
+                let (parent, adapter) = (None, "lsilogic");
+                let text = DiskText { name, capacity_kib, thin, parent, adapter, uuid }.to_string();
                 shared.files.push(FileChange::Keep(file.clone(), text.into_bytes()));
             }
             let mode = mode.unwrap_or("persistent");

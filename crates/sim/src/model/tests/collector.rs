@@ -150,7 +150,7 @@ fn container_views() {
         ("ComputeResource", true, 1, 3),
         ("ClusterComputeResource", true, 0, 1),
         ("Datacenter", true, 1, 2),
-        ("Datastore", true, 3, 3),
+        ("Datastore", true, 7, 3),
         ("Network", true, 2, 3),
     ] {
         for (preset, count) in [(Preset::Esx, on_host), (Preset::VCenter, on_vcenter)] {

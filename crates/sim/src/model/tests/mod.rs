@@ -6,6 +6,7 @@ mod operations;
 mod properties;
 mod search;
 mod sessions;
+mod storage;
 mod tasks;
 mod updates;
 
@@ -28,6 +29,7 @@ fn config(preset: Preset) -> Config {
         preset,
         api_version: NEWEST,
         vms: 3,
+        volumes: 0,
         username: "user".to_owned(),
         password: "pass".to_owned(),
         page_size: None,
