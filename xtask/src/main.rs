@@ -6,6 +6,7 @@
 
 mod ci;
 mod codegen;
+mod fuzz;
 mod interop;
 mod peers;
 mod process;
@@ -53,6 +54,8 @@ enum Command {
     },
     /// Run virtesx and esx-sim against other people's programs: vcsim, Debian's virsh, the newest virsh.
     Interop(interop::Options),
+    /// Build the fuzz targets and run each for a while.
+    Fuzz(fuzz::Options),
     /// Run the simulated host in the foreground; the arguments go to esx-sim.
     Sim {
         /// For example: --listen 127.0.0.1:8989 --vms 100
@@ -78,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),
         Command::Peers { action } => peers::run(action),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Interop(options) => interop::run(&options),
         Command::Sim { args } => sim::run(&args),
     }

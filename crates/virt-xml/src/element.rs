@@ -1,5 +1,8 @@
 //! XML as it stands: what the typed documents do not model, and what they are read from.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use crate::error::{Error, ErrorKind};
 
 /// Elements nested deeper than this are refused; libvirt's own documents stay below ten.
@@ -173,15 +176,33 @@ fn nesting(text: &str) -> usize {
 /// An element being read: what has been taken out of it is known, the rest is kept.
 pub(crate) struct Reader {
     element: Element,
-    path: String,
+    place: Rc<Place>,
     strict: bool,
+}
+
+/// Where an element stands. It becomes a path only if an error has to tell it.
+struct Place {
+    parent: Option<Rc<Self>>,
+    name: Cow<'static, str>,
+    /// How many of that name stand before it.
+    number: usize,
+}
+
+impl Place {
+    fn path(&self) -> String {
+        let parent = self.parent.as_ref().map(|parent| parent.path()).unwrap_or_default();
+        match self.number {
+            0 => format!("{parent}/{}", self.name),
+            n => format!("{parent}/{}[{}]", self.name, n + 1),
+        }
+    }
 }
 
 impl Reader {
     /// `strict`: words that libvirt does not know are errors.
     pub(crate) fn root(element: Element, strict: bool) -> Self {
-        let path = format!("/{}", element.name);
-        Self { element, path, strict }
+        let place = Place { parent: None, name: element.name.clone().into(), number: 0 };
+        Self { element, place: place.into(), strict }
     }
 
     pub(crate) fn is_strict(&self) -> bool {
@@ -235,32 +256,38 @@ impl Reader {
     }
 
     /// Takes out the first child of that name; later ones are dropped, as libvirt ignores them.
-    pub(crate) fn take(&mut self, name: &str) -> Option<Self> {
-        self.take_all(name).into_iter().next()
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<Self> {
+        let mut taken = None;
+        for child in &mut self.element.children {
+            if matches!(child, Node::Element(element) if element.is(name)) {
+                let child = std::mem::replace(child, Node::Text(String::new()));
+                taken = taken.or(Some(child));
+            }
+        }
+        taken.and_then(|node| self.child(node, name, 0))
     }
 
     /// Takes out the text of the first child of that name; an empty one counts as absent.
-    pub(crate) fn take_text(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take_text(&mut self, name: &'static str) -> Option<String> {
         self.take(name).map(|r| r.text()).filter(|t| !t.is_empty())
     }
 
     /// Takes out every child of that name.
-    pub(crate) fn take_all(&mut self, name: &str) -> Vec<Self> {
+    pub(crate) fn take_all(&mut self, name: &'static str) -> Vec<Self> {
         let mut taken = Vec::new();
-        let children = std::mem::take(&mut self.element.children);
-        for child in children {
-            match child {
-                Node::Element(element) if element.is(name) => {
-                    let path = match taken.len() {
-                        0 => format!("{}/{name}", self.path),
-                        n => format!("{}/{name}[{}]", self.path, n + 1),
-                    };
-                    taken.push(Self { element, path, strict: self.strict });
-                }
-                other => self.element.children.push(other),
+        for child in &mut self.element.children {
+            if matches!(child, Node::Element(element) if element.is(name)) {
+                taken.push(std::mem::replace(child, Node::Text(String::new())));
             }
         }
-        taken
+        let nodes = taken.into_iter().enumerate();
+        nodes.filter_map(|(number, node)| self.child(node, name, number)).collect()
+    }
+
+    fn child(&self, node: Node, name: &'static str, number: usize) -> Option<Self> {
+        let Node::Element(element) = node else { return None };
+        let place = Place { parent: Some(Rc::clone(&self.place)), name: name.into(), number };
+        Some(Self { element, place: place.into(), strict: self.strict })
     }
 
     /// The children nobody took.
@@ -277,13 +304,13 @@ impl Reader {
     }
 
     pub(crate) fn error(&self, kind: ErrorKind, reason: impl Into<String>) -> Error {
-        Error { kind, path: self.path.clone(), reason: reason.into() }
+        Error { kind, path: self.place.path(), reason: reason.into() }
     }
 
     pub(crate) fn attr_error(&self, name: &str, reason: impl Into<String>) -> Error {
         Error {
             kind: ErrorKind::Attribute,
-            path: format!("{}/@{name}", self.path),
+            path: format!("{}/@{name}", self.place.path()),
             reason: reason.into(),
         }
     }

@@ -43,8 +43,12 @@ impl<T: Value + ?Sized> Value for &T {
 
 impl Value for u64 {
     fn push_to(&self, out: &mut String) {
-        if *self < 10 {
-            out.push(char::from(b'0' + *self as u8));
+        let digit = |n: Self| char::from(b'0' + (n % 10) as u8);
+        if *self < 100 {
+            if *self > 9 {
+                out.push(digit(*self / 10));
+            }
+            out.push(digit(*self));
             return;
         }
         // 2^64 has twenty digits.
@@ -56,7 +60,8 @@ impl Value for u64 {
             digits[first] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        out.extend(digits[first..].iter().copied().map(char::from));
+        // Digits are UTF-8.
+        out.push_str(std::str::from_utf8(&digits[first..]).unwrap_or_default());
     }
 }
 
@@ -125,6 +130,9 @@ impl Writer {
     }
 
     /// Opens a tag; attributes follow.
+    ///
+    /// This and what writes attributes is to be inlined: names of known length cost next to nothing.
+    #[inline(always)]
     pub(crate) fn tag<'w>(&'w mut self, name: &'w str) -> Tag<'w> {
         self.indent();
         self.out.push('<');
@@ -132,6 +140,7 @@ impl Writer {
         Tag { writer: self, name }
     }
 
+    #[inline(always)]
     pub(crate) fn close(&mut self, name: &str) {
         self.depth -= 1;
         self.indent();
@@ -217,12 +226,14 @@ impl Writer {
         self.scope.truncate(scope);
     }
 
+    #[inline(always)]
     fn end_tag(&mut self, name: &str) {
         self.out.push_str("</");
         self.out.push_str(name);
         self.out.push('>');
     }
 
+    #[inline(always)]
     fn attribute(&mut self, name: &str, value: impl Value) {
         self.out.push(' ');
         self.out.push_str(name);
@@ -233,11 +244,13 @@ impl Writer {
 }
 
 impl Tag<'_> {
+    #[inline(always)]
     pub(crate) fn attr(self, name: &str, value: impl Value) -> Self {
         self.writer.attribute(name, value);
         self
     }
 
+    #[inline(always)]
     pub(crate) fn attr_opt(self, name: &str, value: Option<impl Value>) -> Self {
         match value {
             Some(value) => self.attr(name, value),

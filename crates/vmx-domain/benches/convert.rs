@@ -48,6 +48,33 @@ fn vmx_to_xml(bencher: Bencher<'_, '_>, mode: Mode) {
     bencher.counter(size).bench_local(|| xml_of(black_box(&file), &context));
 }
 
+/// Document to domain.
+#[divan::bench]
+fn vmx_to_domain(bencher: Bencher<'_, '_>) {
+    let document = Document::parse(&file("scsi-hw13-full.vmx")).expect("a known encoding");
+    let context = Context { mode: Mode::Exact, ..Context::default() };
+    bencher.bench_local(|| to_domain(black_box(&document), &context));
+}
+
+/// Domain to the text of a domain document.
+#[divan::bench]
+fn domain_to_xml(bencher: Bencher<'_, '_>) {
+    let document = Document::parse(&file("scsi-hw13-full.vmx")).expect("a known encoding");
+    let context = Context { mode: Mode::Exact, ..Context::default() };
+    let domain = to_domain(&document, &context).expect("a file that converts").domain;
+    bencher.bench_local(|| black_box(&domain).to_xml(&FormatOptions::default()));
+}
+
+/// The text of a domain document to a domain.
+#[divan::bench]
+fn xml_to_domain(bencher: Bencher<'_, '_>) {
+    let context = Context { hardware_version: 13, ..Context::default() };
+    let xml = xml_of(&file("scsi-hw13-full.vmx"), &context);
+    bencher
+        .counter(BytesCount::of_str(&xml))
+        .bench_local(|| parse_domain(black_box(&xml), &context));
+}
+
 /// The text of a domain document to bytes.
 #[divan::bench]
 fn xml_to_vmx(bencher: Bencher<'_, '_>) {

@@ -27,7 +27,7 @@ pub(crate) fn to_source(
 ) -> Result<Option<String>, Error> {
     let exact = context.exact();
     let mut warn = |reason: String| warnings.push(Warning { key: key(), reason });
-    if !name.starts_with('/') && !name.contains('\\') {
+    if !name.starts_with('/') && !name.bytes().any(|b| b == b'\\') {
         if !exact && is_datastore_path(name) {
             warn("kept as a datastore path; libvirt puts it below the machine's directory".into());
             return Ok(Some(name.to_owned()));
@@ -36,8 +36,13 @@ pub(crate) fn to_source(
             Some(path) => Cow::Owned(vm_directory(path, exact, &mut warn)),
             None => Cow::Borrowed(UNKNOWN_DIRECTORY),
         };
-        let separator = if directory.ends_with(' ') { "" } else { "/" };
-        return Ok(Some([&*directory, separator, name].concat()));
+        let mut path = String::with_capacity(directory.len() + 1 + name.len());
+        path.push_str(&directory);
+        if !directory.ends_with(' ') {
+            path.push('/');
+        }
+        path.push_str(name);
+        return Ok(Some(path));
     }
     let mounted = context.datastores.iter().filter_map(|datastore| {
         Some((datastore, name.strip_prefix(datastore.mount_path.as_str())?))

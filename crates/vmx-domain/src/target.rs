@@ -11,9 +11,10 @@ pub(crate) fn name(prefix: &str, index: u32) -> String {
         letters[first] = b'a' + (n % 26) as u8;
         rest = (n / 26).checked_sub(1);
     }
-    let mut name = String::with_capacity(prefix.len() + letters.len() - first);
+    let letters = std::str::from_utf8(&letters[first..]).unwrap_or_default();
+    let mut name = String::with_capacity(prefix.len() + letters.len());
     name.push_str(prefix);
-    name.extend(letters[first..].iter().copied().map(char::from));
+    name.push_str(letters);
     name
 }
 

@@ -10,6 +10,8 @@ use crate::value::{self, ValueError};
 pub struct Devices<'a> {
     index: Index,
     entries: Vec<Key<'a>>,
+    /// The first key of each device.
+    firsts: Vec<u32>,
     /// The key that was put in before, and its device's first one.
     before: Option<(u32, u32)>,
 }
@@ -39,7 +41,12 @@ impl<'a> Devices<'a> {
     pub(crate) fn new(document: &'a Document) -> Self {
         let count = document.order.len();
         let index = Index::with_capacity(count / 2);
-        let mut devices = Self { index, entries: Vec::with_capacity(count), before: None };
+        let mut devices = Self {
+            index,
+            entries: Vec::with_capacity(count),
+            firsts: Vec::with_capacity(count / 2),
+            before: None,
+        };
         for entry in document.entries() {
             let (device, name) = entry.key.split_at(device_len(entry.key.as_bytes()));
             devices.push(device, name, entry.value);
@@ -61,6 +68,7 @@ impl<'a> Devices<'a> {
         let hash = self.index.hash(device.as_bytes());
         let Some(first) = self.first(hash, device, place) else {
             self.before = Some((place, place));
+            self.firsts.push(place);
             let entries = &self.entries;
             self.index.insert(hash, place, |index, at| {
                 entries.get(at as usize).map_or(0, |key| index.hash(key.device.as_bytes()))
@@ -80,6 +88,49 @@ impl<'a> Devices<'a> {
         self.index.find(hash, |at| {
             at < below && self.entries[at as usize].device.eq_ignore_ascii_case(device)
         })
+    }
+
+    /// All devices in file order, with their prefixes as they are spelled first. A key without a dot is
+    /// one of its own.
+    pub fn iter(&self) -> impl Iterator<Item = Device<'_>> {
+        self.firsts.iter().filter_map(|&at| {
+            let key = self.entries.get(at as usize)?;
+            Some(Device { devices: self, prefix: key.device, first: Some(at) })
+        })
+    }
+
+    /// As [`Document::get`].
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        let (prefix, name) = key.split_at(device_len(key.as_bytes()));
+        self.value(self.first(self.index.hash(prefix.as_bytes()), prefix, u32::MAX), name)
+    }
+
+    /// As [`Document::get_bool`].
+    ///
+    /// # Errors
+    /// The value is neither `true` nor `false`.
+    pub fn get_bool(&self, key: &str) -> Result<Option<bool>, ValueError> {
+        typed(self.get(key), || key.to_owned(), value::BOOL, value::parse_bool)
+    }
+
+    /// As [`Document::get_integer`].
+    ///
+    /// # Errors
+    /// The value is no integer.
+    pub fn get_integer(&self, key: &str) -> Result<Option<i64>, ValueError> {
+        typed(self.get(key), || key.to_owned(), value::INTEGER, value::parse_integer)
+    }
+
+    /// The value of the key of that name in the chain that starts there.
+    fn value(&self, first: Option<u32>, name: &str) -> Option<&'a str> {
+        let mut at = first;
+        while let Some(key) = at.and_then(|at| self.entries.get(at as usize)) {
+            if key.name.len() == name.len() && key.name.eq_ignore_ascii_case(name) {
+                return Some(key.value);
+            }
+            at = key.next;
+        }
+        None
     }
 
     /// The device of that prefix, such as `scsi0:1.`; it may have no keys.
@@ -107,14 +158,22 @@ impl<'a> Device<'a> {
 
     /// The value of a key of the device.
     pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.devices.value(self.first, name)
+    }
+
+    /// The values of several keys of the device, found in one pass.
+    pub fn values<const N: usize>(&self, names: [&str; N]) -> [Option<&'a str>; N] {
+        let mut values = [None; N];
         let mut at = self.first;
         while let Some(key) = at.and_then(|at| self.devices.entries.get(at as usize)) {
-            if key.name.len() == name.len() && key.name.eq_ignore_ascii_case(name) {
-                return Some(key.value);
+            for (name, value) in names.iter().zip(&mut values) {
+                if key.name.len() == name.len() && key.name.eq_ignore_ascii_case(name) {
+                    value.get_or_insert(key.value);
+                }
             }
             at = key.next;
         }
-        None
+        values
     }
 
     /// As [`Document::get_bool`].
@@ -122,7 +181,7 @@ impl<'a> Device<'a> {
     /// # Errors
     /// The value is neither `true` nor `false`.
     pub fn get_bool(&self, name: &str) -> Result<Option<bool>, ValueError> {
-        self.typed(name, value::BOOL, value::parse_bool)
+        typed(self.get(name), || self.key(name), value::BOOL, value::parse_bool)
     }
 
     /// As [`Document::get_integer`].
@@ -130,20 +189,20 @@ impl<'a> Device<'a> {
     /// # Errors
     /// The value is no integer.
     pub fn get_integer(&self, name: &str) -> Result<Option<i64>, ValueError> {
-        self.typed(name, value::INTEGER, value::parse_integer)
+        typed(self.get(name), || self.key(name), value::INTEGER, value::parse_integer)
     }
+}
 
-    fn typed<T>(
-        &self,
-        name: &str,
-        expected: &'static str,
-        read: fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, ValueError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        match read(value) {
-            Some(value) => Ok(Some(value)),
-            None => Err(ValueError { key: self.key(name), value: value.to_owned(), expected }),
-        }
+fn typed<T>(
+    value: Option<&str>,
+    key: impl FnOnce() -> String,
+    expected: &'static str,
+    read: fn(&str) -> Option<T>,
+) -> Result<Option<T>, ValueError> {
+    let Some(value) = value else { return Ok(None) };
+    match read(value) {
+        Some(value) => Ok(Some(value)),
+        None => Err(ValueError { key: key(), value: value.to_owned(), expected }),
     }
 }
 
@@ -170,7 +229,14 @@ mod tests {
             let device = devices.device(prefix);
             assert_eq!(device.get(name), expect, "{prefix}{name}");
             assert_eq!(device.get(name), document.get(&device.key(name)), "{prefix}{name}");
+            assert_eq!(device.values(["x", name, name]), [device.get("x"), expect, expect]);
         }
+        for entry in document.entries() {
+            assert_eq!(devices.get(entry.key), document.get(entry.key), "{}", entry.key);
+        }
+        assert_eq!(devices.get("SCSI0:1.FILENAME"), Some("a"));
+        let prefixes: Vec<&str> = devices.iter().map(|device| device.prefix()).collect();
+        assert_eq!(prefixes, ["scsi0:1.", "floppy0.", "alone", ".", "ethernet0."]);
         assert_eq!(devices.device("ethernet0.").get_integer("dvs.portid"), Ok(Some(7)));
         let error = devices.device("floppy0.").get_bool("x").unwrap_err();
         assert_eq!(error.to_string(), "value 'y' of key floppy0.x is not true or false");

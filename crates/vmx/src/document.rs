@@ -29,7 +29,10 @@ pub struct Document {
     pub(crate) charset: Charset,
     /// The text of values that are not plain UTF-8 in the buffer, by place in `lines`.
     pub(crate) decoded: HashMap<u32, Box<str>>,
-    pub(crate) problems: Vec<Problem>,
+    /// What is wrong with the file as it was read, duplicate keys aside.
+    faults: Vec<Problem>,
+    /// The same with the duplicates, which are looked for when somebody asks.
+    problems: OnceLock<Vec<Problem>>,
     /// What new lines end with.
     pub(crate) line_end: Terminator,
     index: OnceLock<Index>,
@@ -61,7 +64,7 @@ impl fmt::Debug for Document {
         f.debug_struct("Document")
             .field("lines", &self.order.len())
             .field("charset", &self.charset)
-            .field("problems", &self.problems)
+            .field("problems", &self.problems())
             .finish_non_exhaustive()
     }
 }
@@ -75,7 +78,8 @@ impl Document {
             order: Vec::new(),
             charset: Charset::Utf8,
             decoded: HashMap::new(),
-            problems: Vec::new(),
+            faults: Vec::new(),
+            problems: OnceLock::new(),
             line_end: Terminator::Lf,
             index: OnceLock::new(),
         }
@@ -89,14 +93,14 @@ impl Document {
         let mut doc = Self::new();
         doc.buffer = bytes.to_vec();
         let mut found = doc.scan();
-        doc.index = OnceLock::from(doc.build_index(|key| {
-            found.push((key.start, ProblemKind::DuplicateKey));
-        }));
-        if let Some(name) = doc.get(".encoding") {
-            doc.charset = Charset::named(name)?;
+        let encoding = |&place: &u32| {
+            doc.key_at(place).is_some_and(|key| key.eq_ignore_ascii_case(b".encoding"))
+        };
+        if let Some(place) = doc.order.iter().copied().find(encoding) {
+            doc.charset = Charset::named(doc.value_at(place))?;
         }
-        let undecodable = doc.decode_values();
-        doc.place_problems(found, undecodable);
+        found.extend(doc.decode_values());
+        doc.faults = doc.placed(found);
         Ok(doc)
     }
 
@@ -111,12 +115,27 @@ impl Document {
 
     /// What is wrong with the file as it was read, in order of position.
     pub fn problems(&self) -> &[Problem] {
-        &self.problems
+        self.problems.get_or_init(|| {
+            let mut duplicates = Vec::new();
+            let index =
+                self.build_index(|key| duplicates.push((key.start, ProblemKind::DuplicateKey)));
+            // It does no harm if there is one already.
+            let _ = self.index.set(index);
+            let mut all = self.placed(duplicates);
+            all.extend_from_slice(&self.faults);
+            all.sort_by_key(|problem| (problem.line, problem.column));
+            all
+        })
+    }
+
+    /// What makes libvirt refuse the file as it was read, if anything does: the first one counts.
+    pub fn syntax_errors(&self) -> impl Iterator<Item = &Problem> {
+        self.faults.iter().filter(|p| p.kind.is_syntax_error())
     }
 
     /// What makes libvirt refuse the file as it was read, if anything does.
     pub fn syntax_error(&self) -> Option<&Problem> {
-        self.problems.iter().find(|p| p.kind.is_syntax_error())
+        self.syntax_errors().next()
     }
 
     /// The value of a key, decoded but with its escapes.
@@ -240,6 +259,11 @@ impl Document {
 
     pub(crate) fn index(&self) -> &Index {
         self.index.get_or_init(|| self.build_index(|_| {}))
+    }
+
+    /// To be called before an edit: finds the duplicates while the file is as it was read.
+    pub(crate) fn settle_problems(&mut self) {
+        self.problems();
     }
 
     /// To be called after an edit that changes which line is a key's first.
@@ -371,13 +395,9 @@ impl Document {
     }
 
     /// Turns offsets into lines and columns.
-    fn place_problems(
-        &mut self,
-        mut found: Vec<(usize, ProblemKind)>,
-        undecodable: Vec<(usize, ProblemKind)>,
-    ) {
-        found.extend(undecodable);
+    fn placed(&self, mut found: Vec<(usize, ProblemKind)>) -> Vec<Problem> {
         found.sort_by_key(|&(at, _)| at);
+        let mut problems = Vec::with_capacity(found.len());
         let (mut line, mut line_start, mut at) = (1, 0, 0);
         for (offset, kind) in found {
             while at < offset {
@@ -389,8 +409,9 @@ impl Document {
                 }
                 at += 1;
             }
-            self.problems.push(Problem { kind, line, column: offset - line_start + 1 });
+            problems.push(Problem { kind, line, column: offset - line_start + 1 });
         }
+        problems
     }
 }
 

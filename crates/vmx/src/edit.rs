@@ -101,6 +101,7 @@ impl Document {
         if self.contains(key) {
             return Err(EditError::Exists { key: key.to_owned() });
         }
+        self.settle_problems();
         let bytes = self.encode(key, value)?;
         let token =
             quote(&bytes, Quote::Double).ok_or_else(|| EditError::Value { key: key.to_owned() })?;
@@ -169,6 +170,7 @@ impl Document {
         if !from.eq_ignore_ascii_case(to) && self.contains(to) {
             return Err(EditError::Exists { key: to.to_owned() });
         }
+        self.settle_problems();
         let places: Vec<u32> = self
             .order
             .iter()
@@ -205,6 +207,7 @@ impl Document {
         if key_text.eq_ignore_ascii_case(".encoding") {
             return Err(EditError::Encoding);
         }
+        self.settle_problems();
         let line = *self.line(place);
         let Body::Assignment { key, token, quote: style, .. } = line.body else { return Ok(()) };
         let bytes = self.encode(key_text, value)?;
@@ -252,6 +255,7 @@ impl Document {
     }
 
     fn remove_if(&mut self, unwanted: impl Fn(&[u8]) -> bool) -> bool {
+        self.settle_problems();
         let before = self.order.len();
         let mut order = std::mem::take(&mut self.order);
         order.retain(|&place| !self.key_at(place).is_some_and(&unwanted));

@@ -89,7 +89,7 @@ fn hypervisor(r: &Reader) -> Result<String, Error> {
     Ok(kind)
 }
 
-fn action(r: &mut Reader, name: &str, known: &[&str]) -> Result<Option<String>, Error> {
+fn action(r: &mut Reader, name: &'static str, known: &[&str]) -> Result<Option<String>, Error> {
     match r.take(name) {
         Some(action) => action.text_word(known),
         None => Ok(None),
@@ -101,7 +101,7 @@ fn number(r: &Reader) -> Result<u64, Error> {
     unsigned(&text).ok_or_else(|| r.error(ErrorKind::Element, format!("'{text}' is no number")))
 }
 
-fn uuid(r: &mut Reader, name: &str) -> Result<Option<Uuid>, Error> {
+fn uuid(r: &mut Reader, name: &'static str) -> Result<Option<Uuid>, Error> {
     let Some(element) = r.take(name) else { return Ok(None) };
     let text = element.text();
     if text.is_empty() {
@@ -171,7 +171,7 @@ fn memory(r: &mut Reader, domain: &mut Domain) -> Result<(), Error> {
     Ok(())
 }
 
-fn size(r: &mut Reader, name: &str) -> Result<Option<u64>, Error> {
+fn size(r: &mut Reader, name: &'static str) -> Result<Option<u64>, Error> {
     let Some(element) = r.take(name).filter(|e| !e.text().is_empty()) else { return Ok(None) };
     match size_kib(&element.text(), element.attr("unit")) {
         Ok(kib) => Ok(Some(kib)),

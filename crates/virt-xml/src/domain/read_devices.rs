@@ -16,7 +16,7 @@ use crate::uuids::parse_uuid;
 pub(super) fn devices(mut r: Reader) -> Result<Devices, Error> {
     fn all<T>(
         r: &mut Reader,
-        name: &str,
+        name: &'static str,
         read: fn(Reader) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         r.take_all(name).into_iter().map(read).collect()

@@ -12,11 +12,12 @@ use crate::files::Missing;
 const SERIAL_PORTS: u32 = 4;
 /// The ports newer hosts have.
 const SERIAL_PORTS_MAX: u32 = 32;
+const PARALLEL_PORTS: u32 = 3;
 
 pub(super) fn serials(r: &mut Reader<'_>) -> Result<Vec<CharDevice>, Error> {
     let mut ports = Vec::new();
     let count = if r.exact() { SERIAL_PORTS } else { SERIAL_PORTS_MAX };
-    for number in 0..count {
+    for number in numbers(r, "serial", count) {
         if let Some(port) = serial(r, number)? {
             if number >= SERIAL_PORTS {
                 r.warn(format!("serial{number}.present"), "libvirt does not look at this port");
@@ -29,10 +30,16 @@ pub(super) fn serials(r: &mut Reader<'_>) -> Result<Vec<CharDevice>, Error> {
 
 pub(super) fn parallels(r: &mut Reader<'_>) -> Result<Vec<CharDevice>, Error> {
     let mut ports = Vec::new();
-    for number in 0..3 {
+    for number in numbers(r, "parallel", PARALLEL_PORTS) {
         ports.extend(parallel(r, number)?);
     }
     Ok(ports)
+}
+
+/// The ports there are keys of.
+fn numbers(r: &Reader<'_>, stem: &str, count: u32) -> Vec<u32> {
+    let numbers = r.numbers(stem).into_iter().filter_map(|n| u32::try_from(n).ok());
+    numbers.filter(|&n| n < count).collect()
 }
 
 fn present(r: &mut Reader<'_>, group: Device<'_>) -> Result<bool, Error> {

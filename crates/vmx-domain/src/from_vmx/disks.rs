@@ -14,7 +14,7 @@ const WIDE_SCSI_HARDWARE: i64 = 13;
 const EMPTY: &str = "emptyBackingString";
 const HOST_CDROM: &str = "/vmfs/devices/cdrom/";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Bus {
     Scsi,
     Sata,
@@ -46,99 +46,122 @@ struct Position<'a> {
     corrected: Option<Address>,
 }
 
+impl<'a> Position<'a> {
+    fn new(bus: Bus, group: Device<'a>, target: String, address: Address) -> Self {
+        Self { bus, group, target, address, corrected: None }
+    }
+}
+
 pub(super) fn read(r: &mut Reader<'_>, hardware: i64, devices: &mut Devices) -> Result<(), Error> {
     let wide = hardware >= WIDE_SCSI_HARDWARE;
     let (last_unit, letters) = if wide { (64, 64) } else { (15, 15) };
-    let mut prefix = Prefix::default();
+    let slots = Slots::of(r);
+    devices.disks.reserve(slots.0.len());
     for controller in 0..4 {
-        let group = r.group(prefix.controller(Bus::Scsi, controller));
+        let prefix = format!("scsi{controller}.");
+        let group = r.group(&prefix);
         if !r.flag(group, "present", false)? {
             continue;
         }
         let model = scsi_model(r, group)?;
         push_controller(r, devices, Bus::Scsi, controller, model, group)?;
-        for unit in (0..=last_unit).filter(|&unit| unit != 7) {
+        for (unit, group) in slots.on(Bus::Scsi, controller) {
+            if unit == 7 || unit > last_unit {
+                continue;
+            }
             let place = if unit < 7 { unit } else { unit - 1 };
-            let target = || target::name("sd", controller * letters + place);
-            disk(r, devices, &mut prefix, Bus::Scsi, (controller, unit), target, |_| {})?;
+            let target = target::name("sd", controller * letters + place);
+            let at = Position::new(Bus::Scsi, group, target, drive(controller, 0, unit));
+            disk(r, devices, at)?;
         }
     }
     for controller in 0..4 {
-        let group = r.group(prefix.controller(Bus::Sata, controller));
+        let prefix = format!("sata{controller}.");
+        let group = r.group(&prefix);
         if !r.flag(group, "present", false)? {
             continue;
         }
         push_controller(r, devices, Bus::Sata, controller, None, group)?;
-        for unit in 0..30 {
+        for (unit, group) in slots.on(Bus::Sata, controller).filter(|&(unit, _)| unit < 30) {
             let index = controller * 30 + unit;
-            let target = || target::name("sd", index);
-            disk(r, devices, &mut prefix, Bus::Sata, (controller, unit), target, |at| {
-                // libvirt goes by the letter, and for it a controller has six of them.
-                let by_letter = drive(index / 6, 0, index % 6);
-                if by_letter != at.address {
-                    at.corrected = Some(std::mem::replace(&mut at.address, by_letter));
-                }
-            })?;
+            // libvirt goes by the letter, and for it a controller has six of them.
+            let by_letter = drive(index / 6, 0, index % 6);
+            let mut at = Position::new(Bus::Sata, group, target::name("sd", index), by_letter);
+            at.corrected = Some(drive(controller, 0, unit)).filter(|right| *right != at.address);
+            disk(r, devices, at)?;
         }
     }
-    for (bus, unit) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-        let target = || target::name("hd", bus * 2 + unit);
-        disk(r, devices, &mut prefix, Bus::Ide, (bus, unit), target, |at| {
-            at.address = drive(0, bus, unit);
-        })?;
+    for bus in 0..2 {
+        for (unit, group) in slots.on(Bus::Ide, bus).filter(|&(unit, _)| unit < 2) {
+            let target = target::name("hd", bus * 2 + unit);
+            disk(r, devices, Position::new(Bus::Ide, group, target, drive(0, bus, unit)))?;
+        }
     }
     for number in 0..2 {
         floppy(r, devices, number)?;
     }
     for controller in 0..4 {
-        let group = r.group(prefix.controller(Bus::Nvme, controller));
+        let prefix = format!("nvme{controller}.");
+        let group = r.group(&prefix);
         if !r.flag(group, "present", false)? {
             continue;
         }
         push_controller(r, devices, Bus::Nvme, controller, None, group)?;
-        for unit in 0..15 {
-            let target = || format!("nvme{controller}n{}", unit + 1);
-            disk(r, devices, &mut prefix, Bus::Nvme, (controller, unit), target, |_| {})?;
+        for (unit, group) in slots.on(Bus::Nvme, controller).filter(|&(unit, _)| unit < 15) {
+            let target = format!("nvme{controller}n{}", unit + 1);
+            let at = Position::new(Bus::Nvme, group, target, drive(controller, 0, unit));
+            disk(r, devices, at)?;
         }
     }
     complete_controllers(devices);
     Ok(())
 }
 
-/// Where the prefixes of keys are spelled, one after the other.
-#[derive(Default)]
-struct Prefix(String);
+/// The devices whose prefixes are those of disks, `scsi0:1.`, in order of bus, controller and unit.
+struct Slots<'a>(Vec<(Bus, u32, u32, Device<'a>)>);
 
-impl Prefix {
-    /// `scsi0.`
-    fn controller(&mut self, bus: Bus, controller: u32) -> &str {
-        self.begin(bus, controller);
-        self.0.push('.');
-        &self.0
+impl<'a> Slots<'a> {
+    fn of(r: &Reader<'a>) -> Self {
+        let mut slots: Vec<_> = r
+            .devices()
+            .filter_map(|device| {
+                let (bus, controller, unit) = slot(device.prefix())?;
+                Some((bus, controller, unit, device))
+            })
+            .collect();
+        slots.sort_unstable_by_key(|&(bus, controller, unit, _)| (bus, controller, unit));
+        Self(slots)
     }
 
-    /// `scsi0:1.`
-    fn unit(&mut self, bus: Bus, controller: u32, unit: u32) -> &str {
-        self.begin(bus, controller);
-        self.0.push(':');
-        self.number(unit);
-        self.0.push('.');
-        &self.0
+    /// The units on a controller, in order.
+    fn on(&self, bus: Bus, controller: u32) -> impl Iterator<Item = (u32, Device<'a>)> {
+        let from = self.0.partition_point(|&(b, c, ..)| (b, c) < (bus, controller));
+        let of_it = move |&&(b, c, ..): &&(Bus, u32, u32, Device<'a>)| (b, c) == (bus, controller);
+        self.0[from..].iter().take_while(of_it).map(|&(_, _, unit, device)| (unit, device))
     }
+}
 
-    fn begin(&mut self, bus: Bus, controller: u32) {
-        self.0.clear();
-        self.0.push_str(bus.word());
-        self.number(controller);
-    }
+/// Bus, controller and unit of `scsi0:1.`
+fn slot(prefix: &str) -> Option<(Bus, u32, u32)> {
+    let buses = [Bus::Scsi, Bus::Sata, Bus::Ide, Bus::Nvme];
+    let (bus, numbers) = buses.into_iter().find_map(|bus| {
+        let (head, numbers) = prefix.as_bytes().split_at_checked(bus.word().len())?;
+        head.eq_ignore_ascii_case(bus.word().as_bytes()).then_some((bus, numbers))
+    })?;
+    let (controller, unit) = small_number(numbers)?;
+    let (unit, end) = small_number(unit.strip_prefix(b":")?)?;
+    (end == b".").then_some((bus, controller, unit))
+}
 
-    /// A number below 100.
-    fn number(&mut self, number: u32) {
-        let digit = |n: u32| char::from(b'0' + (n % 10) as u8);
-        if number > 9 {
-            self.0.push(digit(number / 10));
+/// The number below 100 that the text starts with, without needless zeros, and the rest.
+fn small_number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |byte: u8| u32::from(byte - b'0');
+    match text {
+        [ten @ b'1'..=b'9', one @ b'0'..=b'9', rest @ ..] => {
+            Some((digit(*ten) * 10 + digit(*one), rest))
         }
-        self.0.push(digit(number));
+        [one @ b'0'..=b'9', rest @ ..] => Some((digit(*one), rest)),
+        _ => None,
     }
 }
 
@@ -240,86 +263,94 @@ impl Backing<'_> {
     }
 }
 
-/// One position; `readdress` puts its address right where it is not the plain one.
-fn disk(
-    r: &mut Reader<'_>,
-    devices: &mut Devices,
-    prefix: &mut Prefix,
-    bus: Bus,
-    (controller, unit): (u32, u32),
-    target: impl Fn() -> String,
-    readdress: impl Fn(&mut Position<'_>),
-) -> Result<(), Error> {
-    let group = r.group(prefix.unit(bus, controller, unit));
-    if group.is_empty() {
-        return Ok(());
-    }
+/// One position.
+fn disk(r: &mut Reader<'_>, devices: &mut Devices, at: Position<'_>) -> Result<(), Error> {
+    let group = at.group;
     let key = |name: &str| group.key(name);
-    let present = r.flag(group, "present", false)?;
+    let [present, connected, device_type, client, file_name, write_through, mode] = group.values([
+        "present",
+        "startConnected",
+        "deviceType",
+        "clientDevice",
+        "fileName",
+        "writeThrough",
+        "mode",
+    ]);
+    let present = r.flag_in(present, group, "present", false)?;
     // Checked, though it has no place in the document.
-    r.flag(group, "startConnected", true)?;
+    r.flag_in(connected, group, "startConnected", true)?;
     if !present {
         return Ok(());
     }
-    let address = drive(controller, 0, unit);
-    let mut at = Position { bus, group, target: target(), address, corrected: None };
-    readdress(&mut at);
-    let at = &at;
-    let device_type = group.get("deviceType");
-    let client = r.flag(group, "clientDevice", false)?;
-    if client {
+    if r.flag_in(client, group, "clientDevice", false)? {
         if !r.exact() && at.bus == Bus::Nvme {
             r.warn(key("clientDevice"), "a client's drive cannot be an NVMe disk; left out");
         } else if !r.exact() {
             r.warn(key("clientDevice"), "a client's drive, which libvirt leaves out; shown empty");
-            let drive = Disk { kind: "file".into(), ..cdrom(at, "cdrom") };
-            place(r, devices, at, drive);
+            place(r, devices, at, Found::cdrom("file", "cdrom", None));
         }
         return Ok(());
     }
     let backing = Backing {
         device_type,
-        file_name: group.get("fileName"),
-        write_through: r.flag(group, "writeThrough", false)?,
-        transient: group
-            .get("mode")
-            .is_some_and(|mode| mode.eq_ignore_ascii_case("independent-nonpersistent")),
+        file_name,
+        write_through: r.flag_in(write_through, group, "writeThrough", false)?,
+        transient: mode.is_some_and(|m| m.eq_ignore_ascii_case("independent-nonpersistent")),
     };
-    let mut found = hard_disk(r, at, &backing)?;
+    let mut found = hard_disk(r, &at, &backing)?;
     if found.is_none() && at.bus != Bus::Nvme {
-        found = cdrom_drive(r, at, &backing)?;
+        found = cdrom_drive(r, &at, &backing)?;
     }
-    if let Some(disk) = found {
-        place(r, devices, at, disk);
+    if let Some(found) = found {
+        place(r, devices, at, found);
     } else if !r.exact() && at.bus == Bus::Nvme {
         r.warn(key("fileName"), "not an NVMe disk; left out");
     }
     Ok(())
 }
 
+/// What a position turns out to hold.
+struct Found {
+    kind: &'static str,
+    device: &'static str,
+    source: Option<DiskSource>,
+    readonly: bool,
+    write_through: bool,
+    transient: bool,
+}
+
+impl Found {
+    fn disk(kind: &'static str, device: &'static str, source: Option<DiskSource>) -> Self {
+        Self { kind, device, source, readonly: false, write_through: false, transient: false }
+    }
+
+    fn cdrom(kind: &'static str, device: &'static str, source: Option<DiskSource>) -> Self {
+        Self { readonly: true, ..Self::disk(kind, device, source) }
+    }
+}
+
 /// Puts a disk into the document, at the address that the mode asks for.
-fn place(r: &mut Reader<'_>, devices: &mut Devices, at: &Position<'_>, mut disk: Disk) {
-    if let Some(corrected) = at.corrected.clone().filter(|_| !r.exact()) {
+fn place(r: &mut Reader<'_>, devices: &mut Devices, at: Position<'_>, found: Found) {
+    let mut address = at.address;
+    if let Some(corrected) = at.corrected.filter(|_| !r.exact()) {
         let reason = "libvirt gives it the address of another controller or unit; corrected";
         r.warn(at.group.prefix().trim_end_matches('.'), reason);
-        disk.address = Some(corrected);
+        address = corrected;
     }
-    devices.disks.push(disk);
-}
-
-fn base(at: &Position<'_>, kind: &'static str, device: &'static str) -> Disk {
-    Disk {
-        kind: kind.into(),
-        device: device.into(),
-        target: at.target.clone(),
+    let driver = || Driver { cache: Some("writethrough".to_owned()), ..Driver::default() };
+    devices.disks.push(Disk {
+        kind: found.kind.into(),
+        device: found.device.into(),
+        driver: found.write_through.then(driver),
+        source: found.source,
+        target: at.target,
         bus: Some(at.bus.word().into()),
-        address: Some(at.address.clone()),
-        ..Disk::default()
-    }
-}
-
-fn cdrom(at: &Position<'_>, device: &'static str) -> Disk {
-    Disk { readonly: true, ..base(at, "block", device) }
+        readonly: found.readonly,
+        shareable: false,
+        transient: found.transient,
+        address: Some(address),
+        other: Vec::new(),
+    });
 }
 
 fn file_source(path: Option<String>) -> Option<DiskSource> {
@@ -330,7 +361,7 @@ fn hard_disk(
     r: &mut Reader<'_>,
     at: &Position<'_>,
     backing: &Backing<'_>,
-) -> Result<Option<Disk>, Error> {
+) -> Result<Option<Found>, Error> {
     let key = || at.group.key("fileName");
     let Some(name) = backing.file_name else { return Ok(None) };
     if backing.ends_with(".iso")
@@ -365,17 +396,15 @@ fn hard_disk(
         if backing.type_is(&["scsi-passthru"]) {
             r.bend(error, "shown as a block device")?;
             let source = DiskSource { dev: Some(name.to_owned()), ..DiskSource::default() };
-            return Ok(Some(Disk { source: Some(source), ..base(at, "block", "lun") }));
+            return Ok(Some(Found::disk("block", "lun", Some(source))));
         }
         r.bend(error, "shown as a hard disk")?;
     }
     let path = r.source(key, name, Missing::Fail)?;
-    let driver = || Driver { cache: Some("writethrough".to_owned()), ..Driver::default() };
-    Ok(Some(Disk {
-        driver: backing.write_through.then(driver),
-        source: file_source(path),
+    Ok(Some(Found {
+        write_through: backing.write_through,
         transient: backing.transient,
-        ..base(at, "file", "disk")
+        ..Found::disk("file", "disk", file_source(path))
     }))
 }
 
@@ -383,10 +412,9 @@ fn cdrom_drive(
     r: &mut Reader<'_>,
     at: &Position<'_>,
     backing: &Backing<'_>,
-) -> Result<Option<Disk>, Error> {
+) -> Result<Option<Found>, Error> {
     let key = || at.group.key("fileName");
-    let image =
-        |path| Disk { kind: "file".into(), source: file_source(path), ..cdrom(at, "cdrom") };
+    let image = |path| Found::cdrom("file", "cdrom", file_source(path));
     let word = backing.device_type.unwrap_or_default();
     let odd_type = || {
         Error::internal(at.group.key("deviceType"), format!("no CD-ROM image has type '{word}'"))
@@ -416,14 +444,14 @@ fn cdrom_drive(
                     DiskSource { dev: Some(name.to_owned()), ..DiskSource::default() }
                 }
             });
-            return Ok(Some(Disk { source, ..cdrom(at, device) }));
+            return Ok(Some(Found::cdrom("block", device, source)));
         }
     }
     if at.bus == Bus::Scsi && backing.type_is(&["scsi-passthru"]) {
         let name = backing.file_name.filter(|name| name.starts_with(HOST_CDROM));
         return Ok(name.map(|name| {
             let source = DiskSource { dev: Some(name.to_owned()), ..DiskSource::default() };
-            Disk { source: Some(source), ..cdrom(at, "lun") }
+            Found::cdrom("block", "lun", Some(source))
         }));
     }
     if matches!(backing.file_name, Some("" | EMPTY)) {
@@ -454,13 +482,8 @@ fn cdrom_drive(
 fn floppy(r: &mut Reader<'_>, devices: &mut Devices, number: u32) -> Result<(), Error> {
     let prefix = format!("floppy{number}.");
     let group = r.group(&prefix);
-    let at = Position {
-        bus: Bus::Fdc,
-        group,
-        target: target::name("fd", number),
-        address: drive(number / 2, 0, number % 2),
-        corrected: None,
-    };
+    let address = drive(number / 2, 0, number % 2);
+    let at = Position::new(Bus::Fdc, group, target::name("fd", number), address);
     let key = |name: &str| group.key(name);
     let present = r.flag(group, "present", false)?;
     r.flag(group, "startConnected", true)?;
@@ -470,7 +493,7 @@ fn floppy(r: &mut Reader<'_>, devices: &mut Devices, number: u32) -> Result<(), 
     if r.flag(group, "clientDevice", false)? {
         if !r.exact() {
             r.warn(key("clientDevice"), "a client's drive, which libvirt leaves out; shown empty");
-            devices.disks.push(base(&at, "file", "floppy"));
+            place(r, devices, at, Found::disk("file", "floppy", None));
         }
         return Ok(());
     }
@@ -482,7 +505,7 @@ fn floppy(r: &mut Reader<'_>, devices: &mut Devices, number: u32) -> Result<(), 
     if is("device") {
         let source =
             name.map(|dev| DiskSource { dev: Some(dev.to_owned()), ..DiskSource::default() });
-        devices.disks.push(Disk { source, ..base(&at, "block", "floppy") });
+        place(r, devices, at, Found::disk("block", "floppy", source));
         return Ok(());
     }
     if !is("file") {
@@ -494,6 +517,33 @@ fn floppy(r: &mut Reader<'_>, devices: &mut Devices, number: u32) -> Result<(), 
         Some(name) => r.source(|| key("fileName"), name, Missing::Fail)?,
         None => None,
     };
-    devices.disks.push(Disk { source: file_source(path), ..base(&at, "file", "floppy") });
+    place(r, devices, at, Found::disk("file", "floppy", file_source(path)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots() {
+        let table = [
+            ("scsi0:1.", Some((Bus::Scsi, 0, 1))),
+            ("SATA3:29.", Some((Bus::Sata, 3, 29))),
+            ("ide1:0.", Some((Bus::Ide, 1, 0))),
+            ("nvme12:64.", Some((Bus::Nvme, 12, 64))),
+            ("scsi0:01.", None),
+            ("scsi00:1.", None),
+            ("scsi0:100.", None),
+            ("scsi0:1", None),
+            ("scsi0.", None),
+            ("scsi:1.", None),
+            ("scsi0:.", None),
+            ("xscsi0:1.", None),
+            ("usb:1.", None),
+        ];
+        for (prefix, expect) in table {
+            assert_eq!(slot(prefix), expect, "{prefix}");
+        }
+    }
 }

@@ -100,7 +100,7 @@ pub fn to_domain(document: &Document, context: &Context) -> Result<Conversion, E
 
 fn syntax(r: &mut Reader<'_>) -> Result<(), Error> {
     let document = r.document;
-    for problem in document.problems().iter().filter(|p| p.kind.is_syntax_error()) {
+    for problem in document.syntax_errors() {
         let location = format!("line {}", problem.line);
         let error = Error::new(Code::ConfSyntax, location, problem.kind);
         r.bend(error.in_domain(ErrorDomain::Conf), "read as well as possible")?;
@@ -111,8 +111,7 @@ fn syntax(r: &mut Reader<'_>) -> Result<(), Error> {
 /// The numbers in keys `ethernetN.…`. libvirt refuses a file with an `ethernet` key of another form.
 fn adapter_numbers(r: &mut Reader<'_>) -> Result<BTreeSet<u32>, Error> {
     let mut numbers = BTreeSet::new();
-    let document = r.document;
-    for key in document.entries().map(|entry| entry.key) {
+    for key in r.devices().map(|device| device.prefix()) {
         let Some((head, rest)) = key.split_at_checked("ethernet".len()) else { continue };
         if !head.eq_ignore_ascii_case("ethernet") {
             continue;

@@ -42,7 +42,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
-        self.document.get(key)
+        self.devices.get(key)
+    }
+
+    /// All devices, in file order.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = Device<'a>> + use<'a> {
+        self.devices.iter()
     }
 
     /// The keys of a device.
@@ -70,7 +75,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn boolean(&mut self, key: &str, default: bool) -> Result<bool, Error> {
-        self.boolean_or(self.document.get_bool(key), default)
+        self.boolean_or(self.devices.get_bool(key), default)
     }
 
     /// As [`Reader::boolean`], of a device.
@@ -81,6 +86,22 @@ impl<'a> Reader<'a> {
         default: bool,
     ) -> Result<bool, Error> {
         self.boolean_or(group.get_bool(name), default)
+    }
+
+    /// As [`Reader::flag`], of a value that has been looked up.
+    pub(crate) fn flag_in(
+        &mut self,
+        value: Option<&str>,
+        group: Device<'_>,
+        name: &str,
+        default: bool,
+    ) -> Result<bool, Error> {
+        match value.map(esx_vmx::parse_bool) {
+            None => Ok(default),
+            Some(Some(flag)) => Ok(flag),
+            // Its error says what is wrong.
+            Some(None) => self.flag(group, name, default),
+        }
     }
 
     fn boolean_or(
@@ -103,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn integer_opt(&mut self, key: &str) -> Result<Option<i64>, Error> {
-        self.integer_or_none(self.document.get_integer(key))
+        self.integer_or_none(self.devices.get_integer(key))
     }
 
     /// As [`Reader::integer_opt`], of a device.
@@ -137,12 +158,14 @@ impl<'a> Reader<'a> {
     pub(crate) fn numbers(&self, stem: &str) -> BTreeSet<i64> {
         let number = |key: &str| {
             let (head, rest) = key.split_at_checked(stem.len())?;
+            if !head.eq_ignore_ascii_case(stem) {
+                return None;
+            }
             let digits = rest.split(['.', ':']).next()?;
-            let plain = head.eq_ignore_ascii_case(stem)
-                && digits.bytes().all(|b| b.is_ascii_digit())
+            let plain = digits.bytes().all(|b| b.is_ascii_digit())
                 && (digits == "0" || !digits.starts_with('0'));
             plain.then(|| digits.parse().ok()).flatten()
         };
-        self.document.entries().filter_map(|e| number(e.key)).collect()
+        self.devices().filter_map(|device| number(device.prefix())).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The text under construction.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use esx_vmx::Document;
 
@@ -50,23 +50,25 @@ impl<'a> Writer<'a> {
     /// A line `key = "value"`. libvirt writes any value as it is, even one that breaks the line; default
     /// mode escapes what cannot stand between quotes.
     pub(crate) fn line(&mut self, key: &str, value: impl Display) {
-        let mut value = value.to_string();
+        self.text.push_str(key);
+        self.text.push_str(" = \"");
+        let start = self.text.len();
+        // Writing to a string does not fail.
+        let _ = write!(self.text, "{value}");
         let breaking = |c: char| c == '"' || c < ' ';
-        if !self.exact() && value.contains(breaking) {
+        if !self.exact() && self.text[start..].contains(breaking) {
             // Escapes of this key's own have no such characters.
-            let escape = |c: char| match c {
-                c if breaking(c) => format!("|{:02X}", u32::from(c)),
-                c => c.to_string(),
-            };
-            value = value.chars().map(escape).collect();
+            for c in self.text.split_off(start).chars() {
+                match c {
+                    c if breaking(c) => self.text.push_str(&format!("|{:02X}", u32::from(c))),
+                    c => self.text.push(c),
+                }
+            }
             self.warn(
                 key,
                 "quotes and control characters are escaped; libvirt writes them as they are",
             );
         }
-        self.text.push_str(key);
-        self.text.push_str(" = \"");
-        self.text.push_str(&value);
         self.text.push_str("\"\n");
     }
 
