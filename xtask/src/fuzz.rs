@@ -54,7 +54,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         true => known.iter().collect(),
         false => options.targets.iter().collect(),
     };
-    let jobs = options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+    let jobs =
+        options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
     let queue = Mutex::new(wanted.into_iter());
     let broken = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -63,7 +64,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some(target) = next() {
                     match fuzz(target, options.seconds) {
-                        Ok(runs) => println!("ok    {target}: {runs} inputs in {} s", options.seconds),
+                        Ok(runs) => {
+                            println!("ok    {target}: {runs} inputs in {} s", options.seconds)
+                        }
                         Err(error) => {
                             println!("FAIL  {target}: {error:#}");
                             broken.lock().unwrap_or_else(PoisonError::into_inner).push(target);
