@@ -46,6 +46,8 @@ pub struct Context {
     /// writing puts them back. In default mode only. Keys of encrypted machines and passwords are among
     /// what is not kept.
     pub keep_keys: bool,
+    /// Whether a hardware version among kept keys counts more than [`Context::hardware_version`].
+    pub keep_hardware_version: bool,
     /// A random number, for the UUID and MAC addresses that a domain to be written lacks.
     pub seed: u64,
 }
@@ -64,6 +66,7 @@ impl Default for Context {
             hardware_version: 8,
             scsi_models: Vec::new(),
             keep_keys: false,
+            keep_hardware_version: true,
             seed: 0,
         }
     }

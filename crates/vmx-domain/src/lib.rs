@@ -30,13 +30,16 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod context;
+mod cpuid;
 mod error;
 mod files;
 mod from_vmx;
 mod keep;
 mod merge;
+mod numbers;
 mod target;
 mod to_vmx;
+mod usb;
 
 pub use context::{
     Context, Datastore, Mode, ProductLine, ScsiModel, needs_datastores, virtual_hardware_version,

@@ -6,8 +6,11 @@ use esx_vmx::{Document, parse_bool};
 use virt_xml::Domain;
 
 use crate::context::{Context, Mode};
+use crate::cpuid;
 use crate::error::{Code, Error};
 use crate::from_vmx::to_domain;
+use crate::keep;
+use crate::numbers::Numbers;
 use crate::to_vmx::{VmxConversion, to_vmx};
 
 /// Writes a domain into an existing file, in default mode.
@@ -39,9 +42,12 @@ pub fn merge_into(
     document: &Document,
     context: &Context,
 ) -> Result<VmxConversion, Error> {
-    let context = &Context { mode: Mode::Default, ..context.clone() };
-    let before = to_vmx(&to_domain(document, context)?.domain, context)?.document;
-    let VmxConversion { document: after, warnings } = to_vmx(domain, context)?;
+    let context = &Context { mode: Mode::Default, keep_keys: false, ..context.clone() };
+    let was = to_domain(document, context)?.domain;
+    let before = to_vmx(&was, context)?.document;
+    // The kept keys are in the file itself.
+    let bare = Domain { metadata: None, ..domain.clone() };
+    let VmxConversion { document: after, warnings } = to_vmx(&bare, context)?;
     let numbers = Numbers::of(document);
     let (before, after) = (values(&before, &numbers), values(&after, &numbers));
     let mut merged = document.clone();
@@ -57,16 +63,66 @@ pub fn merge_into(
         }
     }
     for (key, value) in &after {
-        if before.get(key) == Some(value) || is_enough(&merged, key, value) {
+        // A key may have gone along with its device though it is still told.
+        let went_along = document.contains(key) && !merged.contains(key);
+        let same = before.get(key) == Some(value) && !went_along;
+        if same || is_enough(&merged, key, value) {
             continue;
         }
-        let result = match parse_bool(value) {
-            Some(flag) => merged.set_bool(key, flag),
-            None => merged.set(key, value),
+        let value = match merged.get(key).filter(|_| key.starts_with("cpuid.")) {
+            Some(old) => cpuid::overlaid(old, value).unwrap_or_else(|| value.clone()),
+            None => value.clone(),
         };
-        result.map_err(|error| Error::new(Code::ConfigUnsupported, key.as_str(), error))?;
+        set(&mut merged, key, &value)?;
+    }
+    if let Some(kept) = keep::kept(domain) {
+        edit_kept(&mut merged, &keep::keys(document, &was, context), &kept, &numbers)?;
     }
     Ok(VmxConversion { document: merged, warnings })
+}
+
+fn set(document: &mut Document, key: &str, value: &str) -> Result<(), Error> {
+    let result = match parse_bool(value) {
+        Some(flag) => document.set_bool(key, flag),
+        None => document.set(key, value),
+    };
+    result.map_err(|error| Error::new(Code::ConfigUnsupported, key, error))
+}
+
+/// Applies what was edited among the kept keys.
+fn edit_kept(
+    merged: &mut Document,
+    before: &[keep::Kept<'_>],
+    after: &[(&str, String)],
+    numbers: &Numbers,
+) -> Result<(), Error> {
+    let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    for kept in before {
+        match after.iter().find(|(name, _)| same(name, &kept.name)) {
+            Some((_, value)) if value == kept.value => {}
+            // A device that was taken out has taken its keys along.
+            Some((_, value)) if merged.contains(kept.key) => {
+                merged
+                    .set(kept.key, value)
+                    .map_err(|error| Error::new(Code::ConfigUnsupported, kept.key, error))?;
+            }
+            Some(_) => {}
+            None => {
+                merged.remove(kept.key);
+            }
+        }
+    }
+    for (name, value) in
+        after.iter().filter(|(name, _)| !before.iter().any(|k| same(name, &k.name)))
+    {
+        let key = numbers.existing(name);
+        if !merged.contains(&key) {
+            merged
+                .set(&key, value)
+                .map_err(|error| Error::new(Code::ConfigUnsupported, key.as_str(), error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether what the file says will do.
@@ -84,54 +140,5 @@ fn is_enough(document: &Document, key: &str, value: &str) -> bool {
 /// The keys of a written file with their values, devices numbered as in the existing file.
 fn values(document: &Document, numbers: &Numbers) -> BTreeMap<String, String> {
     let entries = document.entries();
-    entries.map(|e| (numbers.renumbered(e.key), e.value.to_owned())).collect()
-}
-
-/// The numbers of devices that have no address: those in use in the existing file.
-struct Numbers(Vec<(&'static str, Vec<u32>)>);
-
-impl Numbers {
-    fn of(document: &Document) -> Self {
-        let used = |stem: &'static str| {
-            let present = |n: &u32| {
-                matches!(document.get_bool(&format!("{stem}{n}.present")), Ok(Some(true)))
-            };
-            let mut numbers: Vec<u32> = document
-                .entries()
-                .filter_map(|e| {
-                    let (head, rest) = e.key.split_at_checked(stem.len())?;
-                    let (number, name) = rest.split_once('.')?;
-                    let is =
-                        head.eq_ignore_ascii_case(stem) && name.eq_ignore_ascii_case("present");
-                    is.then(|| number.parse().ok()).flatten()
-                })
-                .filter(present)
-                .collect();
-            numbers.sort_unstable();
-            numbers.dedup();
-            (stem, numbers)
-        };
-        Self(vec![used("ethernet"), used("sharedFolder"), used("pciPassthru")])
-    }
-
-    /// The key of the device that a written file numbers from 0 on.
-    fn renumbered(&self, key: &str) -> String {
-        for (stem, used) in &self.0 {
-            let Some((number, name)) = key.strip_prefix(stem).and_then(|r| r.split_once('.'))
-            else {
-                continue;
-            };
-            let Ok(number) = number.parse::<usize>() else { continue };
-            let number = match used.get(number) {
-                Some(&number) => number,
-                // A new one: the first numbers that are free.
-                None => {
-                    let mut free = (0..).filter(|n| !used.contains(n));
-                    free.nth(number - used.len()).unwrap_or(u32::MAX)
-                }
-            };
-            return format!("{stem}{number}.{name}");
-        }
-        key.to_owned()
-    }
+    entries.map(|e| (numbers.existing(e.key), e.value.to_owned())).collect()
 }

@@ -104,12 +104,12 @@ two</description>
     <graphics type='vnc' port='5901' autoport='no' listen='::1' keymap='de' passwd='p'>
       <listen type='address' address='::1'/>
     </graphics>
+    <sound model='es1370'/>
     <video>
       <model type='vmvga' vram='4096' primary='yes'>
         <acceleration accel3d='yes'/>
       </model>
     </video>
-    <sound model='es1370'/>
   </devices>
   <vmware:datacenterpath>dc</vmware:datacenterpath>
   <vmware:moref>vm-1</vmware:moref>

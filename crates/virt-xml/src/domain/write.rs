@@ -8,6 +8,9 @@ use crate::writer::Writer;
 
 /// Starts of interface target names that are not written unless the domain runs.
 const GENERATED_TARGETS: [&str; 3] = ["vnet", "macvtap", "macvlan"];
+/// Devices that are not modelled and stand before serial ports, before TPMs and before videos; the others
+/// are last.
+const BEFORE: [&[&str]; 3] = [&["smartcard"], &["channel", "input"], &["sound", "audio"]];
 
 pub(super) fn domain(domain: &Domain, options: &FormatOptions) -> String {
     let inactive = options.inactive || domain.id.is_none();
@@ -196,13 +199,22 @@ fn devices(w: &mut Writer, devices: &Devices, options: &FormatOptions, inactive:
     devices.controllers.iter().for_each(|c| controller(w, c));
     devices.filesystems.iter().for_each(|f| filesystem(w, f));
     devices.interfaces.iter().for_each(|i| interface(w, i, inactive));
+    let mut other = [const { Vec::new() }; 4];
+    for device in &devices.other {
+        let known = |names: &&[&str]| names.contains(&device.name.as_str());
+        other[BEFORE.iter().position(known).unwrap_or(BEFORE.len())].push(device);
+    }
+    let [before_serials, before_tpms, before_videos, last] = other;
+    before_serials.into_iter().for_each(|d| w.element(d));
     devices.serials.iter().for_each(|s| char_device(w, "serial", s));
     devices.parallels.iter().for_each(|p| char_device(w, "parallel", p));
     devices.consoles.iter().for_each(|c| char_device(w, "console", c));
+    before_tpms.into_iter().for_each(|d| w.element(d));
     devices.tpms.iter().for_each(|t| tpm(w, t));
     devices.graphics.iter().for_each(|g| graphics(w, g, options));
+    before_videos.into_iter().for_each(|d| w.element(d));
     devices.videos.iter().for_each(|v| video(w, v));
-    w.elements(&devices.other);
+    last.into_iter().for_each(|d| w.element(d));
     w.close("devices");
 }
 

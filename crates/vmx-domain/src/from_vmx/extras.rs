@@ -1,14 +1,15 @@
 //! Devices that libvirt does not look at, in default mode (`spec/vmx.md` 16).
 
-use virt_xml::domain::{Controller, Cpu, Domain};
+use esx_vmx::Device;
+use virt_xml::domain::{Address, Controller, Cpu, Domain, PciAddress};
 use virt_xml::{Element, Node};
 
+use super::disks::pci_address;
 use super::reader::Reader;
+use crate::cpuid;
 use crate::error::Error;
+use crate::usb;
 
-/// USB controllers by the key that says they are there, with libvirt's word for the like of them.
-pub(crate) const USB: [(&str, &str); 3] =
-    [("usb.present", "piix3-uhci"), ("ehci.present", "ehci"), ("usb_xhci.present", "qemu-xhci")];
 /// Sound cards, with libvirt's word for the like of them.
 pub(crate) const SOUND: [(&str, &str); 3] =
     [("es1371", "es1370"), ("sb16", "sb16"), ("hdaudio", "ich6")];
@@ -20,39 +21,97 @@ pub(super) fn read(r: &mut Reader<'_>, domain: &mut Domain) -> Result<(), Error>
     if r.exact() {
         return Ok(());
     }
-    for (index, (key, model)) in (0..).zip(USB) {
-        if r.boolean(key, false)? {
-            r.warn(key, SHOWN);
-            domain.devices.controllers.push(Controller {
-                kind: "usb".to_owned(),
-                index: Some(index),
-                model: Some(model.to_owned()),
-                ..Controller::default()
-            });
-        }
-    }
-    if r.boolean("sound.present", false)? {
-        let word = r.get("sound.virtualDev").unwrap_or("es1371");
-        let known = SOUND.iter().find(|(vmx, _)| vmx.eq_ignore_ascii_case(word));
-        match known {
-            Some((_, model)) => {
-                r.warn("sound.present", SHOWN);
-                let sound = Element::new("sound").with_attribute("model", model);
-                domain.devices.other.push(sound);
-            }
-            None => r.warn("sound.virtualDev", format!("'{word}' is not known; left out")),
-        }
-    }
+    usb_devices(r, domain)?;
+    sound(r, domain)?;
     for number in r.numbers("pciPassthru") {
         passthrough(r, number, domain)?;
     }
-    if r.boolean("vhv.enable", false)? {
-        r.warn("vhv.enable", "shown as a CPU feature; libvirt leaves it out");
-        let feature = Element::new("feature")
-            .with_attribute("policy", "require")
-            .with_attribute("name", NESTED);
-        domain.cpu.get_or_insert_with(Cpu::default).other.push(feature);
+    auto_connected(r, domain);
+    cpu_features(r, domain)
+}
+
+fn usb_devices(r: &mut Reader<'_>, domain: &mut Domain) -> Result<(), Error> {
+    for (index, (stem, model)) in (0..).zip(usb::CONTROLLERS) {
+        let prefix = format!("{stem}.");
+        let group = r.group(&prefix);
+        if !r.flag(group, "present", false)? {
+            continue;
+        }
+        r.warn(group.key("present"), SHOWN);
+        domain.devices.controllers.push(Controller {
+            kind: "usb".to_owned(),
+            index: Some(index),
+            model: Some(model.to_owned()),
+            address: pci_address(r, group)?,
+            ..Controller::default()
+        });
+        for port in r.numbers(&format!("{stem}:")) {
+            let prefix = format!("{stem}:{port}.");
+            let group = r.group(&prefix);
+            if !r.flag(group, "present", false)? {
+                continue;
+            }
+            let word = group.get("deviceType").unwrap_or_default();
+            let on_root = group.get("parent").is_none_or(|parent| parent == "-1");
+            let own_port = group.get("port").is_none_or(|text| text.parse() == Ok(port));
+            let kind = usb::Kind::from_word(word).filter(|_| on_root && own_port);
+            match (kind, u32::try_from(port).ok().filter(|&port| port < MAX_USB_PORT)) {
+                (Some(kind), Some(port)) => {
+                    r.warn(group.key("present"), SHOWN);
+                    domain.devices.other.push(kind.element(index, port));
+                }
+                _ => r.warn(
+                    group.key("deviceType"),
+                    format!("a USB device '{word}' has no place in domain XML; left out"),
+                ),
+            }
+        }
     }
+    Ok(())
+}
+
+/// More ports than any controller has.
+const MAX_USB_PORT: u32 = 127;
+
+/// Devices of the host that are passed through as soon as they are plugged in.
+fn auto_connected(r: &mut Reader<'_>, domain: &mut Domain) {
+    let document = r.document;
+    let patterns = document.entries().filter(|entry| {
+        let digits = entry.key.get(usb::AUTO_CONNECT.len()..).unwrap_or_default();
+        let head = entry.key.get(..usb::AUTO_CONNECT.len()).unwrap_or_default();
+        head.eq_ignore_ascii_case(usb::AUTO_CONNECT)
+            && !digits.is_empty()
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && document.get(entry.key) == Some(entry.value)
+    });
+    for entry in patterns {
+        match usb::ids(entry.value) {
+            Some(ids) => {
+                r.warn(entry.key, SHOWN);
+                domain.devices.other.push(usb::hostdev(ids));
+            }
+            None => r.warn(
+                entry.key,
+                format!("'{}' does not name vendor and product; left out", entry.value),
+            ),
+        }
+    }
+}
+
+fn sound(r: &mut Reader<'_>, domain: &mut Domain) -> Result<(), Error> {
+    let group = r.group("sound.");
+    if !r.flag(group, "present", false)? {
+        return Ok(());
+    }
+    let word = group.get("virtualDev").unwrap_or("es1371");
+    let Some((_, model)) = SOUND.iter().find(|(vmx, _)| vmx.eq_ignore_ascii_case(word)) else {
+        r.warn("sound.virtualDev", format!("'{word}' is not known; left out"));
+        return Ok(());
+    };
+    r.warn("sound.present", SHOWN);
+    let sound = Element::new("sound").with_attribute("model", model);
+    let sound = on_slot(r, group, sound)?;
+    domain.devices.other.push(sound);
     Ok(())
 }
 
@@ -68,23 +127,68 @@ fn passthrough(r: &mut Reader<'_>, number: i64, domain: &mut Domain) -> Result<(
         return Ok(());
     };
     r.warn(key, SHOWN);
-    let hex = |number: u32, digits: usize| format!("{number:#0width$x}", width = digits + 2);
-    let address = Element::new("address")
-        .with_attribute("domain", &hex(segment, 4))
-        .with_attribute("bus", &hex(bus, 2))
-        .with_attribute("slot", &hex(slot, 2))
-        .with_attribute("function", &hex(function, 1));
+    let address = pci_element(PciAddress { domain: segment, bus, slot, function });
     let hostdev = Element::new("hostdev")
         .with_attribute("mode", "subsystem")
         .with_attribute("type", "pci")
         .with_attribute("managed", "yes")
         .with_child(Element::new("source").with_child(address));
+    let hostdev = on_slot(r, group, hostdev)?;
     domain.devices.other.push(hostdev);
     Ok(())
 }
 
+/// The device with the address that its slot number stands for.
+fn on_slot(r: &mut Reader<'_>, group: Device<'_>, device: Element) -> Result<Element, Error> {
+    Ok(match pci_address(r, group)? {
+        Some(Address::Pci(Some(address))) => {
+            let mut element = pci_element(address);
+            element.attributes.insert(0, ("type".to_owned(), "pci".to_owned()));
+            device.with_child(element)
+        }
+        _ => device,
+    })
+}
+
+fn pci_element(pci: PciAddress) -> Element {
+    let hex = |number: u32, digits: usize| format!("{number:#0width$x}", width = digits + 2);
+    Element::new("address")
+        .with_attribute("domain", &hex(pci.domain, 4))
+        .with_attribute("bus", &hex(pci.bus, 2))
+        .with_attribute("slot", &hex(pci.slot, 2))
+        .with_attribute("function", &hex(pci.function, 1))
+}
+
+/// `vhv.enable`, and the CPU id masks that say no more than features do.
+fn cpu_features(r: &mut Reader<'_>, domain: &mut Domain) -> Result<(), Error> {
+    let mut features = Vec::new();
+    if r.boolean("vhv.enable", false)? {
+        r.warn("vhv.enable", "shown as a CPU feature; libvirt leaves it out");
+        features.push((NESTED, "require"));
+    }
+    for key in cpuid::KEYS {
+        let Some(mask) = r.get(key) else { continue };
+        match cpuid::features(key, mask) {
+            Some(found) => {
+                if !found.is_empty() {
+                    r.warn(key, "shown as CPU features; libvirt leaves it out");
+                }
+                features.extend(found);
+            }
+            None => r.warn(key, "the mask says more than CPU features can; left out"),
+        }
+    }
+    if !features.is_empty() {
+        let elements = features.into_iter().map(|(name, policy)| {
+            Element::new("feature").with_attribute("policy", policy).with_attribute("name", name)
+        });
+        domain.cpu.get_or_insert_with(Cpu::default).other.extend(elements);
+    }
+    Ok(())
+}
+
 /// Segment, bus, slot and function of `00000:004:00.0`, which is decimal, or of `04:00.0`, which is not.
-fn pci_id(text: &str) -> Option<[u32; 4]> {
+pub(crate) fn pci_id(text: &str) -> Option<[u32; 4]> {
     let (address, function) = text.rsplit_once('.')?;
     let parts: Vec<&str> = address.split(':').collect();
     let (segment, bus, slot) = match parts[..] {
@@ -107,6 +211,18 @@ pub(crate) fn hostdev_address(hostdev: &Element) -> Option<[u32; 4]> {
         Node::Element(e) if pci && e.name == "address" => Some(e),
         _ => None,
     })?;
+    pci_numbers(address)
+}
+
+/// Where the guest sees a device of another kind than those with an [`Address`].
+pub(crate) fn guest_address(device: &Element) -> Option<Address> {
+    let is_pci = |a: &&Element| a.attribute("type") == Some("pci");
+    let address = device.children_named("address").find(is_pci)?;
+    let [domain, bus, slot, function] = pci_numbers(address)?;
+    Some(Address::Pci(Some(PciAddress { domain, bus, slot, function })))
+}
+
+fn pci_numbers(address: &Element) -> Option<[u32; 4]> {
     let number = |name: &str| {
         let text = address.attribute(name).unwrap_or("0");
         match text.strip_prefix("0x") {

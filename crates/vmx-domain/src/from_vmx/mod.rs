@@ -74,10 +74,6 @@ pub fn to_domain(document: &Document, context: &Context) -> Result<Conversion, E
     }
 
     extras::read(r, &mut domain)?;
-    if context.keep_keys && !context.exact() {
-        domain.metadata = keep::element(document);
-    }
-
     // What libvirt adds to every domain.
     domain.devices.consoles = domain.devices.serials.first().map(console).into_iter().collect();
     domain.clock = Some(Clock { offset: "utc".to_owned(), other: Vec::new() });
@@ -95,6 +91,9 @@ pub fn to_domain(document: &Document, context: &Context) -> Result<Conversion, E
         datacenter_path: context.datacenter_path.clone(),
         moref: context.moref.clone(),
     };
+    if context.keep_keys && !context.exact() {
+        domain.metadata = keep::element(document, &domain, context);
+    }
     Ok(Conversion { domain, warnings: reader.warnings })
 }
 

@@ -92,7 +92,17 @@ fn unescaped(
     bytes: Result<Cow<'_, [u8]>, esx_escape::UnescapeError>,
 ) -> Result<String, Error> {
     match bytes {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            if r.exact() || !text.contains('\r') {
+                return Ok(text.into_owned());
+            }
+            r.warn(
+                key,
+                "carriage returns are shown as line feeds, which readers of XML make of them",
+            );
+            Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
+        }
         Err(error) => {
             r.bend(Error::internal(key, error), "the text is kept as it is")?;
             Ok(text.to_owned())

@@ -81,6 +81,9 @@ fn hardware_version(domain: &Domain, context: &Context) -> u32 {
     if context.exact() {
         return version;
     }
+    // The one the file had, if it tells and nobody asks for another.
+    let kept = keep::kept_value(domain, keep::HARDWARE_VERSION).and_then(|text| text.parse().ok());
+    let version = kept.filter(|_| context.keep_hardware_version).unwrap_or(version);
     let on = |bus: &str| domain.devices.disks.iter().any(|d| d.bus.as_deref() == Some(bus));
     let wide = domain.devices.disks.iter().any(|d| {
         let unit = disks::drive_address(d).map_or(0, |(_, _, unit)| unit);
@@ -99,7 +102,9 @@ fn header(w: &mut Writer<'_>, domain: &Domain) -> Result<(), Error> {
     w.line("config.version", 8);
     let hardware = w.hardware;
     w.line("virtualHW.version", hardware);
-    if hardware != w.context.hardware_version {
+    if hardware != w.context.hardware_version
+        && keep::kept_value(domain, keep::HARDWARE_VERSION).is_none()
+    {
         let reason = format!(
             "hardware version {hardware} instead of {}, for the sake of its devices",
             w.context.hardware_version
@@ -177,12 +182,18 @@ fn memory(w: &mut Writer<'_>, domain: &Domain) {
 
 fn cpus(w: &mut Writer<'_>, domain: &Domain) -> Result<(), Error> {
     let vcpu = &domain.vcpu;
-    let count = u64::from(vcpu.count);
-    if vcpu.current.is_some_and(|current| current != vcpu.count) {
-        let reason = "CPUs cannot be left unplugged";
-        w.bend(Error::unsupported("/domain/vcpu/@current", reason), "all are plugged in")?;
+    let mut count = u64::from(vcpu.count);
+    let plugged = vcpu.current.filter(|&current| current != vcpu.count && current != 0);
+    if let Some(current) = plugged {
+        let reason = "libvirt writes no CPUs that are not plugged in";
+        let instead = "they can be added, up to what the host allows; the maximum is left out";
+        w.bend(Error::unsupported("/domain/vcpu/@current", reason), instead)?;
+        count = u64::from(current);
     }
     w.line("numvcpus", count);
+    if plugged.is_some() {
+        w.line("vcpu.hotadd", "TRUE");
+    }
     topology(w, domain, count)?;
     if let Some(CpuSet(cpus)) = &vcpu.cpuset {
         let list: Vec<String> = cpus.iter().map(u32::to_string).collect();
@@ -223,8 +234,12 @@ fn topology(w: &mut Writer<'_>, domain: &Domain, count: u64) -> Result<(), Error
         () if t.threads != 1 => Error::unsupported(at, "a core has one thread"),
         () if t.dies != 1 => Error::unsupported(at, "a socket has one die"),
         () if t.clusters != 1 => Error::unsupported(at, "a die has one cluster"),
-        () if product != count => {
+        () if product != count && (w.exact() || product != u64::from(domain.vcpu.count)) => {
             Error::internal(at, format!("the topology does not make {count} CPUs"))
+        }
+        // Of the CPUs that are plugged in.
+        () if count.checked_rem(u64::from(t.cores)) != Some(0) => {
+            Error::internal(at, format!("{count} CPUs make no whole sockets"))
         }
         () => {
             w.line("cpuid.coresPerSocket", t.cores);
@@ -348,6 +363,9 @@ fn firmware(w: &mut Writer<'_>, domain: &Domain) -> Result<(), Error> {
     let efi = domain.os.firmware.as_deref() == Some("efi");
     if efi {
         w.line("firmware", "efi");
+    } else if domain.os.firmware.as_deref() == Some("bios") && !w.exact() {
+        w.line("firmware", "bios");
+        w.warn("/domain/os/@firmware", "written, which libvirt does not");
     }
     let secure = domain.os.firmware_features.iter().any(|f| f.name == "secure-boot" && f.enabled);
     if efi && secure && !w.exact() {
