@@ -181,7 +181,7 @@ impl Permissions {
     }
 
     fn read(mut reader: Reader) -> Result<Self, Error> {
-        let mut number = |name: &str, radix| match reader.take_text(name) {
+        let mut number = |name: &'static str, radix| match reader.take_text(name) {
             None => Ok(0),
             // No owner is written as -1.
             Some(text) if text == "-1" => Ok(u32::MAX),
