@@ -30,6 +30,7 @@ pub(super) const ROOMS: &[Room] = &[
     pure("crates/virt-xml", "virt-xml", &[]),
     pure("crates/vmx-domain", "esx-vmx-domain", &["esx-vmx", "virt-xml", "esx-escape"]),
     pure("crates/virt-api", "virt-api", &[]),
+    pure("crates/virt-rpc", "virt-rpc", &["virt-api"]),
     Room {
         folder: "crates/vi-client",
         package: "esx-vi-client",
