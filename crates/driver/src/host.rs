@@ -11,6 +11,7 @@ use crate::error::decode_error;
 
 /// The properties of the host system that do not change while a connection lives.
 pub(crate) const PATHS: &[&str] = &[
+    "capability.screenshotSupported",
     "config.network.dnsConfig.domainName",
     "config.network.dnsConfig.hostName",
     "configManager.autoStartManager",
@@ -38,6 +39,8 @@ pub(crate) struct HostFacts {
     /// Whether the CPUs have long mode.
     pub(crate) long_mode: bool,
     pub(crate) auto_start_manager: Option<MoRef>,
+    /// Whether it takes pictures of screens; assumed of one that does not tell.
+    pub(crate) screenshots: bool,
     /// The vCenter that manages the host.
     pub(crate) management_server: Option<String>,
 }
@@ -81,6 +84,10 @@ impl HostFacts {
                 .unwrap_or_default(),
             long_mode: long_mode(&features)?,
             auto_start_manager: row.get("configManager.autoStartManager").map_err(decode_error)?,
+            screenshots: row
+                .get::<bool>("capability.screenshotSupported")
+                .map_err(decode_error)?
+                .unwrap_or(true),
             management_server: text("summary.managementServerIp")?.filter(|ip| !ip.is_empty()),
         })
     }

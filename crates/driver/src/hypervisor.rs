@@ -3,14 +3,16 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainEventId,
-    DomainInfo, DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
-    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainStats,
-    DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
-    Error, ErrorDomain, EventSubscription, Feature, Hypervisor, InterfaceAddressesSource,
-    ListAllDomainsFlags, ListedDomain, NativeConversionFlags, NoFlags, NodeInfo, Result,
-    SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags,
-    SnapshotRevertFlags, SnapshotXmlFlags, TypedParam, Version, check_flags,
+    Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
+    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
+    DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
+    DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
+    DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
+    DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain, EventSubscription, Feature, Hypervisor,
+    InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, MetadataType,
+    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    SnapshotXmlFlags, TypedParam, Version, check_flags,
 };
 
 use crate::connection::{Connection, Session};
@@ -454,6 +456,96 @@ impl Hypervisor for Connection {
         flags: DomainStatsFlags,
     ) -> Result<Vec<DomainStats>> {
         self.session.stats(domains, stats, flags).await
+    }
+
+    async fn domain_screenshot(
+        &self,
+        domain: &Domain,
+        screen: u32,
+        flags: NoFlags,
+    ) -> Result<Screenshot> {
+        self.session.screenshot(domain, screen, flags).await
+    }
+
+    async fn domain_rename(&self, domain: &Domain, name: &str, flags: NoFlags) -> Result<()> {
+        self.session.rename(domain, name, flags).await
+    }
+
+    async fn domain_get_metadata(
+        &self,
+        domain: &Domain,
+        kind: MetadataType,
+        _uri: Option<&str>,
+        flags: DomainModificationFlags,
+    ) -> Result<String> {
+        self.session.metadata(domain, kind, flags).await
+    }
+
+    async fn domain_set_metadata(
+        &self,
+        domain: &Domain,
+        kind: MetadataType,
+        metadata: Option<&str>,
+        _key: Option<&str>,
+        _uri: Option<&str>,
+        flags: DomainModificationFlags,
+    ) -> Result<()> {
+        self.session.set_metadata(domain, kind, metadata, flags).await
+    }
+
+    async fn domain_memory_stats(
+        &self,
+        domain: &Domain,
+        flags: NoFlags,
+    ) -> Result<Vec<DomainMemoryStat>> {
+        self.session.memory_stats(domain, flags).await
+    }
+
+    async fn domain_get_block_info(
+        &self,
+        domain: &Domain,
+        disk: &str,
+        flags: NoFlags,
+    ) -> Result<DomainBlockInfo> {
+        self.session.block_info(domain, disk, flags).await
+    }
+
+    async fn domain_list_block_devices(&self, domain: &Domain) -> Result<Vec<DomainBlockDevice>> {
+        self.session.block_devices(domain).await
+    }
+
+    async fn domain_list_interface_devices(
+        &self,
+        domain: &Domain,
+    ) -> Result<Vec<DomainInterfaceDevice>> {
+        self.session.interface_devices(domain).await
+    }
+
+    async fn domain_attach_device_flags(
+        &self,
+        domain: &Domain,
+        xml: &str,
+        flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        self.session.attach_device(domain, xml, flags).await
+    }
+
+    async fn domain_detach_device_flags(
+        &self,
+        domain: &Domain,
+        xml: &str,
+        flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        self.session.detach_device(domain, xml, flags).await
+    }
+
+    async fn domain_update_device_flags(
+        &self,
+        domain: &Domain,
+        xml: &str,
+        flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        self.session.update_device(domain, xml, flags).await
     }
 
     async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {

@@ -163,6 +163,11 @@ impl Client {
         Ok(true)
     }
 
+    /// Name and password of the session; none before the login and after the logout.
+    pub(crate) async fn credentials(&self) -> Option<Login> {
+        self.inner.session.hold().await.login()
+    }
+
     /// Whether the host knows our session: it can always be asked for that.
     async fn session_lives(&self) -> Result<bool> {
         let manager = self.service("sessionManager", &self.inner.content.session_manager)?;

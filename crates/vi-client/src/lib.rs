@@ -25,6 +25,7 @@ mod endpoint;
 mod error;
 mod folder;
 mod proxy;
+mod screen;
 mod session;
 mod task;
 mod tls;

@@ -1,6 +1,7 @@
 //! Running a task: the I/O half of [`esx_task::TaskWait`]. It performs each output, reports back,
 //! decides nothing.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,6 +184,28 @@ impl Client {
         M: Method<Output = MoRef> + Sync,
         E: From<Error>,
     {
+        let make = |checked: &Checked| may_start(checked).map(|()| operation);
+        self.run_made_task::<M, &M, E>(machine, target, paths, make, options).await
+    }
+
+    /// The same for an operation that is made of what the look has read: a change of a device that must
+    /// be found first.
+    ///
+    /// # Errors
+    /// As [`run_task`](Self::run_task), with the error of `make` for that of `may_start`.
+    pub async fn run_made_task<M, O, E>(
+        &self,
+        machine: &MoRef,
+        target: &MoRef,
+        paths: &[&str],
+        make: impl FnOnce(&Checked) -> Result<O, E> + Send,
+        options: &TaskOptions,
+    ) -> Result<(), E>
+    where
+        M: Method<Output = MoRef> + Sync,
+        O: Borrow<M> + Send + Sync,
+        E: From<Error>,
+    {
         let retrieval = Retrieval::from(machine)
             .via([traversal("recentTask", "VirtualMachine", "recentTask", [])])
             .read("VirtualMachine", std::iter::once(QUESTION).chain(paths.iter().copied()))
@@ -198,7 +221,7 @@ impl Client {
             broken: 0,
             given_up: false,
         };
-        let result = run.drive(&mut watch, target, operation, may_start).await;
+        let result = run.drive::<M, O, E>(&mut watch, target, make).await;
         if run.given_up {
             // A wait may still be pending on the host; dropping the watch ends that, too.
             return result;
@@ -272,20 +295,20 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn drive<M, E>(
+    async fn drive<M, O, E>(
         &mut self,
         watch: &mut Watch,
         target: &MoRef,
-        operation: &M,
-        may_start: impl FnOnce(&Checked) -> Result<(), E> + Send,
+        make: impl FnOnce(&Checked) -> Result<O, E> + Send,
     ) -> Result<(), E>
     where
         M: Method<Output = MoRef> + Sync,
+        O: Borrow<M> + Send + Sync,
         E: From<Error>,
     {
         let mut wait =
             TaskWait::new(self.options.auto_answer).with_policy(self.options.policy.clone());
-        let mut may_start = Some(may_start);
+        let mut make = Some(make);
         let mut output = wait.start();
         loop {
             let input = match output {
@@ -302,12 +325,13 @@ impl Run<'_> {
                     }
                 }
                 Output::Start => {
-                    if let Some(may_start) = may_start.take() {
-                        may_start(&self.seen.checked)?;
+                    // The state machine asks once.
+                    if let Some(make) = make.take() {
+                        let operation = make(&self.seen.checked)?;
+                        let task = self.client.call(target, operation.borrow()).await?;
+                        tracing::debug!(%task, method = M::NAME, "started");
+                        self.task = Some(task);
                     }
-                    let task = self.client.call(target, operation).await?;
-                    tracing::debug!(%task, method = M::NAME, "started");
-                    self.task = Some(task);
                     Input::Started
                 }
                 Output::Wait => match self.wait(watch).await {

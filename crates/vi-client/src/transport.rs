@@ -314,7 +314,33 @@ impl Transport {
         path_and_query: &str,
         range: Option<ByteRange>,
     ) -> Result<GetReply, TransportError> {
-        let mut request = self.request(Method::GET, path_and_query)?;
+        let request = self.request(Method::GET, path_and_query)?;
+        self.got(request, path_and_query, range).await
+    }
+
+    /// [`get`](Self::get) as a user with a password of HTTP's basic authentication instead of the session: for
+    /// servers beside the SOAP service that do not know its sessions.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(crate) async fn get_as(
+        &self,
+        path_and_query: &str,
+        user_name: &str,
+        password: &str,
+    ) -> Result<GetReply, TransportError> {
+        let url = self.request(Method::GET, path_and_query)?.url().clone();
+        let request = self.inner.client.get(url).basic_auth(user_name, Some(password)).build();
+        let request = request.map_err(|_| self.setup("the user name is not a valid header"))?;
+        self.got(request, path_and_query, None).await
+    }
+
+    async fn got(
+        &self,
+        mut request: Request,
+        path_and_query: &str,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply, TransportError> {
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(range) = range {

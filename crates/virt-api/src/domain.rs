@@ -191,6 +191,119 @@ pub struct DomainStats {
     pub params: Vec<TypedParam>,
 }
 
+/// A disk or drive of a domain, as `virsh domblklist --details` shows it. Beyond libvirt: it has no function for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainBlockDevice {
+    /// `file` or `block`: what the source is.
+    pub kind: String,
+    /// `disk`, `cdrom` or `floppy`.
+    pub device: String,
+    /// `sda`; unique on its bus.
+    pub target: String,
+    /// `scsi`, `sata`, `ide`, `nvme` or `fdc`.
+    pub bus: String,
+    /// The file or the host's device; `None` for an empty drive.
+    pub source: Option<String>,
+}
+
+/// A network adapter of a domain, as `virsh domiflist` shows it. Beyond libvirt: it has no function for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainInterfaceDevice {
+    /// The host's name for it, if it has one.
+    pub name: Option<String>,
+    /// `bridge`, `vds`, …
+    pub kind: String,
+    /// The network or port group.
+    pub source: Option<String>,
+    /// `e1000`, `vmxnet3`, …
+    pub model: Option<String>,
+    /// MAC address.
+    pub mac: Option<String>,
+    /// Whether its cable is plugged in; `None` if the host does not tell.
+    pub link_up: Option<bool>,
+}
+
+/// Sizes of a disk in bytes (`virDomainBlockInfo`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DomainBlockInfo {
+    /// What the guest sees.
+    pub capacity_bytes: u64,
+    /// What is allocated for it.
+    pub allocation_bytes: u64,
+    /// What it takes up on the storage.
+    pub physical_bytes: u64,
+}
+
+/// Which figure of a domain's memory (`virDomainMemoryStatTags`, and a few that only VMware has).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MemoryStatTag {
+    /// What the domain has now, as its balloon says (`VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON`).
+    Actual,
+    /// What it takes up of the host (`VIR_DOMAIN_MEMORY_STAT_RSS`); VMware's consumed memory.
+    Rss,
+    /// What the guest used lately. Beyond libvirt, like all that follow.
+    Active,
+    /// Taken back by the balloon.
+    Ballooned,
+    /// Swapped out by the host.
+    Swapped,
+    /// Compressed by the host.
+    Compressed,
+    /// Shared with other domains.
+    Shared,
+    /// Not shared with others.
+    Private,
+    /// What the host needs beside the guest's memory.
+    Overhead,
+    /// Guaranteed.
+    Reservation,
+    /// The most it may take; left out if there is no limit.
+    Limit,
+    /// Weight when memory is scarce: a number, no size.
+    Shares,
+}
+
+impl MemoryStatTag {
+    /// libvirt's number; `None` for figures beyond libvirt.
+    #[must_use]
+    pub const fn number(self) -> Option<u32> {
+        match self {
+            Self::Actual => Some(6),
+            Self::Rss => Some(7),
+            _ => None,
+        }
+    }
+
+    /// The word of `virsh dommemstat`, or one in its style.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Actual => "actual",
+            Self::Rss => "rss",
+            Self::Active => "active",
+            Self::Ballooned => "ballooned",
+            Self::Swapped => "swapped",
+            Self::Compressed => "compressed",
+            Self::Shared => "shared",
+            Self::Private => "private",
+            Self::Overhead => "overhead",
+            Self::Reservation => "reservation",
+            Self::Limit => "limit",
+            Self::Shares => "shares",
+        }
+    }
+}
+
+/// A figure of a domain's memory (`virDomainMemoryStatStruct`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DomainMemoryStat {
+    /// Which.
+    pub tag: MemoryStatTag,
+    /// In KiB, but for [`MemoryStatTag::Shares`].
+    pub value: u64,
+}
+
 /// Which metadata of a domain (`virDomainMetadataType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

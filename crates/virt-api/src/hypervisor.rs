@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDetails,
-    DomainDeviceModifyFlags, DomainEventId, DomainInfo, DomainInterface, DomainMemoryFlags,
+    Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
+    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
+    DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
     DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
     DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
     DomainVcpuFlags, DomainXmlFlags, Error, EventSubscription, Feature, InterfaceAddressesSource,
@@ -769,6 +770,28 @@ pub trait Hypervisor: Send + Sync {
         Err(Error::no_support("virConnectGetAllDomainStats"))
     }
 
+    /// Figures of a domain's memory. libvirt: `virDomainMemoryStats`; its ESX driver has none.
+    async fn domain_memory_stats(
+        &self,
+        _domain: &Domain,
+        _flags: NoFlags,
+    ) -> Result<Vec<DomainMemoryStat>> {
+        Err(Error::no_support("virDomainMemoryStats"))
+    }
+
+    /// Sizes of a disk, which is named by target or source. libvirt: `virDomainGetBlockInfo`; its ESX driver has none.
+    ///
+    /// # Errors
+    /// `VIR_ERR_INVALID_ARG` if the domain has no such disk.
+    async fn domain_get_block_info(
+        &self,
+        _domain: &Domain,
+        _disk: &str,
+        _flags: NoFlags,
+    ) -> Result<DomainBlockInfo> {
+        Err(Error::no_support("virDomainGetBlockInfo"))
+    }
+
     /// What domains may have on this host, as XML. libvirt: `virConnectGetDomainCapabilities`.
     async fn connect_get_domain_capabilities(
         &self,
@@ -854,6 +877,19 @@ pub trait Hypervisor: Send + Sync {
     }
 
     // Beyond libvirt.
+
+    /// The disks and drives of a domain. virsh takes them from the domain's XML.
+    async fn domain_list_block_devices(&self, _domain: &Domain) -> Result<Vec<DomainBlockDevice>> {
+        Err(Error::no_support("domain_list_block_devices"))
+    }
+
+    /// The network adapters of a domain. virsh takes them from the domain's XML.
+    async fn domain_list_interface_devices(
+        &self,
+        _domain: &Domain,
+    ) -> Result<Vec<DomainInterfaceDevice>> {
+        Err(Error::no_support("domain_list_interface_devices"))
+    }
 
     /// The domain a selector names.
     ///

@@ -52,8 +52,9 @@ mod typed_param;
 pub use auth::{AuthCallback, CredentialRequest, CredentialType, Secret};
 pub use code::{ErrorCode, ErrorDomain};
 pub use domain::{
-    Domain, DomainDetails, DomainInfo, DomainInterface, DomainSelector, DomainState,
-    DomainStateReason, DomainStats, IpAddress, IpAddressType, ListedDomain, MetadataType,
+    Domain, DomainBlockDevice, DomainBlockInfo, DomainDetails, DomainInfo, DomainInterface,
+    DomainInterfaceDevice, DomainMemoryStat, DomainSelector, DomainState, DomainStateReason,
+    DomainStats, IpAddress, IpAddressType, ListedDomain, MemoryStatTag, MetadataType,
     MigratePrepared, SchedulerType, Screenshot, Snapshot,
 };
 pub use driver::{Driver, Unsupported};

@@ -130,8 +130,8 @@ impl ScsiModel {
         }
     }
 
-    pub(crate) const ALL: [Self; 4] =
-        [Self::BusLogic, Self::LsiLogic, Self::LsiSas1068, Self::VmPvScsi];
+    /// Every model.
+    pub const ALL: [Self; 4] = [Self::BusLogic, Self::LsiLogic, Self::LsiSas1068, Self::VmPvScsi];
 }
 
 /// The product a connection talks to.

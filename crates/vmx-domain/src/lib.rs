@@ -47,4 +47,5 @@ pub use context::{
 pub use error::{Code, Error, ErrorDomain, Warning};
 pub use from_vmx::{Conversion, to_domain};
 pub use merge::merge_into;
+pub use target::{DriveBus, DrivePlace};
 pub use to_vmx::{VmxConversion, needs_scsi_models, parse_domain, to_vmx};

@@ -1,4 +1,103 @@
-//! Disk target names: a prefix and the letters of an index (`spec/vmx.md` 5.3).
+//! Disk target names: a prefix and the letters of an index (`spec/vmx.md` 5.3), and the places they stand for.
+
+/// From this hardware version on a SCSI controller has 64 disks, before it 15.
+const WIDE_SCSI_HARDWARE: u32 = 13;
+/// The unit of the SCSI controller itself.
+const SCSI_CONTROLLER_UNIT: u32 = 7;
+
+/// A bus that disks and drives hang on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DriveBus {
+    /// SCSI, parallel and serial attached.
+    Scsi,
+    /// SATA (AHCI).
+    Sata,
+    /// IDE.
+    Ide,
+    /// NVMe.
+    Nvme,
+    /// Floppies.
+    Floppy,
+}
+
+impl DriveBus {
+    /// libvirt's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Scsi => "scsi",
+            Self::Sata => "sata",
+            Self::Ide => "ide",
+            Self::Nvme => "nvme",
+            Self::Floppy => "fdc",
+        }
+    }
+
+    /// The bus of libvirt's word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Scsi, Self::Sata, Self::Ide, Self::Nvme, Self::Floppy]
+            .into_iter()
+            .find(|bus| bus.word() == word)
+    }
+}
+
+/// Where a disk or drive hangs, in VMware's numbers: `scsi0:1` is unit 1 of controller 0. The two IDE
+/// controllers are 0 and 1; floppies have controller 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DrivePlace {
+    /// The bus.
+    pub bus: DriveBus,
+    /// The number of the controller on the bus.
+    pub controller: u32,
+    /// The number at the controller.
+    pub unit: u32,
+}
+
+impl DrivePlace {
+    /// What libvirt calls it in `<target dev=…>`, on a machine of this hardware version.
+    #[must_use]
+    pub fn target(self, hardware_version: u32) -> String {
+        let Self { bus, controller, unit } = self;
+        match bus {
+            DriveBus::Scsi => {
+                let place = if unit < SCSI_CONTROLLER_UNIT { unit } else { unit.saturating_sub(1) };
+                let index = controller.saturating_mul(scsi_disks(hardware_version));
+                name("sd", index.saturating_add(place))
+            }
+            DriveBus::Sata => name("sd", controller.saturating_mul(30).saturating_add(unit)),
+            DriveBus::Ide => name("hd", controller.saturating_mul(2).saturating_add(unit)),
+            DriveBus::Nvme => format!("nvme{controller}n{}", unit.saturating_add(1)),
+            DriveBus::Floppy => name("fd", unit),
+        }
+    }
+
+    /// The place that a target stands for on a bus; `None` if it is none there.
+    #[must_use]
+    pub fn of_target(bus: DriveBus, target: &str, hardware_version: u32) -> Option<Self> {
+        let at = |controller, unit| Some(Self { bus, controller, unit });
+        if bus == DriveBus::Nvme {
+            let (controller, unit) = nvme(target)?;
+            return at(controller, unit);
+        }
+        let (prefix, index) = index(target)?;
+        match (bus, prefix) {
+            (DriveBus::Scsi, "sd") => {
+                let disks = scsi_disks(hardware_version);
+                let place = index % disks;
+                at(index / disks, if place < SCSI_CONTROLLER_UNIT { place } else { place + 1 })
+            }
+            (DriveBus::Sata, "sd") => at(index / 30, index % 30),
+            (DriveBus::Ide, "hd") => at(index / 2, index % 2),
+            (DriveBus::Floppy, "fd") => at(0, index),
+            _ => None,
+        }
+    }
+}
+
+const fn scsi_disks(hardware_version: u32) -> u32 {
+    if hardware_version >= WIDE_SCSI_HARDWARE { 64 } else { 15 }
+}
 
 /// `sda`, `sdz`, `sdaa`, …
 pub(crate) fn name(prefix: &str, index: u32) -> String {
@@ -42,6 +141,33 @@ pub(crate) fn nvme(name: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_have_names_and_names_places() {
+        let place = |bus, controller, unit| DrivePlace { bus, controller, unit };
+        for (hardware, at, target) in [
+            (13, place(DriveBus::Scsi, 0, 0), "sda"),
+            (13, place(DriveBus::Scsi, 0, 8), "sdh"),
+            (13, place(DriveBus::Scsi, 1, 0), "sdbm"),
+            (10, place(DriveBus::Scsi, 1, 0), "sdp"),
+            (10, place(DriveBus::Scsi, 0, 15), "sdo"),
+            (13, place(DriveBus::Sata, 1, 2), "sdag"),
+            (13, place(DriveBus::Ide, 1, 0), "hdc"),
+            (13, place(DriveBus::Nvme, 0, 1), "nvme0n2"),
+            (13, place(DriveBus::Floppy, 0, 1), "fdb"),
+        ] {
+            assert_eq!(at.target(hardware), target);
+            assert_eq!(DrivePlace::of_target(at.bus, target, hardware), Some(at), "{target}");
+        }
+        for (bus, target) in [
+            (DriveBus::Scsi, "hda"),
+            (DriveBus::Ide, "sda"),
+            (DriveBus::Nvme, "sda"),
+            (DriveBus::Floppy, "vda"),
+        ] {
+            assert_eq!(DrivePlace::of_target(bus, target, 13), None, "{target}");
+        }
+    }
 
     #[test]
     fn names_and_indices() {

@@ -2,9 +2,13 @@
 
 use bytes::Bytes;
 use esx_escape::{DatastorePath, datastore_item};
-use esx_vi_api::methods::{DeleteDatastoreFileTask, QueryConfigOptionDescriptor, RegisterVMTask};
+use esx_vi_api::data::DatastoreHostMount;
+use esx_vi_api::methods::{
+    DeleteDatastoreFileTask, MakeDirectory, QueryConfigOptionDescriptor, RegisterVMTask,
+};
 use esx_vi_api::{MoRef, Value};
-use esx_vi_client::Error as ViError;
+use esx_vi_client::{Error as ViError, Retrieval, TransportError, traversal};
+use esx_vmx::Document;
 use esx_vmx_domain::{Context, Mode, ProductLine, parse_domain, to_vmx, virtual_hardware_version};
 use uuid::Uuid;
 use virt_api::{
@@ -12,10 +16,11 @@ use virt_api::{
     check_flags,
 };
 
-use super::lookup::Wanted;
-use super::xml::{conversion_error, mode};
+use super::lookup::{Found, Wanted};
+use super::naming::check_name;
+use super::xml::{VMX_PATHS, conversion_error, mode};
 use crate::connection::Session;
-use crate::error::vi_error;
+use crate::error::{decode_error, vi_error};
 use crate::inventory::Binding;
 
 /// The newest hardware version of each product line of hosts that tell nothing themselves (spec
@@ -49,9 +54,22 @@ impl Session {
 
     /// Converts a document; returns the domain and the VMX file.
     async fn vmx_of(&self, xml: &str, mode: Mode) -> Result<(virt_xml::Domain, Vec<u8>)> {
+        let reading = Context { mode, ..Context::default() };
+        let domain = parse_domain(xml, &reading).map_err(conversion_error)?;
+        let vmx = self.vmx_of_domain(&domain, xml.contains('['), mode).await?;
+        Ok((domain, vmx.to_bytes()))
+    }
+
+    /// The VMX file of a domain; `names_files` says whether the document names files of datastores.
+    async fn vmx_of_domain(
+        &self,
+        domain: &virt_xml::Domain,
+        names_files: bool,
+        mode: Mode,
+    ) -> Result<Document> {
         let context = Context {
             mode,
-            datastores: if xml.contains('[') { self.datastores().await? } else { Vec::new() },
+            datastores: if names_files { self.datastores().await? } else { Vec::new() },
             long_mode: self.facts().await?.long_mode,
             hardware_version: match mode {
                 Mode::Exact => self.libvirt_hardware_version(),
@@ -60,12 +78,11 @@ impl Session {
             seed: seed(),
             ..Context::default()
         };
-        let domain = parse_domain(xml, &context).map_err(conversion_error)?;
-        let conversion = to_vmx(&domain, &context).map_err(conversion_error)?;
+        let conversion = to_vmx(domain, &context).map_err(conversion_error)?;
         for warning in &conversion.warnings {
             tracing::warn!(%warning, "conversion");
         }
-        Ok((domain, conversion.document.to_bytes()))
+        Ok(conversion.document)
     }
 
     /// What libvirt writes as the hardware version, whatever the host supports.
@@ -100,78 +117,183 @@ impl Session {
         Ok(default.and_then(|o| version(&o.key)).or(newest).unwrap_or(known))
     }
 
-    /// libvirt `virDomainDefineXMLFlags`: the VMX file goes beside the first disk. An existing file is never
-    /// overwritten, and a file whose registration fails is taken away again.
+    /// libvirt `virDomainDefineXMLFlags`. A new machine's VMX file goes beside its first disk; without a disk it gets a
+    /// directory of its own on the datastore with the most room. An existing file is never overwritten, and what was
+    /// made for a machine that could not be registered is taken away again. A document with name and UUID of a machine
+    /// that exists changes that machine.
     ///
     /// `VALIDATE` is accepted: the document is always checked by our own reader, not by the RELAX NG schema.
     pub(crate) async fn define(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
         self.check_writable("virDomainDefineXMLFlags")?;
         check_flags("virDomainDefineXMLFlags", flags, DomainDefineFlags::VALIDATE)?;
-        let (definition, vmx) = self.vmx_of(xml, Mode::Default).await?;
+        let definition = parse_domain(xml, &Context::default()).map_err(conversion_error)?;
         let name = definition.name.clone().unwrap_or_default();
-        if name.is_empty() || name.contains('\n') {
-            let message = "the name of a domain must be one line and not empty";
-            return Err(Error::new(ErrorCode::XmlDetail, ErrorDomain::Esx, message));
+        check_name(&name)?;
+        match self.defined_already(&name, definition.uuid).await? {
+            Some(found) => self.redefine(found, &definition, xml.contains('[')).await,
+            None => self.define_new(&name, &definition, xml.contains('[')).await,
         }
-        self.refuse_existing(&name, definition.uuid).await?;
-        let disk = definition
-            .devices
-            .disks
-            .iter()
-            .find(|disk| disk.device == "disk" && disk.kind == "file");
-        let unsupported =
-            |message: String| Error::new(ErrorCode::ConfigUnsupported, ErrorDomain::Esx, message);
-        let source = disk.and_then(|disk| disk.source.as_ref()?.file.clone()).ok_or_else(|| {
-            unsupported(
-                "a domain needs a disk in a datastore: its VMX file is stored beside it".to_owned(),
-            )
-        })?;
-        let beside: DatastorePath = source.parse().map_err(|e| {
-            Error::invalid_arg(ErrorDomain::Esx, format!("the disk {source:?} is in no datastore"))
-                .with_source(e)
-        })?;
-        if !source.to_ascii_lowercase().ends_with(".vmdk") {
-            return Err(unsupported(format!("the disk {source:?} is no .vmdk file")));
+    }
+
+    async fn define_new(
+        &self,
+        name: &str,
+        definition: &virt_xml::Domain,
+        names_files: bool,
+    ) -> Result<Domain> {
+        let beside = first_disk(definition)?;
+        let mut vmx = self.vmx_of_domain(definition, names_files, Mode::Default).await?;
+        // Without it the host makes a UUID up, by which the domain would be known from then on.
+        if self.uuid_path() == "config.instanceUuid"
+            && !vmx.contains("vc.uuid")
+            && let Some(uuid) = vmx.get("uuid.bios").map(str::to_owned)
+        {
+            vmx.set("vc.uuid", &uuid).map_err(|e| {
+                Error::internal(ErrorDomain::Esx, "the UUID cannot be written").with_source(e)
+            })?;
         }
-        let path = beside.sibling(&format!("{}.vmx", datastore_item::escape(&name)));
+        let vmx = vmx.to_bytes();
         let binding = self.binding().await?;
-        let failed = |what: String| move |e| vi_error(&what, e);
-        let exists = self.client.file_exists(&path, &binding.datacenter_path).await;
-        if exists.map_err(failed(format!("cannot look for the file \"{path}\"")))? {
-            let message = format!("the file \"{path}\" exists already and is not overwritten");
-            return Err(Error::new(ErrorCode::OperationInvalid, ErrorDomain::Esx, message));
-        }
-        let upload = self.client.upload(&path, &binding.datacenter_path, Bytes::from(vmx)).await;
-        upload.map_err(failed(format!("cannot write the file \"{path}\"")))?;
-        match self.register(&path, &binding).await {
-            Ok(machine) => self.defined(&machine, &name).await,
-            Err(error) => {
-                self.take_back(&path, &binding).await;
-                Err(vi_error(&format!("cannot define domain {name:?}"), error))
+        let stem = datastore_item::escape(name);
+        let (path, directory) = match beside {
+            Some(disk) => (disk.sibling(&format!("{stem}.vmx")), None),
+            None => {
+                let directory = self.new_directory(&stem, &binding).await?;
+                let path = format!("{}/{stem}.vmx", directory.path());
+                let path = DatastorePath::new(directory.datastore(), &path).map_err(|e| {
+                    Error::internal(ErrorDomain::Esx, "a datastore has an odd name").with_source(e)
+                })?;
+                (path, Some(directory))
+            }
+        };
+        let written = self.write_new(&path, vmx, &binding).await;
+        let result = match written {
+            Ok(()) => self.register(&path, &binding).await.map_err(|error| {
+                (true, vi_error(&format!("cannot define domain {name:?}"), error))
+            }),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(machine) => self.defined(&machine, name).await,
+            Err((ours, error)) => {
+                if let Some(directory) = &directory {
+                    self.take_back(directory, &binding).await;
+                } else if ours {
+                    self.take_back(&path, &binding).await;
+                }
+                Err(error)
             }
         }
     }
 
-    /// Refuses a name or UUID that is taken: editing a domain that exists is another matter.
-    async fn refuse_existing(&self, name: &str, uuid: Option<Uuid>) -> Result<()> {
-        let taken = |what: String| Err(Error::new(ErrorCode::DomExist, ErrorDomain::Esx, what));
-        let no_domain = |error: &Error| error.code == ErrorCode::NoDomain;
-        if let Some(uuid) = uuid.filter(|uuid| !uuid.is_nil()) {
-            match self.find(&virt_api::DomainSelector::Uuid(uuid), Wanted::default()).await {
-                Ok(found) => {
-                    return taken(format!(
-                        "domain {:?} has the UUID {uuid} already",
-                        found.machine.domain.name
-                    ));
+    /// Writes a file that does not exist yet. The error says whether something of ours may be there now.
+    async fn write_new(
+        &self,
+        path: &DatastorePath,
+        content: Vec<u8>,
+        binding: &Binding,
+    ) -> Result<(), (bool, Error)> {
+        let exists = self.client.file_exists(path, &binding.datacenter_path).await;
+        let failed = |what: String| move |e| vi_error(&what, e);
+        let exists = exists
+            .map_err(failed(format!("cannot look for the file \"{path}\"")))
+            .map_err(|error| (false, error))?;
+        if exists {
+            let message = format!("the file \"{path}\" exists already and is not overwritten");
+            let error = Error::new(ErrorCode::OperationInvalid, ErrorDomain::Esx, message);
+            return Err((false, error));
+        }
+        match self.client.upload(path, &binding.datacenter_path, Bytes::from(content)).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // A status is an answer from before the first byte; what broke later has left something behind.
+                let status = match &error {
+                    ViError::Transport(TransportError::Status { status, .. }) => Some(*status),
+                    _ => None,
+                };
+                let mut what = format!("cannot write the file \"{path}\"");
+                if status == Some(404) {
+                    what.push_str(": its directory does not exist");
                 }
-                Err(error) if no_domain(&error) => {}
-                Err(error) => return Err(error),
+                Err((status.is_none(), vi_error(&what, error)))
             }
         }
-        match self.find(&virt_api::DomainSelector::Name(name.to_owned()), Wanted::default()).await {
-            Ok(_) => taken(format!("a domain {name:?} exists already")),
-            Err(error) if no_domain(&error) => Ok(()),
+    }
+
+    /// Makes a directory for a machine without disks, on the datastore with the most room.
+    async fn new_directory(&self, stem: &str, binding: &Binding) -> Result<DatastorePath> {
+        let datastore = self.roomiest_datastore().await?;
+        let directory = DatastorePath::new(&datastore, stem).map_err(|e| {
+            Error::internal(ErrorDomain::Esx, "a datastore has an odd name").with_source(e)
+        })?;
+        let what = format!("cannot make the directory \"{directory}\"");
+        let failed = |e| vi_error(&what, e);
+        let manager = &self.client.content().file_manager;
+        let manager = self.client.service("fileManager", manager).map_err(failed)?;
+        let operation = MakeDirectory {
+            name: directory.to_string(),
+            datacenter: Some(binding.datacenter.clone()),
+            create_parent_directories: Some(false),
+        };
+        self.client.call(manager, &operation).await.map_err(failed)?;
+        Ok(directory)
+    }
+
+    async fn roomiest_datastore(&self) -> Result<String> {
+        let host = self.binding().await?.host;
+        let retrieval = Retrieval::from(&host)
+            .via([traversal("hostSystemToDatastore", "HostSystem", "datastore", [])])
+            .read("Datastore", ["summary.name", "summary.freeSpace", "summary.accessible", "host"]);
+        let found = self.client.retrieve(&retrieval).await;
+        let found = found.map_err(|e| vi_error("cannot list datastores", e))?;
+        let mut best: Option<(i64, String)> = None;
+        for row in found.of("Datastore") {
+            let name = row.get::<String>("summary.name").map_err(decode_error)?;
+            let free = row.get::<i64>("summary.freeSpace").map_err(decode_error)?.unwrap_or(0);
+            let there = row.get::<bool>("summary.accessible").map_err(decode_error)?;
+            let mounts: Vec<DatastoreHostMount> =
+                row.get_lenient("host").map_err(decode_error)?.unwrap_or_default();
+            let read_only =
+                |m: &DatastoreHostMount| m.key == host && m.mount_info.access_mode == "readOnly";
+            let usable = there != Some(false) && !mounts.iter().any(read_only);
+            if let Some(name) = name.filter(|_| usable)
+                && best.as_ref().is_none_or(|(most, _)| free > *most)
+            {
+                best = Some((free, name));
+            }
+        }
+        best.map(|(_, name)| name).ok_or_else(|| {
+            let message = "the host has no datastore for the domain's VMX file";
+            Error::new(ErrorCode::ConfigUnsupported, ErrorDomain::Esx, message)
+        })
+    }
+
+    /// The machine that a document with this name and UUID changes. libvirt's rules: name and UUID belong together.
+    async fn defined_already(&self, name: &str, uuid: Option<Uuid>) -> Result<Option<Found>> {
+        let wanted = Wanted { paths: VMX_PATHS, autostart: false };
+        let taken = |what: String| Err(Error::new(ErrorCode::DomExist, ErrorDomain::Esx, what));
+        let found = |result: Result<Found>| match result {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.code == ErrorCode::NoDomain => Ok(None),
             Err(error) => Err(error),
+        };
+        if let Some(uuid) = uuid.filter(|uuid| !uuid.is_nil()) {
+            let selector = virt_api::DomainSelector::Uuid(uuid);
+            if let Some(machine) = found(self.find(&selector, wanted).await)? {
+                let other = &machine.machine.domain.name;
+                if other == name {
+                    return Ok(Some(machine));
+                }
+                return taken(format!("domain {other:?} has the UUID {uuid} already"));
+            }
+        }
+        let selector = virt_api::DomainSelector::Name(name.to_owned());
+        match found(self.find(&selector, wanted).await)? {
+            Some(other) => taken(format!(
+                "a domain {name:?} exists already, with the UUID {}",
+                other.machine.domain.uuid
+            )),
+            None => Ok(None),
         }
     }
 
@@ -216,8 +338,29 @@ impl Session {
     }
 }
 
+/// The disk that a new machine's VMX file goes beside, if it has one.
+fn first_disk(definition: &virt_xml::Domain) -> Result<Option<DatastorePath>> {
+    let unsupported =
+        |message: String| Error::new(ErrorCode::ConfigUnsupported, ErrorDomain::Esx, message);
+    let disks = &definition.devices.disks;
+    let Some(disk) = disks.iter().find(|disk| disk.device == "disk" && disk.kind == "file") else {
+        return Ok(None);
+    };
+    let source = disk.source.as_ref().and_then(|source| source.file.clone());
+    let source =
+        source.ok_or_else(|| unsupported(format!("the disk '{}' has no source", disk.target)))?;
+    let beside: DatastorePath = source.parse().map_err(|e| {
+        Error::invalid_arg(ErrorDomain::Esx, format!("the disk {source:?} is in no datastore"))
+            .with_source(e)
+    })?;
+    if !source.to_ascii_lowercase().ends_with(".vmdk") {
+        return Err(unsupported(format!("the disk {source:?} is no .vmdk file")));
+    }
+    Ok(Some(beside))
+}
+
 /// A random number for what a document leaves open (UUID, MAC addresses).
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     high ^ low
 }

@@ -1,5 +1,6 @@
 //! Domain XML: of a registered machine, and to and from VMX text.
 
+use bytes::Bytes;
 use esx_escape::DatastorePath;
 use esx_vi_api::data::DatastoreHostMount;
 use esx_vi_client::{Error as ViError, Retrieval, TransportError, traversal};
@@ -20,7 +21,7 @@ const VMX: &str = "vmware-vmx";
 /// VMX files have a few kilobytes; this is room for very long annotations.
 const MAX_VMX_BYTES: u64 = 16 << 20;
 /// Where the VMX file is. `summary` has it even if the configuration cannot be read.
-const VMX_PATHS: &[&str] = &["config.files.vmPathName", "summary.config.vmPathName"];
+pub(super) const VMX_PATHS: &[&str] = &["config.files.vmPathName", "summary.config.vmPathName"];
 
 impl Session {
     /// libvirt `virDomainGetXMLDesc` (spec `domain.md` 11.1).
@@ -34,7 +35,33 @@ impl Session {
             return Err(Error::read_only("virDomainGetXMLDesc"));
         }
         let found = self.find_domain(domain, Wanted { paths: VMX_PATHS, autostart: false }).await?;
-        let path = vmx_path(&found)?;
+        let (path, bytes) = self.vmx_file(&found).await?;
+        let document = Document::parse(&bytes).map_err(|e| conversion_error(e.into()))?;
+        let binding = self.binding().await?;
+        let context = Context {
+            mode: mode(flags.contains(DomainXmlFlags::EXACT)),
+            vmx_path: Some(path.to_string()),
+            datastores: self.datastores_for(&document).await?,
+            long_mode: self.facts().await?.long_mode,
+            domain_id: (found.machine.state != DomainState::Shutoff)
+                .then_some(found.machine.domain.id)
+                .flatten(),
+            legacy_uuid: self.uri.legacy_uuid(),
+            datacenter_path: Some(binding.datacenter_path),
+            moref: Some(found.machine.moref.value),
+            ..Context::default()
+        };
+        let options = FormatOptions {
+            secure: flags.contains(DomainXmlFlags::SECURE),
+            inactive: flags.contains(DomainXmlFlags::INACTIVE),
+            migratable: flags.contains(DomainXmlFlags::MIGRATABLE),
+        };
+        convert(&document, &context, &options)
+    }
+
+    /// The VMX file of a machine that was read with [`VMX_PATHS`].
+    pub(super) async fn vmx_file(&self, found: &Found) -> Result<(DatastorePath, Bytes)> {
+        let path = vmx_path(found)?;
         let binding = self.binding().await?;
         let bytes = match self.client.download(&path, &binding.datacenter_path, MAX_VMX_BYTES).await
         {
@@ -57,26 +84,7 @@ impl Session {
                 format!("the VMX file \"{path}\" is empty"),
             ));
         }
-        let document = Document::parse(&bytes).map_err(|e| conversion_error(e.into()))?;
-        let context = Context {
-            mode: mode(flags.contains(DomainXmlFlags::EXACT)),
-            vmx_path: Some(path.to_string()),
-            datastores: self.datastores_for(&document).await?,
-            long_mode: self.facts().await?.long_mode,
-            domain_id: (found.machine.state != DomainState::Shutoff)
-                .then_some(found.machine.domain.id)
-                .flatten(),
-            legacy_uuid: self.uri.legacy_uuid(),
-            datacenter_path: Some(binding.datacenter_path),
-            moref: Some(found.machine.moref.value),
-            ..Context::default()
-        };
-        let options = FormatOptions {
-            secure: flags.contains(DomainXmlFlags::SECURE),
-            inactive: flags.contains(DomainXmlFlags::INACTIVE),
-            migratable: flags.contains(DomainXmlFlags::MIGRATABLE),
-        };
-        convert(&document, &context, &options)
+        Ok((path, bytes))
     }
 
     /// libvirt `virConnectDomainXMLFromNative` (spec `domain.md` 11.2).
@@ -117,7 +125,7 @@ impl Session {
     }
 
     /// The host's datastores, asked for only if the file names one: one request.
-    async fn datastores_for(&self, document: &Document) -> Result<Vec<Datastore>> {
+    pub(super) async fn datastores_for(&self, document: &Document) -> Result<Vec<Datastore>> {
         if needs_datastores(document) { self.datastores().await } else { Ok(Vec::new()) }
     }
 

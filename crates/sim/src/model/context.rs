@@ -72,6 +72,7 @@ impl Context<'_> {
     pub(crate) fn property(&self, moref: &MoRef, name: &str) -> Option<Value> {
         match moref.kind.as_str() {
             "ServiceInstance" => self.inventory.service_property(name, self.now.date_time()),
+            "LicenseManager" if name == "licenses" => Some(self.inventory.licenses()),
             "SessionManager" => self.session_property(name),
             "ContainerView" | "ListView" => self.view_property(moref, name),
             "PropertyCollector" => {

@@ -172,7 +172,14 @@ impl Model {
             Some(Entry::File(_)) if self.inventory.is_locked(store, &path) => {
                 return Err(FolderChange::Locked);
             }
-            Some(Entry::File(_)) if !store.files.contains_key(&path) && !is_data(&path) => {
+            Some(Entry::File(_)) if self.inventory.is_running_config(&datastore, &path) => {
+                return Err(FolderChange::Refused);
+            }
+            Some(Entry::File(_))
+                if !store.files.contains_key(&path)
+                    && !is_data(&path)
+                    && self.inventory.configured_by(&datastore, &path).is_none() =>
+            {
                 return Err(FolderChange::Refused);
             }
             found => found.is_some(),

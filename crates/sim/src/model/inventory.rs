@@ -155,6 +155,8 @@ pub(crate) struct Inventory {
     pub(crate) locations: BTreeMap<(MoRef, String), Uuid>,
     /// Machines that were unregistered, by datastore and path: what their `.vmsd` files would tell.
     pub(crate) shelf: BTreeMap<(MoRef, String), Box<Machine>>,
+    /// Whether the licence covers serial ports on the network.
+    pub(crate) serial_uri_licensed: bool,
 }
 
 impl Inventory {
@@ -168,6 +170,7 @@ impl Inventory {
             tasks: Vec::new(),
             locations: BTreeMap::new(),
             shelf: BTreeMap::new(),
+            serial_uri_licensed: true,
         }
     }
 

@@ -119,6 +119,7 @@ impl Model {
             "ShutdownGuest" => self.ask_guest(this, PowerState::PoweredOff),
             "RebootGuest" => self.ask_guest(this, PowerState::PoweredOn),
             "UnregisterVM" => self.unregister(this),
+            "Reload" => self.reload(this),
             "MarkAsTemplate" => self.mark(this, true, args),
             "MarkAsVirtualMachine" => self.mark(this, false, args),
             "RenameSnapshot" => self.rename_snapshot(this, args),

@@ -44,6 +44,7 @@ mod question;
 mod register;
 mod restrictions;
 mod samples;
+mod screen;
 mod search;
 mod service;
 mod session;
@@ -71,6 +72,7 @@ pub use self::files::{FolderChange, Upload};
 pub use self::folder::{FolderAnswer, FolderRequest};
 pub use self::inventory::Preset;
 pub use self::machine::PowerState;
+pub use self::screen::ScreenAnswer;
 pub use self::task::TaskState;
 pub use self::time::Timestamp;
 

@@ -99,6 +99,50 @@ impl Model {
         Ok(Some(moref.into()))
     }
 
+    /// `ManagedEntity.Reload`: a machine reads its VMX file again, which somebody has edited. A file that is none makes
+    /// the machine unusable until there is a better one.
+    pub(super) fn reload(&mut self, moref: &MoRef) -> Result<Answer, Fault> {
+        if moref.kind != "VirtualMachine" {
+            return Ok(Answer::Result(None));
+        }
+        let old = self.machine_at(moref)?.clone();
+        let path = old.vmx_path();
+        let store = self.inventory.datastore(&old.place.datastore);
+        let Some(edited) = store.and_then(|store| store.files.get(&path)) else {
+            return Ok(Answer::Result(None));
+        };
+        let content = edited.content.text();
+        let source = Source {
+            moref: moref.clone(),
+            id: old.id,
+            place: Arc::clone(&old.place),
+            path: &path,
+            content: &content,
+        };
+        match Machine::read(source, &self.inventory) {
+            Ok(mut machine) => {
+                machine.power = old.power;
+                machine.booted = old.booted;
+                machine.tools = old.tools;
+                machine.questions.clone_from(&old.questions);
+                machine.location = old.location;
+                machine.moved = old.moved;
+                machine.template = old.template;
+                machine.revision = old.revision;
+                let datastore = old.place.datastore.clone();
+                machine.take_snapshots_of(old);
+                machine.touch();
+                *self.machine_at_mut(moref)? = machine;
+                if let Some(Item::Datastore(store)) = self.inventory.get_mut(&datastore) {
+                    store.remove(&path);
+                }
+            }
+            Err(_) => self.machine_at_mut(moref)?.accessible = false,
+        }
+        self.changed(true);
+        Ok(Answer::Result(None))
+    }
+
     /// `UnregisterVM`.
     pub(super) fn unregister(&mut self, moref: &MoRef) -> Result<Answer, Fault> {
         if let Some(busy) = self.task_of(moref) {
@@ -271,6 +315,16 @@ impl Machine {
 }
 
 impl Inventory {
+    /// The machine whose VMX file is at this path.
+    pub(crate) fn configured_by(&self, datastore: &MoRef, path: &str) -> Option<&Machine> {
+        self.machines().find(|m| m.place.datastore == *datastore && m.vmx_path() == path)
+    }
+
+    /// Whether a machine that is not off has the file open as its configuration.
+    pub(crate) fn is_running_config(&self, datastore: &MoRef, path: &str) -> bool {
+        self.configured_by(datastore, path).is_some_and(|m| m.power != PowerState::PoweredOff)
+    }
+
     /// Whether an entity may get a name.
     ///
     /// # Errors

@@ -68,6 +68,13 @@ impl Model {
         self.restrictions.free_license = free;
     }
 
+    /// Takes serial ports on the network out of the host's licence, or puts them in: without it they are refused with
+    /// `RestrictedVersion`.
+    pub fn set_serial_uri_license(&mut self, licensed: bool) {
+        self.inventory.serial_uri_licensed = licensed;
+        self.changed(true);
+    }
+
     /// Takes a privilege, for example `VirtualMachine.Interact.PowerOn`, away from everybody: methods that need it are
     /// refused with `NoPermission`.
     pub fn deny_privilege(&mut self, privilege: &str) {

@@ -131,7 +131,7 @@ impl Maker<'_> {
         machine.nics[0].pci_slot = 32;
         machine.cdroms = vec![Cdrom {
             address: Address { bus: Bus::Ide, controller: 1, unit: 0 },
-            medium: Medium::HostDrive,
+            medium: Medium::HostDrive(String::new()),
         }];
         machine
     }

@@ -3,7 +3,7 @@
 use esx_vi_api::{ApiVersion, DateTime, MoRef, Object, Value};
 
 use super::inventory::{Inventory, Preset};
-use super::tree::skeleton;
+use super::tree::{objects, skeleton};
 
 /// The reference that every client knows.
 pub(super) fn instance() -> MoRef {
@@ -118,6 +118,28 @@ impl Inventory {
             content.set(member, moref);
         }
         content
+    }
+
+    /// `LicenseManager.licenses`: one licence, with the features that anybody asks about.
+    pub(super) fn licenses(&self) -> Value {
+        let pair = |key: &'static str, value: &'static str| {
+            Object::new("KeyValue").with("key", key).with("value", value)
+        };
+        let serial = ("serialuri:2", "Remote virtual Serial Port Concentrator");
+        let features = [("vmotion", "vSphere vMotion"), ("das", "vSphere HA")]
+            .into_iter()
+            .chain(self.serial_uri_licensed.then_some(serial))
+            .map(|(key, name)| {
+                Object::new("KeyAnyValue").with("key", "feature").with("value", pair(key, name))
+            });
+        let license = Object::new("LicenseManagerLicenseInfo")
+            .with("licenseKey", "00000-00000-00000-00000-00000")
+            .with("editionKey", "eval")
+            .with("name", "Evaluation Mode")
+            .with("total", 0)
+            .with("costUnit", "")
+            .with("properties", objects("KeyAnyValue", features));
+        objects("LicenseManagerLicenseInfo", [license])
     }
 
     /// A property of the service instance.

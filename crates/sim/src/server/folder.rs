@@ -105,15 +105,15 @@ pub(super) async fn put(
 }
 
 /// Who asks, and when.
-struct Caller {
+pub(super) struct Caller {
     cookie: Option<String>,
     /// Whether the session was made for this request.
     opened: bool,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Caller {
-    fn new(shared: &Shared, headers: &HeaderMap) -> Self {
+    pub(super) fn new(shared: &Shared, headers: &HeaderMap) -> Self {
         let now = shared.now();
         // A password beside a cookie wins over it, and costs a session of its own.
         if let Some((user, password)) = basic(headers) {
@@ -123,11 +123,11 @@ impl Caller {
         Self { cookie: session_cookie(headers).map(str::to_owned), opened: false, now }
     }
 
-    fn cookie(&self) -> Option<&str> {
+    pub(super) fn cookie(&self) -> Option<&str> {
         self.cookie.as_deref()
     }
 
-    fn reply(self, shared: &Shared, mut response: Response<ReplyBody>) -> Reply {
+    pub(super) fn reply(self, shared: &Shared, mut response: Response<ReplyBody>) -> Reply {
         if self.opened
             && let Some(header) = self.cookie().and_then(|cookie| shared.set_cookie(cookie))
         {
@@ -139,7 +139,7 @@ impl Caller {
     }
 }
 
-fn unauthorized() -> Response<ReplyBody> {
+pub(super) fn unauthorized() -> Response<ReplyBody> {
     let mut response = plain(StatusCode::UNAUTHORIZED, "log in first\n");
     let realm = HeaderValue::from_static("Basic realm=\"VMware HTTP server\"");
     response.headers_mut().insert(WWW_AUTHENTICATE, realm);
@@ -185,7 +185,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }
 
-fn decode(part: &str) -> String {
+pub(super) fn decode(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod folder;
 mod outflow;
+mod screen;
 mod soap;
 pub(crate) mod tls;
 
@@ -453,6 +454,7 @@ async fn route(
         (_, "/sdk" | "/sdk/") => {
             answered(plain(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request here"))
         }
+        (&Method::GET, "/screen") => screen::serve(shared, query, headers),
         (_, path) if is_folder(path) => folder::serve(shared, method, path, query, headers),
         (&Method::GET, "/") => answered(plain(
             StatusCode::OK,

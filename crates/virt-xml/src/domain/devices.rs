@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::Secret;
 use crate::element::Element;
+use crate::error::Error;
 use crate::number::MacAddress;
 
 /// `<devices>`, by kind in the order libvirt writes them.
@@ -33,6 +34,44 @@ pub struct Devices {
     pub videos: Vec<Video>,
     /// Devices that are not modelled, in order.
     pub other: Vec<Element>,
+}
+
+/// One device by itself, as libvirt attaches, detaches and updates it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Device {
+    /// `<disk>`.
+    Disk(Box<Disk>),
+    /// `<controller>`.
+    Controller(Controller),
+    /// `<filesystem>`.
+    Filesystem(Filesystem),
+    /// `<interface>`.
+    Interface(Box<Interface>),
+    /// `<serial>`.
+    Serial(CharDevice),
+    /// `<parallel>`.
+    Parallel(CharDevice),
+    /// Any other, by the name of its element.
+    Other(String),
+}
+
+impl Device {
+    /// Reads a device's element.
+    ///
+    /// # Errors
+    /// The text is not well-formed, or the element has a value that libvirt refuses as well.
+    ///
+    /// ```
+    /// use virt_xml::domain::Device;
+    ///
+    /// let device = Device::parse("<disk type='file'><target dev='sdb' bus='scsi'/></disk>")?;
+    /// assert!(matches!(device, Device::Disk(disk) if disk.target == "sdb"));
+    /// # Ok::<(), virt_xml::Error>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        super::read_devices::device(Element::parse(text)?)
+    }
 }
 
 /// `<disk>`.

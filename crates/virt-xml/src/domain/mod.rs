@@ -16,9 +16,9 @@ use crate::error::{Error, ErrorKind};
 use crate::number::CpuSet;
 
 pub use devices::{
-    Address, CharDevice, CharSource, Controller, Devices, Disk, DiskSource, Driver, Filesystem,
-    Graphics, Interface, InterfaceSource, Listen, Mac, PciAddress, Tpm, TpmBackend, Video,
-    VideoModel,
+    Address, CharDevice, CharSource, Controller, Device, Devices, Disk, DiskSource, Driver,
+    Filesystem, Graphics, Interface, InterfaceSource, Listen, Mac, PciAddress, Tpm, TpmBackend,
+    Video, VideoModel,
 };
 pub use os::{FirmwareFeature, Loader, Nvram, Os};
 

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use crate::domain::devices::{
-    Address, CharDevice, CharSource, Controller, Devices, Disk, DiskSource, Driver, Filesystem,
-    Graphics, Interface, InterfaceSource, Listen, Mac, PciAddress, Tpm, TpmBackend, Video,
-    VideoModel,
+    Address, CharDevice, CharSource, Controller, Device, Devices, Disk, DiskSource, Driver,
+    Filesystem, Graphics, Interface, InterfaceSource, Listen, Mac, PciAddress, Tpm, TpmBackend,
+    Video, VideoModel,
 };
 use crate::domain::{Secret, words};
-use crate::element::Reader;
+use crate::element::{Element, Reader};
 use crate::error::{Error, ErrorKind};
 use crate::number::MacAddress;
 use crate::uuids::parse_uuid;
@@ -40,6 +40,24 @@ pub(super) fn devices(mut r: Reader) -> Result<Devices, Error> {
         },
         other: r.rest(),
     })
+}
+
+/// One device by itself, as it is attached.
+pub(super) fn device(element: Element) -> Result<Device, Error> {
+    let name = element.name.clone();
+    let root = Element::new("devices").with_child(element);
+    let mut found = devices(Reader::root(root, false))?;
+    let one = match name.as_str() {
+        "disk" => found.disks.pop().map(Box::new).map(Device::Disk),
+        "controller" => found.controllers.pop().map(Device::Controller),
+        "filesystem" => found.filesystems.pop().map(Device::Filesystem),
+        "interface" => found.interfaces.pop().map(Box::new).map(Device::Interface),
+        "serial" => found.serials.pop().map(Device::Serial),
+        "parallel" => found.parallels.pop().map(Device::Parallel),
+        _ => None,
+    };
+    // Devices that are rarely attached are told apart no further.
+    Ok(one.unwrap_or(Device::Other(name)))
 }
 
 fn disk(mut r: Reader) -> Result<Disk, Error> {

@@ -9,7 +9,7 @@ use esx_vi_api::{EnumValue, MoRef, Object, Value};
 use super::reconfigure::FileChange;
 use super::{
     Address, Bus, Cdrom, Controller, ControllerModel, Disk, FileRef, MacKind, Machine, Medium, Nic,
-    NicModel, Serial, SerialPort,
+    NicModel,
 };
 use crate::model::datastore::{DiskText, Entry, descriptor_capacity_kib};
 use crate::model::fault::Fault;
@@ -30,18 +30,18 @@ pub(super) fn disk_mode(name: &str) -> Option<&'static str> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     Add,
     Edit,
     Remove,
 }
 
 /// One `VirtualDeviceConfigSpec`.
-struct Change<'a> {
+pub(super) struct Change<'a> {
     index: i32,
-    operation: Operation,
+    pub(super) operation: Operation,
     file: Option<&'a str>,
-    device: &'a Object,
+    pub(super) device: &'a Object,
 }
 
 impl<'a> Change<'a> {
@@ -67,24 +67,32 @@ impl<'a> Change<'a> {
         Ok(change)
     }
 
-    fn key(&self) -> i32 {
+    pub(super) fn key(&self) -> i32 {
         let key = self.device.get("key").and_then(Value::as_i64);
         key.and_then(|key| i32::try_from(key).ok()).unwrap_or(0)
     }
 
-    fn number(&self, path: &str) -> Option<i64> {
+    pub(super) fn number(&self, path: &str) -> Option<i64> {
         self.device.get_path(path).and_then(Value::as_i64)
     }
 
-    fn backing(&self) -> Option<&'a Object> {
+    /// The name of a host's device in the backing; none if the host looks for one.
+    pub(super) fn host_device(&self) -> String {
+        let backing = self.backing();
+        let auto = backing.and_then(|b| b.get("useAutoDetect")).and_then(Value::as_bool);
+        let name = backing.and_then(|b| b.str("deviceName")).unwrap_or_default();
+        if auto == Some(true) { String::new() } else { name.to_owned() }
+    }
+
+    pub(super) fn backing(&self) -> Option<&'a Object> {
         self.device.get("backing").and_then(Value::as_object)
     }
 
-    fn bad(&self, property: &str) -> Fault {
+    pub(super) fn bad(&self, property: &str) -> Fault {
         invalid_device(self.index, property)
     }
 
-    fn bad_backing(&self) -> Fault {
+    pub(super) fn bad_backing(&self) -> Fault {
         self.fault("InvalidDeviceBacking", "device.backing")
     }
 
@@ -106,7 +114,7 @@ impl<'a> Change<'a> {
         fault
     }
 
-    fn fault(&self, name: &'static str, property: &str) -> Fault {
+    pub(super) fn fault(&self, name: &'static str, property: &str) -> Fault {
         let property = format!("virtualDeviceSpec.{property}");
         Fault::new(name, format!("Invalid configuration for device '{}'.", self.index))
             .with("property", property.as_str())
@@ -150,6 +158,10 @@ impl Machine {
                 self.change_nic(&change, inventory)?;
             } else if is_subtype(class, "VirtualSerialPort") {
                 self.change_serial(&change, inventory)?;
+            } else if is_subtype(class, "VirtualParallelPort") {
+                self.change_parallel(&change, inventory)?;
+            } else if is_subtype(class, "VirtualFloppy") {
+                self.change_floppy(&change, inventory)?;
             } else {
                 return Err(change.bad("device"));
             }
@@ -415,7 +427,7 @@ impl Machine {
                 "VirtualCdromRemotePassthroughBackingInfo"
                 | "VirtualCdromRemoteAtapiBackingInfo" => Medium::Client,
                 "VirtualCdromAtapiBackingInfo" | "VirtualCdromPassthroughBackingInfo" => {
-                    Medium::HostDrive
+                    Medium::HostDrive(change.host_device())
                 }
                 _ => return Err(change.bad_backing()),
             }),
@@ -555,48 +567,6 @@ impl Machine {
             }
             _ => None,
         }
-    }
-
-    fn change_serial(&mut self, change: &Change<'_>, inventory: &Inventory) -> Result<(), Fault> {
-        self.require_off_unless(false)?;
-        let backing = match change.backing() {
-            None if change.operation == Operation::Add => return Err(change.bad_backing()),
-            None => None,
-            Some(backing) => Some(match backing.type_name.as_ref() {
-                "VirtualSerialPortFileBackingInfo" => {
-                    let name = backing.str("fileName").unwrap_or_default();
-                    Serial::File(self.file_named(name, inventory)?)
-                }
-                "VirtualSerialPortURIBackingInfo" => Serial::Network {
-                    uri: backing.str("serviceURI").unwrap_or_default().to_owned(),
-                    server: match backing.str("direction") {
-                        Some("server") => true,
-                        Some("client") => false,
-                        _ => return Err(change.bad_backing()),
-                    },
-                    proxy: backing
-                        .str("proxyURI")
-                        .filter(|proxy| !proxy.is_empty())
-                        .map(str::to_owned),
-                },
-                _ => return Err(change.bad_backing()),
-            }),
-        };
-        let index = self.serials.iter().position(|port| port.key() == change.key());
-        match (change.operation, index, backing) {
-            (Operation::Add, _, Some(backing)) => {
-                let number = (0..4)
-                    .find(|number| self.serials.iter().all(|port| port.number != *number))
-                    .ok_or_else(|| change.fault("TooManyDevices", "device"))?;
-                self.serials.push(SerialPort { number, backing });
-                self.serials.sort_by_key(|port| port.number);
-            }
-            (Operation::Remove, Some(index), _) => drop(self.serials.remove(index)),
-            (Operation::Edit, Some(index), Some(backing)) => self.serials[index].backing = backing,
-            (Operation::Edit, Some(_), None) => {}
-            _ => return Err(change.bad("device.key")),
-        }
-        Ok(())
     }
 }
 

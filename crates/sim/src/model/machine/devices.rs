@@ -3,8 +3,8 @@
 use esx_vi_api::{Object, Value};
 
 use super::{
-    Address, Bus, Cdrom, ControllerModel, Disk, FileRef, MacKind, Machine, Medium, Nic, NicModel,
-    PowerState, Serial, SerialPort, mac_text,
+    Address, Bus, Cdrom, ControllerModel, Disk, FileRef, Floppy, MacKind, Machine, Medium, Nic,
+    NicModel, Parallel, ParallelPort, PowerState, Serial, SerialPort, mac_text,
 };
 use crate::model::inventory::Inventory;
 use crate::model::tree::{enumeration, shares};
@@ -35,6 +35,18 @@ impl Nic {
 impl SerialPort {
     pub(super) fn key(&self) -> i32 {
         9000 + i32::from(self.number)
+    }
+}
+
+impl ParallelPort {
+    pub(super) fn key(&self) -> i32 {
+        10_000 + i32::from(self.number)
+    }
+}
+
+impl Floppy {
+    pub(super) fn key(&self) -> i32 {
+        8000 + i32::from(self.number)
     }
 }
 
@@ -94,7 +106,9 @@ impl Machine {
         devices.extend(self.cdroms.iter().map(|drive| self.cdrom(inventory, drive)));
         devices.extend(self.disks.iter().map(|disk| self.disk(inventory, disk)));
         devices.extend(self.nics.iter().map(|nic| self.nic(inventory, nic)));
+        devices.extend(self.floppies.iter().map(|drive| self.floppy(inventory, drive)));
         devices.extend(self.serials.iter().map(|port| self.serial(inventory, port)));
+        devices.extend(self.parallels.iter().map(|port| self.parallel(inventory, port)));
         if self.vtpm {
             devices.push(device("VirtualTPM", 11_000, "Virtual TPM", "Trusted Platform Module"));
         }
@@ -122,7 +136,9 @@ impl Machine {
     }
 
     fn on_sio(&self) -> Vec<i32> {
-        self.serials.iter().map(SerialPort::key).collect()
+        let floppies = self.floppies.iter().map(Floppy::key);
+        let serials = self.serials.iter().map(SerialPort::key);
+        floppies.chain(serials).chain(self.parallels.iter().map(ParallelPort::key)).collect()
     }
 
     fn controller(&self, item: &super::Controller) -> Object {
@@ -202,12 +218,12 @@ impl Machine {
                 "Remote device".to_owned(),
                 false,
             ),
-            Medium::HostDrive => (
+            Medium::HostDrive(name) => (
                 Object::new("VirtualCdromAtapiBackingInfo")
-                    .with("deviceName", "")
-                    .with("useAutoDetect", true),
-                "ATAPI".to_owned(),
-                false,
+                    .with("deviceName", name.as_str())
+                    .with("useAutoDetect", name.is_empty()),
+                format!("ATAPI {name}").trim_end().to_owned(),
+                !name.is_empty(),
             ),
         };
         at(
@@ -282,6 +298,19 @@ impl Machine {
                     .with_opt("proxyURI", proxy.as_deref()),
                 format!("Remote {uri}"),
             ),
+            Serial::Pipe { name, server } => (
+                Object::new("VirtualSerialPortPipeBackingInfo")
+                    .with("pipeName", name.as_str())
+                    .with("endpoint", if *server { "server" } else { "client" })
+                    .with("noRxLoss", false),
+                format!("Pipe {name}"),
+            ),
+            Serial::Device(name) => (
+                Object::new("VirtualSerialPortDeviceBackingInfo")
+                    .with("deviceName", name.as_str())
+                    .with("useAutoDetect", false),
+                name.clone(),
+            ),
         };
         device("VirtualSerialPort", port.key(), &format!("Serial port {}", number + 1), &summary)
             .with("backing", backing)
@@ -289,6 +318,58 @@ impl Machine {
             .with("controllerKey", SIO)
             .with("unitNumber", number)
             .with("yieldOnPoll", true)
+    }
+
+    fn floppy(&self, inventory: &Inventory, drive: &Floppy) -> Object {
+        let number = i32::from(drive.number);
+        let (backing, summary, connected) = match &drive.medium {
+            Medium::Iso(file) => (
+                file_backing("VirtualFloppyImageBackingInfo", self, inventory, file),
+                format!("Image {}", self.datastore_path(inventory, file)),
+                true,
+            ),
+            Medium::Client => (
+                Object::new("VirtualFloppyRemoteDeviceBackingInfo")
+                    .with("deviceName", "")
+                    .with("useAutoDetect", false),
+                "Remote".to_owned(),
+                false,
+            ),
+            Medium::HostDrive(name) => (
+                Object::new("VirtualFloppyDeviceBackingInfo")
+                    .with("deviceName", name.as_str())
+                    .with("useAutoDetect", name.is_empty()),
+                name.clone(),
+                !name.is_empty(),
+            ),
+        };
+        device("VirtualFloppy", drive.key(), &format!("Floppy drive {}", number + 1), &summary)
+            .with("backing", backing)
+            .with("connectable", self.connectable(connected))
+            .with("controllerKey", SIO)
+            .with("unitNumber", number)
+    }
+
+    fn parallel(&self, inventory: &Inventory, port: &ParallelPort) -> Object {
+        let number = i32::from(port.number);
+        let (backing, summary) = match &port.backing {
+            Parallel::File(file) => (
+                file_backing("VirtualParallelPortFileBackingInfo", self, inventory, file),
+                format!("File {}", self.datastore_path(inventory, file)),
+            ),
+            Parallel::Device(name) => (
+                Object::new("VirtualParallelPortDeviceBackingInfo")
+                    .with("deviceName", name.as_str())
+                    .with("useAutoDetect", false),
+                name.clone(),
+            ),
+        };
+        let label = format!("Parallel port {}", number + 1);
+        device("VirtualParallelPort", port.key(), &label, &summary)
+            .with("backing", backing)
+            .with("connectable", self.connectable(true))
+            .with("controllerKey", SIO)
+            .with("unitNumber", number)
     }
 
     fn connectable(&self, start_connected: bool) -> Object {

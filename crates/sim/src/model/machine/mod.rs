@@ -4,6 +4,7 @@ mod config;
 pub(super) mod device_change;
 mod devices;
 mod guest;
+mod port_change;
 mod properties;
 pub(super) mod read;
 pub(super) mod reconfigure;
@@ -195,13 +196,21 @@ pub(crate) struct Cdrom {
     pub(crate) medium: Medium,
 }
 
+/// What is in a CD-ROM or floppy drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Medium {
     Iso(FileRef),
     /// A drive of the client's; nothing is in it.
     Client,
-    /// The host's drive.
-    HostDrive,
+    /// The host's drive; without a name the host looks for one.
+    HostDrive(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Floppy {
+    /// As in `floppy0`; it is also in the key.
+    pub(crate) number: u8,
+    pub(crate) medium: Medium,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,7 +251,31 @@ pub(crate) struct SerialPort {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Serial {
     File(FileRef),
-    Network { uri: String, server: bool, proxy: Option<String> },
+    Network {
+        uri: String,
+        server: bool,
+        proxy: Option<String>,
+    },
+    /// A named pipe of the host.
+    Pipe {
+        name: String,
+        server: bool,
+    },
+    /// A port of the host.
+    Device(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParallelPort {
+    /// As in `parallel0`; it is also in the key.
+    pub(crate) number: u8,
+    pub(crate) backing: Parallel,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Parallel {
+    File(FileRef),
+    Device(String),
 }
 
 /// A node of the snapshot tree.
@@ -329,8 +362,10 @@ pub(crate) struct Machine {
     pub(crate) controllers: Vec<Controller>,
     pub(crate) disks: Vec<Disk>,
     pub(crate) cdroms: Vec<Cdrom>,
+    pub(crate) floppies: Vec<Floppy>,
     pub(crate) nics: Vec<Nic>,
     pub(crate) serials: Vec<SerialPort>,
+    pub(crate) parallels: Vec<ParallelPort>,
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) current_snapshot: Option<u32>,
 }
@@ -400,6 +435,7 @@ impl Machine {
                 mode: "persistent",
             }],
             cdroms: Vec::new(),
+            floppies: Vec::new(),
             nics: vec![Nic {
                 number: 0,
                 model: NicModel::Vmxnet3,
@@ -415,6 +451,7 @@ impl Machine {
                 connected: true,
             }],
             serials: Vec::new(),
+            parallels: Vec::new(),
             snapshots: Vec::new(),
             current_snapshot: None,
         }

@@ -385,11 +385,30 @@ impl Machine {
         let vmx = self.vmx(inventory);
         let mut files =
             vec![file(0, self.vmx_datastore_path(inventory), "config", vmx.len() as i64)];
-        for (key, path) in (1..).zip(self.disks.iter().flat_map(super::Disk::chain)) {
-            files.push(file(key, self.datastore_path(inventory, path), "diskDescriptor", 512));
+        let mut layouts = Vec::new();
+        for disk in &self.disks {
+            let mut chain = Vec::new();
+            for part in disk.chain() {
+                // Of a thin disk, and of what a snapshot left behind, a quarter has been written to.
+                let full = disk.capacity_kib.saturating_mul(1024);
+                let size = if disk.thin || *part != disk.file { full / 4 } else { full };
+                let name = self.datastore_path(inventory, part);
+                let extent = name.strip_suffix(".vmdk").unwrap_or(&name).to_owned() + "-flat.vmdk";
+                let key = i32::try_from(files.len()).unwrap_or(i32::MAX);
+                files.push(file(key, name, "diskDescriptor", 512));
+                files.push(file(key + 1, extent, "diskExtent", size));
+                let keys = Array::new("xsd:int", vec![Value::Int(key), Value::Int(key + 1)]);
+                chain.push(Object::new("VirtualMachineFileLayoutExDiskUnit").with("fileKey", keys));
+            }
+            layouts.push(
+                Object::new("VirtualMachineFileLayoutExDiskLayout")
+                    .with("key", disk.address.device_key())
+                    .with("chain", objects("VirtualMachineFileLayoutExDiskUnit", chain)),
+            );
         }
         Object::new("VirtualMachineFileLayoutEx")
             .with("file", objects("VirtualMachineFileLayoutExFileInfo", files))
+            .with("disk", objects("VirtualMachineFileLayoutExDiskLayout", layouts))
             .with("timestamp", self.boot_time().date_time())
     }
 

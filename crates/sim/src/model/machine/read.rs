@@ -8,8 +8,9 @@ use esx_vmx::{Document, Group};
 use uuid::Uuid;
 
 use super::{
-    Address, Allocation, Bus, Cdrom, Controller, ControllerModel, Disk, FileRef, Firmware, MacKind,
-    Machine, Medium, Nic, NicModel, Placement, Serial, SerialPort, Shares, guest,
+    Address, Allocation, Bus, Cdrom, Controller, ControllerModel, Disk, FileRef, Firmware, Floppy,
+    MacKind, Machine, Medium, Nic, NicModel, Parallel, ParallelPort, Placement, Serial, SerialPort,
+    Shares, guest,
 };
 use crate::model::datastore::descriptor_capacity_kib;
 use crate::model::fault::Fault;
@@ -185,6 +186,23 @@ impl Reader<'_> {
                 machine.serials.push(SerialPort { number, backing });
             }
         }
+        for number in 0..3 {
+            let prefix = format!("parallel{number}.");
+            let group = self.document.group(&prefix);
+            if group.get_bool("present").ok().flatten() == Some(true)
+                && let Some(backing) = self.parallel(machine, &group)
+            {
+                machine.parallels.push(ParallelPort { number, backing });
+            }
+        }
+        for number in 0..2 {
+            let prefix = format!("floppy{number}.");
+            let group = self.document.group(&prefix);
+            if group.get_bool("present").ok().flatten() == Some(true) {
+                let medium = self.floppy(machine, &group);
+                machine.floppies.push(Floppy { number, medium });
+            }
+        }
     }
 
     fn drive(&self, machine: &mut Machine, group: &Group<'_>, address: Address) {
@@ -194,7 +212,7 @@ impl Reader<'_> {
             let medium = match kind.as_str() {
                 "cdrom-image" => Medium::Iso(self.file(machine, name)),
                 _ if group.get_bool("clientDevice").ok().flatten() == Some(true) => Medium::Client,
-                _ => Medium::HostDrive,
+                _ => Medium::HostDrive(host_drive(name)),
             };
             machine.cdroms.push(Cdrom { address, medium });
         } else if !name.is_empty() {
@@ -270,7 +288,29 @@ impl Reader<'_> {
                 server: group.get("network.endPoint") == Some("server"),
                 proxy: group.get("vspc").map(str::to_owned),
             }),
+            "pipe" => Some(Serial::Pipe {
+                name: name.to_owned(),
+                server: group.get("pipe.endPoint") == Some("server"),
+            }),
+            "device" => Some(Serial::Device(name.to_owned())),
             _ => None,
+        }
+    }
+
+    fn parallel(&self, machine: &Machine, group: &Group<'_>) -> Option<Parallel> {
+        let name = group.get("fileName")?;
+        match group.get("fileType")? {
+            "file" => Some(Parallel::File(self.file(machine, name))),
+            "device" => Some(Parallel::Device(name.to_owned())),
+            _ => None,
+        }
+    }
+
+    fn floppy(&self, machine: &Machine, group: &Group<'_>) -> Medium {
+        match (group.get("fileType"), group.get("fileName")) {
+            (Some("file"), Some(name)) => Medium::Iso(self.file(machine, name)),
+            (Some("device"), Some(name)) => Medium::HostDrive(host_drive(name)),
+            _ => Medium::Client,
         }
     }
 
@@ -319,6 +359,11 @@ const DERIVED: &[&str] = &[
     "checkpoint.vmState",
     "firmware",
 ];
+
+/// The name of a host's drive; none if the host looks for one.
+fn host_drive(name: &str) -> String {
+    if name.eq_ignore_ascii_case("auto detect") { String::new() } else { name.to_owned() }
+}
 
 fn controller_model(bus: Bus, name: &str) -> ControllerModel {
     match (bus, name.to_ascii_lowercase().as_str()) {

@@ -6,8 +6,8 @@ use esx_escape::{percent_pipe, pipe};
 use uuid::Uuid;
 
 use super::{
-    Allocation, Controller, ControllerModel, FileRef, Firmware, MacKind, Machine, Medium, Nic,
-    NicModel, PowerState, Serial, SerialPort, Shares, mac_text,
+    Allocation, Controller, ControllerModel, FileRef, Firmware, Floppy, MacKind, Machine, Medium,
+    Nic, NicModel, Parallel, ParallelPort, PowerState, Serial, SerialPort, Shares, mac_text,
 };
 use crate::model::inventory::Inventory;
 
@@ -40,7 +40,13 @@ impl Machine {
         if self.vtpm {
             vmx.flag("vtpm.present", true);
         }
-        vmx.flag("floppy0.present", false);
+        // A machine has one unless the file says that it has none.
+        if self.floppies.iter().all(|drive| drive.number != 0) {
+            vmx.flag("floppy0.present", false);
+        }
+        for drive in &self.floppies {
+            vmx.floppy(drive, inventory);
+        }
         if self.cpus > 1 {
             vmx.number("numvcpus", self.cpus);
         }
@@ -75,6 +81,9 @@ impl Machine {
         }
         for port in &self.serials {
             vmx.serial(port, inventory);
+        }
+        for port in &self.parallels {
+            vmx.parallel(port, inventory);
         }
         vmx.raw("guestOS", &self.os.vmx);
         if !self.annotation.is_empty() {
@@ -126,11 +135,9 @@ impl Machine {
                     vmx.raw(&format!("{key}.fileName"), "emptyBackingString");
                     vmx.flag(&format!("{key}.startConnected"), false);
                 }
-                Medium::HostDrive => {
+                Medium::HostDrive(name) => {
                     vmx.raw(&format!("{key}.deviceType"), "atapi-cdrom");
-                    vmx.flag(&format!("{key}.autodetect"), true);
-                    vmx.raw(&format!("{key}.fileName"), "auto detect");
-                    vmx.flag(&format!("{key}.startConnected"), false);
+                    vmx.host_drive(&key, name);
                 }
             }
             vmx.flag(&format!("{key}.present"), true);
@@ -247,9 +254,66 @@ impl Text {
                     self.raw(&format!("{key}.vspc"), proxy);
                 }
             }
+            Serial::Pipe { name, server } => {
+                self.raw(&format!("{key}.fileType"), "pipe");
+                self.raw(&format!("{key}.fileName"), name);
+                self.raw(
+                    &format!("{key}.pipe.endPoint"),
+                    if *server { "server" } else { "client" },
+                );
+            }
+            Serial::Device(name) => {
+                self.raw(&format!("{key}.fileType"), "device");
+                self.raw(&format!("{key}.fileName"), name);
+            }
         }
         self.flag(&format!("{key}.yieldOnMsrRead"), true);
         self.flag(&format!("{key}.present"), true);
+    }
+
+    fn parallel(&mut self, port: &ParallelPort, inventory: &Inventory) {
+        let key = format!("parallel{}", port.number);
+        match &port.backing {
+            Parallel::File(file) => {
+                self.raw(&format!("{key}.fileType"), "file");
+                self.raw(&format!("{key}.fileName"), &file_name(inventory, file));
+            }
+            Parallel::Device(name) => {
+                self.raw(&format!("{key}.fileType"), "device");
+                self.raw(&format!("{key}.fileName"), name);
+            }
+        }
+        self.flag(&format!("{key}.present"), true);
+    }
+
+    fn floppy(&mut self, drive: &Floppy, inventory: &Inventory) {
+        let key = format!("floppy{}", drive.number);
+        match &drive.medium {
+            Medium::Iso(file) => {
+                self.raw(&format!("{key}.fileType"), "file");
+                self.raw(&format!("{key}.fileName"), &file_name(inventory, file));
+            }
+            Medium::Client => {
+                self.flag(&format!("{key}.clientDevice"), true);
+                self.flag(&format!("{key}.startConnected"), false);
+            }
+            Medium::HostDrive(name) => {
+                self.raw(&format!("{key}.fileType"), "device");
+                self.host_drive(&key, name);
+            }
+        }
+        self.flag(&format!("{key}.present"), true);
+    }
+
+    /// A drive of the host's, by name or found by itself.
+    fn host_drive(&mut self, key: &str, name: &str) {
+        if name.is_empty() {
+            self.flag(&format!("{key}.autodetect"), true);
+            self.raw(&format!("{key}.fileName"), "auto detect");
+            self.flag(&format!("{key}.startConnected"), false);
+        } else {
+            self.raw(&format!("{key}.fileName"), name);
+        }
     }
 }
 

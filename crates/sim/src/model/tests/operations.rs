@@ -501,8 +501,21 @@ fn an_uploaded_machine_is_registered() {
     assert_eq!(register(&mut client, "[datastore1] new/other.vmx"), Err("NotFound".to_owned()));
     assert_eq!(register(&mut client, "nonsense"), Err("InvalidDatastorePath".to_owned()));
     assert_eq!(register(&mut client, "[nowhere] a.vmx"), Err("InvalidDatastorePath".to_owned()));
-    // The machine is registered now, and its file is its own.
+    // The machine is registered now: its file can be edited while it is off, which counts when it is reloaded.
+    let edited = text.replace("foo.bar", "foo.edited");
+    assert_eq!(upload(&mut client, "new/new.vmx", edited.as_bytes()), FolderChange::Replaced);
+    assert!(!vmx(&client, &machine).contains("foo.edited"));
+    client.result(machine.clone(), "Reload", Object::new("")).unwrap();
+    assert!(vmx(&client, &machine).contains("foo.edited = \"baz\""));
+    // What is no configuration makes the machine unusable until there is one again.
+    assert_eq!(upload(&mut client, "new/new.vmx", b"x = y = z"), FolderChange::Replaced);
+    client.result(machine.clone(), "Reload", Object::new("")).unwrap();
+    assert_eq!(read(&mut client, &machine, "config.uuid"), None);
+    assert_eq!(upload(&mut client, "new/new.vmx", text.as_bytes()), FolderChange::Replaced);
+    client.result(machine.clone(), "Reload", Object::new("")).unwrap();
+    client.model.set_power_state(&machine, PowerState::PoweredOn);
     assert_eq!(upload(&mut client, "new/new.vmx", b"x"), FolderChange::Refused);
+    client.model.set_power_state(&machine, PowerState::PoweredOff);
     assert_eq!(read(&mut client, &machine, "name"), Some("new\"one".into()));
     assert_eq!(
         read(&mut client, &machine, "config.uuid"),

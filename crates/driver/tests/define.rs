@@ -1,0 +1,286 @@
+//! Defining domains on the simulated host: new ones and ones that exist, and what every failure leaves behind.
+
+mod common;
+
+use common::{connect, methods};
+use esx_driver::Connection;
+use esx_sim::model::FileContent;
+use esx_sim::{PowerState, Reaction, Running, Simulator};
+use virt_api::{
+    Domain, DomainDefineFlags, DomainXmlFlags, Error, ErrorCode, Hypervisor as _, Result,
+};
+
+struct Scene {
+    sim: Running,
+    connection: Connection,
+}
+
+const DISK: &str = "new/new.vmdk";
+const DATASTORE: &str = "datastore1";
+
+impl Scene {
+    async fn new() -> Self {
+        Self::on(Simulator::builder().vms(2).start().await.unwrap()).await
+    }
+
+    /// A host with a disk that no machine has yet.
+    async fn on(sim: Running) -> Self {
+        sim.model().change(|m| {
+            let content = b"# Disk DescriptorFile\nversion=1\nRW 16384 VMFS \"new-flat.vmdk\"\n";
+            assert!(m.add_file(DATASTORE, DISK, content));
+        });
+        let connection = connect(&sim, "").await;
+        sim.reset_journal();
+        Self { sim, connection }
+    }
+
+    async fn define(&self, xml: &str) -> Result<Domain> {
+        self.connection.domain_define_xml_flags(xml, DomainDefineFlags::empty()).await
+    }
+
+    async fn xml(&self, domain: &Domain) -> String {
+        let flags = DomainXmlFlags::INACTIVE;
+        self.connection.domain_get_xml_desc(domain, flags).await.unwrap()
+    }
+
+    fn vmx(&self, name: &str) -> String {
+        self.sim.model().read(|m| m.vmx(&m.machine(name).unwrap()).unwrap())
+    }
+
+    fn has_line(&self, name: &str, line: &str) -> bool {
+        self.vmx(name).lines().any(|own| own == line)
+    }
+
+    fn file(&self, path: &str) -> Option<Vec<u8>> {
+        let stored = self.sim.model().read(|m| m.file(DATASTORE, path))?;
+        let size = usize::try_from(stored.content.size()).unwrap();
+        Some(stored.content.read(0, size).to_vec())
+    }
+
+    fn machines(&self) -> usize {
+        self.sim.model().read(|m| m.machines().len())
+    }
+}
+
+fn document(name: &str, inner: &str) -> String {
+    format!(
+        "<domain type='vmware'><name>{name}</name>{inner}<memory unit='MiB'>64</memory><vcpu>1</vcpu>\
+         <os><type arch='x86_64'>hvm</type></os><devices>\
+         <disk type='file' device='disk'><source file='[{DATASTORE}] {DISK}'/><target dev='sda' bus='scsi'/></disk>\
+         <interface type='bridge'><source bridge='VM Network'/></interface>\
+         </devices></domain>"
+    )
+}
+
+fn told(error: &Error) -> String {
+    error.chain().collect::<Vec<_>>().join(": ")
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T>) -> ErrorCode {
+    result.unwrap_err().code
+}
+
+#[tokio::test]
+async fn a_new_domain_is_there_with_its_file() {
+    let scene = Scene::new().await;
+    let uuid = "6d1f0c4e-5a1e-4b8e-9d57-0f3a2b1c4d5e";
+    let domain = scene.define(&document("new one", &format!("<uuid>{uuid}</uuid>"))).await.unwrap();
+    assert_eq!((domain.name.as_str(), domain.id), ("new one", None));
+    assert_eq!(domain.uuid.to_string(), uuid);
+    let sent = methods(&scene.sim);
+    assert!(sent.contains(&"RegisterVM_Task".to_owned()), "{sent:?}");
+    // Beside its disk, under the name that libvirt would give it, and of the hardware that the host makes.
+    assert!(scene.file("new/new one.vmx").is_some());
+    assert!(scene.has_line("new one", "virtualHW.version = \"20\""), "{}", scene.vmx("new one"));
+    assert_eq!(scene.connection.domain_lookup_by_name("new one").await.unwrap(), domain);
+    scene.connection.domain_create(&domain).await.unwrap();
+}
+
+#[tokio::test]
+async fn hardware_is_what_the_host_supports() {
+    let sim = Simulator::builder().api_version("6.7").start().await.unwrap();
+    let scene = Scene::on(sim).await;
+    scene.define(&document("old", "")).await.unwrap();
+    assert!(scene.has_line("old", "virtualHW.version = \"14\""), "{}", scene.vmx("old"));
+}
+
+#[tokio::test]
+async fn documents_that_make_no_machine_are_refused_before_anything_is_written() {
+    let scene = Scene::new().await;
+    let ok = document("x", "");
+    let long = "a".repeat(81);
+    for (xml, expected) in [
+        ("<domain".to_owned(), ErrorCode::XmlDetail),
+        (document("", ""), ErrorCode::NoName),
+        (document("a\nb", ""), ErrorCode::XmlDetail),
+        (document(&long, ""), ErrorCode::XmlDetail),
+        (ok.replace(&format!("[{DATASTORE}] {DISK}"), "/x/y.vmdk"), ErrorCode::InvalidArg),
+        (ok.replace("new.vmdk", "new.img"), ErrorCode::ConfigUnsupported),
+    ] {
+        let error = scene.define(&xml).await.unwrap_err();
+        assert_eq!(error.code, expected, "{xml}\n{}", told(&error));
+    }
+    let flags = DomainDefineFlags::from_bits_retain(1 << 9);
+    let unknown = scene.connection.domain_define_xml_flags(&ok, flags).await;
+    assert_eq!(code(unknown), ErrorCode::InvalidArg);
+    assert!(!methods(&scene.sim).iter().any(|m| m == "RegisterVM_Task" || m.starts_with("PUT")));
+    let valid = scene.connection.domain_define_xml_flags(&ok, DomainDefineFlags::VALIDATE).await;
+    valid.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_somebody_else_is_not_overwritten() {
+    let scene = Scene::new().await;
+    scene.sim.model().change(|m| m.add_file(DATASTORE, "new/x.vmx", b"somebody's"));
+    let error = scene.define(&document("x", "")).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::OperationInvalid);
+    assert_eq!(scene.file("new/x.vmx").as_deref(), Some(&b"somebody's"[..]));
+}
+
+#[tokio::test]
+async fn a_refused_upload_leaves_nothing() {
+    let sim = Simulator::builder()
+        .plan(|arrival| {
+            if arrival.line.starts_with("PUT") {
+                Reaction::Refuse { status: 507, retry_after: None }
+            } else {
+                Reaction::Serve
+            }
+        })
+        .start()
+        .await
+        .unwrap();
+    let scene = Scene::on(sim).await;
+    let before = scene.machines();
+    assert_eq!(code(scene.define(&document("x", "")).await), ErrorCode::HttpError);
+    assert_eq!((scene.machines(), scene.file("new/x.vmx")), (before, None));
+    let sent = methods(&scene.sim);
+    assert!(!sent.contains(&"RegisterVM_Task".to_owned()), "{sent:?}");
+}
+
+#[tokio::test]
+async fn without_a_directory_the_error_says_so() {
+    let scene = Scene::new().await;
+    let error = scene.define(&document("x", "").replace("new/new", "none/new")).await.unwrap_err();
+    assert!(told(&error).contains("directory does not exist"), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn a_refused_registration_takes_the_file_away() {
+    let scene = Scene::new().await;
+    let before = scene.machines();
+    scene.sim.model().change(|m| m.deny_privilege("VirtualMachine.Inventory.Register"));
+    let error = scene.define(&document("x", "")).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::OperationDenied, "{}", told(&error));
+    assert_eq!((scene.machines(), scene.file("new/x.vmx")), (before, None));
+    assert!(scene.file(DISK).is_some(), "the disk is not ours");
+}
+
+#[tokio::test]
+async fn without_a_disk_it_gets_a_directory_of_its_own() {
+    let scene = Scene::new().await;
+    let xml = "<domain type='vmware'><name>diskless</name><memory unit='MiB'>64</memory>\
+        <os><type arch='x86_64'>hvm</type></os></domain>";
+    let domain = scene.define(xml).await.unwrap();
+    let path = scene.xml(&domain).await;
+    assert!(path.contains("diskless"), "{path}");
+    // The same name again is taken, and what was made for it is not.
+    assert_eq!(code(scene.define(xml).await), ErrorCode::DomExist);
+    let scene = Scene::new().await;
+    scene.sim.model().change(|m| m.deny_privilege("VirtualMachine.Inventory.Register"));
+    assert_eq!(code(scene.define(xml).await), ErrorCode::OperationDenied);
+    let left: Vec<_> = ["datastore1", "fast +1", "nfs-iso"]
+        .into_iter()
+        .filter(|store| {
+            scene.sim.model().read(|m| m.file(store, "diskless/diskless.vmx")).is_some()
+        })
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn an_existing_domain_is_changed() {
+    let scene = Scene::new().await;
+    let domain = scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    let xml = scene.xml(&domain).await;
+    let before = scene.vmx("vm-00001");
+    let same = scene.define(&xml).await.unwrap();
+    assert_eq!((same, scene.vmx("vm-00001")), (domain.clone(), before.clone()));
+    assert!(!methods(&scene.sim).contains(&"Reload".to_owned()), "there was nothing to do");
+    let count = scene.machines();
+    let more = xml
+        .replace("2097152", "4194304")
+        .replace("<on_poweroff>", "<description>two\nlines</description><on_poweroff>");
+    let changed = scene.define(&more).await.unwrap();
+    assert_eq!((changed, scene.machines()), (domain.clone(), count));
+    assert!(scene.has_line("vm-00001", "memSize = \"4096\""), "{}", scene.vmx("vm-00001"));
+    // What the document does not speak of is as it was.
+    let kept = |text: &str| -> Vec<String> {
+        let skipped = |line: &&str| !line.starts_with("memSize") && !line.starts_with("annotation");
+        text.lines().filter(skipped).map(str::to_owned).collect()
+    };
+    assert_eq!(kept(&scene.vmx("vm-00001")), kept(&before));
+    let again = scene.xml(&domain).await;
+    assert!(again.contains("4194304") && again.contains("<description>two\nlines"), "{again}");
+    scene.connection.domain_create(&domain).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redefinition_takes_few_requests() {
+    let scene = Scene::new().await;
+    let domain = scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    let xml = scene.xml(&domain).await.replace("2097152", "4194304");
+    scene.sim.reset_journal();
+    scene.define(&xml).await.unwrap();
+    let sent = methods(&scene.sim);
+    assert!(sent.len() <= 8, "{sent:?}");
+}
+
+#[tokio::test]
+async fn name_and_uuid_belong_together() {
+    let scene = Scene::new().await;
+    let domain = scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    let xml = scene.xml(&domain).await;
+    let other_name = xml.replace("<name>vm-00001</name>", "<name>other</name>");
+    assert_eq!(code(scene.define(&other_name).await), ErrorCode::DomExist);
+    let uuid = domain.uuid.to_string();
+    let other_uuid = xml.replace(&uuid, "6d1f0c4e-5a1e-4b8e-9d57-0f3a2b1c4d5e");
+    assert_eq!(code(scene.define(&other_uuid).await), ErrorCode::DomExist);
+}
+
+#[tokio::test]
+async fn a_machine_that_is_not_at_rest_is_left_alone() {
+    let scene = Scene::new().await;
+    let domain = scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    let xml = scene.xml(&domain).await.replace("2097152", "4194304");
+    let machine = scene.sim.model().read(|m| m.machine("vm-00001")).unwrap();
+    for power in [PowerState::PoweredOn, PowerState::Suspended] {
+        scene.sim.model().change(|m| m.set_power_state(&machine, power));
+        let error = scene.define(&xml).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::OperationInvalid, "{}", told(&error));
+    }
+    scene.sim.model().change(|m| m.set_power_state(&machine, PowerState::PoweredOff));
+    scene.sim.model().change(|m| m.ask(&machine, "Really?", &[("0", "Yes")], Some(0)));
+    let error = scene.define(&xml).await.unwrap_err();
+    assert!(told(&error).contains("Really?"), "{}", told(&error));
+    assert!(!methods(&scene.sim).iter().any(|method| method.starts_with("PUT")));
+}
+
+#[tokio::test]
+async fn what_the_host_does_not_take_is_put_back() {
+    let scene = Scene::new().await;
+    let domain = scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    let before = scene.vmx("vm-00001");
+    let xml = scene.xml(&domain).await.replace("2097152", "4194304");
+    // Another client breaks the file between our upload and the host's look at it.
+    scene.sim.model().change(|m| {
+        m.before("Reload", |model| {
+            let broken = FileContent::from(&b"no = VMX = file\n"[..]);
+            model.add_content(DATASTORE, "vm-00001/vm-00001.vmx", broken);
+        });
+    });
+    let error = scene.define(&xml).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ConfigUnsupported, "{}", told(&error));
+    assert_eq!(scene.vmx("vm-00001"), before);
+    scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+}
