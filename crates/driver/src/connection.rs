@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 use virt_api::{
     AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, ProgressCallback,
-    QuestionCallback, Questions, Result,
+    QuestionCallback, Questions, Result, Storage,
 };
 
 use crate::auth::{self, AuthError, CredentialSource, Environment};
@@ -62,6 +62,8 @@ pub(crate) struct Session {
     pub(crate) watchers: Watchers,
     /// The index of names, once it has paid to make one.
     pub(crate) names: Mutex<Option<Arc<NameIndex>>>,
+    /// Where datastores are.
+    pub(crate) storage: crate::storage::Known,
     looked_up: AtomicBool,
     no_auto_start_manager: AtomicBool,
     machines: Mutex<HashMap<(Uuid, String), MoRef>>,
@@ -124,6 +126,7 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
             timeout: options.operation_timeout,
         },
         names: Mutex::default(),
+        storage: crate::storage::Known::default(),
         looked_up: AtomicBool::new(false),
         no_auto_start_manager: AtomicBool::new(false),
         machines: Mutex::default(),
@@ -443,6 +446,10 @@ impl Connection {
 #[async_trait]
 impl Driver for Connection {
     fn hypervisor(&self) -> &dyn Hypervisor {
+        self
+    }
+
+    fn storage(&self) -> &dyn Storage {
         self
     }
 

@@ -35,6 +35,15 @@ pub(crate) fn vi_error(what: &str, error: ViError) -> Error {
     Error::new(code, ErrorDomain::Esx, message).with_source(error)
 }
 
+/// The same of something about storage: what no longer exists is a pool then, not a domain.
+pub(crate) fn storage_error(what: &str, error: ViError) -> Error {
+    let mut error = vi_error(what, error);
+    if error.code == ErrorCode::NoDomain {
+        error.code = ErrorCode::NoStoragePool;
+    }
+    error
+}
+
 /// A property that is not what the schema says.
 pub(crate) fn decode_error(error: DecodeError) -> Error {
     Error::internal(ErrorDomain::Esx, "the host sent something unexpected").with_source(error)
@@ -87,6 +96,10 @@ const FAULTS: &[(&str, ErrorCode)] = &[
     ("ToolsUnavailable", ErrorCode::AgentUnresponsive),
     ("ManagedObjectNotFound", ErrorCode::NoDomain),
     ("FileNotFound", ErrorCode::NoStorageVol),
+    ("FileAlreadyExists", ErrorCode::StorageVolExist),
+    ("InaccessibleDatastore", ErrorCode::OperationInvalid),
+    ("InvalidDatastore", ErrorCode::NoStoragePool),
+    ("NoDiskSpace", ErrorCode::OperationFailed),
     ("FileLocked", ErrorCode::ResourceBusy),
     ("FileAlreadyExists", ErrorCode::StorageVolExist),
     ("NoDiskSpace", ErrorCode::OperationFailed),

@@ -21,12 +21,14 @@
 
 mod auth;
 mod connection;
+mod digest;
 mod domain;
 mod error;
 mod host;
 mod hypervisor;
 mod inventory;
 mod product;
+mod storage;
 mod uri;
 
 pub use auth::Environment;

@@ -24,6 +24,7 @@ mod cookie;
 mod endpoint;
 mod error;
 mod folder;
+mod plain_task;
 mod proxy;
 mod screen;
 mod session;

@@ -21,18 +21,16 @@ use crate::updates::{Change, Watch};
 /// The machine's property that holds its pending question.
 const QUESTION: &str = "runtime.question";
 /// What is watched of every task.
-const TASK: [&str; 5] =
+pub(crate) const TASK: [&str; 5] =
     ["info.cancelable", "info.descriptionId", "info.error", "info.progress", "info.state"];
-/// What a task returned.
-const RESULT: &str = "info.result";
 /// A host that has not shown the new task among the machine's after this long is asked for it by name.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// A wait that breaks more often in a row is given up; the pauses in between double and add up to 25 s,
 /// in which a host's management service can restart.
-const MAX_BROKEN: u32 = 7;
+pub(crate) const MAX_BROKEN: u32 = 7;
 /// The first pause.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// What a caller is told of while it waits, in percent.
 pub type Progress = Arc<dyn Fn(u8) + Send + Sync>;
@@ -88,11 +86,11 @@ struct Seen {
 }
 
 #[derive(Clone, Default)]
-struct TaskSeen {
-    update: TaskUpdate,
+pub(crate) struct TaskSeen {
+    pub(crate) update: TaskUpdate,
     name: String,
-    error: Option<Object>,
-    gone: bool,
+    pub(crate) error: Option<Object>,
+    pub(crate) gone: bool,
 }
 
 impl Seen {
@@ -136,7 +134,7 @@ impl Seen {
 }
 
 impl TaskSeen {
-    fn set(&mut self, path: &str, value: Option<Value>) {
+    pub(crate) fn set(&mut self, path: &str, value: Option<Value>) {
         match path {
             "info.state" => {
                 self.update.state = value.as_ref().and_then(Value::as_str).map(TaskState::parse)
@@ -231,53 +229,6 @@ impl Client {
             tracing::debug!(%error, "cannot end the watch");
         }
         result
-    }
-}
-
-impl Client {
-    /// Runs an operation that belongs to no machine yet, and so has no questions: a registration, work on
-    /// files. Returns what the task returned (`TaskInfo.result`).
-    ///
-    /// # Errors
-    /// [`Error::TaskFailed`], [`Error::TaskVanished`], any other [`Error`].
-    pub async fn run_plain_task<M>(&self, target: &MoRef, operation: &M) -> Result<Option<Value>>
-    where
-        M: Method<Output = MoRef> + Sync,
-    {
-        let task = self.call(target, operation).await?;
-        tracing::debug!(%task, method = M::NAME, "started");
-        let mut watch = self
-            .watch(&Retrieval::from(&task).read("Task", TASK.into_iter().chain([RESULT])))
-            .await?;
-        let (mut seen, mut result) = (TaskSeen::default(), None);
-        let outcome = loop {
-            for change in watch.next(None).await? {
-                match change {
-                    Change::Left { .. } => seen.gone = true,
-                    Change::Property { path, value, .. } if path == RESULT => result = value,
-                    Change::Property { path, value, .. } => seen.set(&path, value),
-                }
-            }
-            match seen.update.state {
-                Some(TaskState::Success) => break Ok(result),
-                Some(TaskState::Error) => {
-                    let fault = Box::new(task_fault(seen.error.take()));
-                    break Err(Error::TaskFailed {
-                        method: M::NAME,
-                        target: target.clone(),
-                        fault,
-                    });
-                }
-                _ if seen.gone => {
-                    break Err(Error::TaskVanished { method: M::NAME, target: target.clone() });
-                }
-                _ => {}
-            }
-        };
-        if let Err(error) = watch.close().await {
-            tracing::debug!(%error, "cannot end the watch");
-        }
-        outcome
     }
 }
 
@@ -476,7 +427,7 @@ impl Run<'_> {
 }
 
 /// Ends when the caller gives up; never, if it cannot.
-async fn given_up(give_up: Option<Receiver<bool>>) {
+pub(crate) async fn given_up(give_up: Option<Receiver<bool>>) {
     let Some(mut give_up) = give_up else { return std::future::pending().await };
     // The guard inside the result must not live across another await.
     let gone = give_up.wait_for(|given_up| *given_up).await.is_err();
@@ -486,7 +437,7 @@ async fn given_up(give_up: Option<Receiver<bool>>) {
 }
 
 /// The fault in `TaskInfo.error`, a `LocalizedMethodFault`.
-fn task_fault(error: Option<Object>) -> Fault {
+pub(crate) fn task_fault(error: Option<Object>) -> Fault {
     let Some(error) = error else {
         return Fault {
             name: "unknown".to_owned(),

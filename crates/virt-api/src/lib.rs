@@ -76,8 +76,8 @@ pub use interface::{Interface, InterfaceHandle};
 pub use network::{Network, NetworkHandle};
 pub use node::{Feature, InterfaceAddressesSource, NodeInfo, Version};
 pub use storage::{
-    Storage, StoragePool, StoragePoolInfo, StoragePoolState, StorageVol, StorageVolInfo,
-    StorageVolType,
+    ListedPool, ListedVolume, Storage, StoragePool, StoragePoolInfo, StoragePoolState, StorageVol,
+    StorageVolInfo, StorageVolType,
 };
 pub use stream::{Chunk, Stream};
 pub use task::{

@@ -59,6 +59,21 @@ pub struct StoragePoolInfo {
     pub available: u64,
 }
 
+/// An entry of [`Storage::connect_list_storage_pool_details`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPool {
+    /// The pool.
+    pub pool: StoragePool,
+    /// State and sizes.
+    pub info: StoragePoolInfo,
+    /// Whether it starts by itself.
+    pub autostart: bool,
+    /// Whether its definition is kept.
+    pub persistent: bool,
+    /// What is wrong with it, one phrase.
+    pub problem: Option<String>,
+}
+
 /// Type of a volume (`virStorageVolType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -87,6 +102,17 @@ pub struct StorageVolInfo {
     pub capacity: u64,
     /// Bytes in use on the pool.
     pub allocation: u64,
+}
+
+/// An entry of [`Storage::storage_pool_list_volume_details`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVolume {
+    /// The volume.
+    pub volume: StorageVol,
+    /// Its path (`virStorageVolGetPath`).
+    pub path: String,
+    /// Type and sizes.
+    pub info: StorageVolInfo,
 }
 
 /// The functions of libvirt's storage driver (storage-network.md 10).
@@ -121,6 +147,28 @@ pub trait Storage: Send + Sync {
         _flags: ListAllStoragePoolsFlags,
     ) -> Result<Vec<StoragePool>> {
         Err(Error::no_support("virConnectListAllStoragePools"))
+    }
+
+    /// The pools that pass the filters, with what `virsh pool-list --details` shows of each: one question where the
+    /// driver can do so. libvirt: `virConnectListAllStoragePools`, then `virStoragePoolGetInfo` and others for each.
+    ///
+    /// # Errors
+    /// If the pools cannot be listed. One that cannot be looked at is in the list, with its problem.
+    async fn connect_list_storage_pool_details(
+        &self,
+        flags: ListAllStoragePoolsFlags,
+    ) -> Result<Vec<ListedPool>> {
+        let mut listed = Vec::new();
+        for pool in self.connect_list_all_storage_pools(flags).await? {
+            let (info, problem) = match self.storage_pool_get_info(&pool).await {
+                Ok(info) => (info, None),
+                Err(error) => (StoragePoolInfo::default(), Some(error.to_string())),
+            };
+            let autostart = self.storage_pool_get_autostart(&pool).await.unwrap_or_default();
+            let persistent = self.storage_pool_is_persistent(&pool).await.unwrap_or(true);
+            listed.push(ListedPool { pool, info, autostart, persistent, problem });
+        }
+        Ok(listed)
     }
 
     /// Possible sources of pools as XML. libvirt: `virConnectFindStoragePoolSources`.
@@ -257,6 +305,26 @@ pub trait Storage: Send + Sync {
         _flags: NoFlags,
     ) -> Result<Vec<StorageVol>> {
         Err(Error::no_support("virStoragePoolListAllVolumes"))
+    }
+
+    /// The volumes with what `virsh vol-list --details` shows of each: a number of questions that does not grow with
+    /// the number of volumes where the driver can do so. libvirt: `virStoragePoolListAllVolumes`, then
+    /// `virStorageVolGetPath` and `virStorageVolGetInfo` for each.
+    ///
+    /// # Errors
+    /// If the volumes cannot be listed, or (unless the driver does better) one of them not be looked at.
+    async fn storage_pool_list_volume_details(
+        &self,
+        pool: &StoragePool,
+        flags: NoFlags,
+    ) -> Result<Vec<ListedVolume>> {
+        let mut listed = Vec::new();
+        for volume in self.storage_pool_list_all_volumes(pool, flags).await? {
+            let path = self.storage_vol_get_path(&volume).await?;
+            let info = self.storage_vol_get_info(&volume).await?;
+            listed.push(ListedVolume { volume, path, info });
+        }
+        Ok(listed)
     }
 
     /// The volume of this name in a pool. libvirt: `virStorageVolLookupByName`.

@@ -32,6 +32,7 @@ use crate::host::parse_uuid;
 
 pub(crate) use index::NameIndex;
 pub(crate) use lookup::Wanted;
+pub(crate) use xml::conversion_error;
 
 /// A virtual machine as one row of properties describes it: what a handle and a list entry need.
 #[derive(Clone, Debug)]

@@ -69,10 +69,7 @@ impl Model {
 
     /// A file of a datastore, whether it belongs to a machine or not.
     pub fn file(&self, datastore: &str, path: &str) -> Option<StoredFile> {
-        match self
-            .inventory
-            .entry(self.inventory.datastore(&self.store_named(datastore)?)?, path)?
-        {
+        match self.inventory.entry(self.inventory.datastore(&self.datastore(datastore)?)?, path)? {
             Entry::File(file) => Some(file),
             Entry::Directory(_) => None,
         }
@@ -105,7 +102,8 @@ impl Model {
         self.change_store(datastore, |store| store.free = bytes).is_some()
     }
 
-    fn store_named(&self, name: &str) -> Option<MoRef> {
+    /// The reference of the first datastore of this name.
+    pub fn datastore(&self, name: &str) -> Option<MoRef> {
         let mut morefs = self.inventory.morefs();
         morefs
             .find(|m| self.inventory.datastore(m).is_some_and(|store| store.name == name))
@@ -117,7 +115,7 @@ impl Model {
         name: &str,
         change: impl FnOnce(&mut Datastore) -> T,
     ) -> Option<T> {
-        let moref = self.store_named(name)?;
+        let moref = self.datastore(name)?;
         let Some(Item::Datastore(store)) = self.inventory.get_mut(&moref) else { return None };
         let result = change(store);
         self.changed(true);
