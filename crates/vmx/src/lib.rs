@@ -17,7 +17,7 @@
 //! libvirt is stricter: it refuses a file with any [syntax error](ProblemKind::is_syntax_error), and
 //! [`Document::syntax_error`] tells which one it would stumble over.
 //!
-//! Start with [`Document`]; [`Group`] is the view of one device's keys, [`Devices`] an index of them all. Limits: text is Unicode, so a
+//! Start with [`Document`]; [`vmdk`] reads what a disk is made of. [`Group`] is the view of one device's keys, [`Devices`] an index of them all. Limits: text is Unicode, so a
 //! value that its charset cannot decode reads with U+FFFD in it (its bytes survive all the same); the
 //! encodings that are no superset of ASCII (UTF-16, ISO-2022-JP) are unknown, since no VMX file can
 //! declare them in itself.
@@ -34,6 +34,7 @@ mod group;
 mod index;
 mod problem;
 mod value;
+pub mod vmdk;
 
 pub use charset::EncodingError;
 pub use devices::{Device, Devices};
