@@ -76,6 +76,13 @@ pub(super) const ROOMS: &[Room] = &[
         imports: &["esx-driver", "virt-api", "virt-xml", "esx-vmx", "esx-vmx-domain", "esx-sim"],
         tests_import: &["esx-conformance"],
     },
+    Room {
+        folder: "crates/virtesxd",
+        package: "virtesxd",
+        pure: false,
+        imports: &["virt-rpc", "virt-api", "esx-driver"],
+        tests_import: &["esx-sim"],
+    },
     Room { folder: "xtask", package: "xtask", pure: false, imports: &[], tests_import: &[] },
 ];
 

@@ -158,9 +158,9 @@ handlers! {
     }
 }
 
-/// A row without a UUID or a name is none that a client could do anything with.
+/// A row without a name is none that a client could do anything with. Without a UUID it is listed, as libvirt does.
 fn has_handle(row: &ListedDomain) -> bool {
-    let usable = !row.domain.uuid.is_nil() && !row.domain.name.is_empty();
+    let usable = !row.domain.name.is_empty();
     if !usable {
         tracing::warn!(moref = row.moref, problem = row.problem, "left out of a list");
     }

@@ -1,0 +1,289 @@
+//! One client: a reader, a writer, a task per call and per stream, joined by channels (libvirt-rpc.md 9).
+//!
+//! The reader never waits for a call, so that pings are answered while a machine takes its minutes to start. Replies,
+//! events and stream data go through one channel of bounded length: a client that does not read keeps its own calls
+//! waiting and nobody else's.
+
+mod calls;
+mod streams;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use virt_api::Error;
+use virt_rpc::frame::{FrameDecoder, Packet};
+use virt_rpc::session::{Action, OpenCall, Register, Session, SessionOptions};
+
+use self::calls::Queue;
+use self::streams::Streams;
+use crate::hub::{Hub, Lease, Request};
+
+/// Packets on their way to the client.
+const OUT: usize = 32;
+/// Largest packet of a client that has not opened a connection: SASL data, widened, fits.
+const MAX_GREETING_BYTES: usize = 512 * 1024;
+/// How long the last replies may take to get out.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// How a connection to the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client said goodbye or went away.
+    Gone,
+    /// The daemon stops.
+    Stopped,
+    /// The client did not keep to the protocol.
+    Protocol(&'static str),
+    /// It took too long to open a connection.
+    TooSlow,
+    /// More calls than it may have waiting.
+    TooMuch,
+}
+
+/// What a client is served with.
+pub struct Service {
+    /// Where connections to hosts come from.
+    pub hub: Arc<Hub>,
+    /// What the socket allows.
+    pub options: SessionOptions,
+    /// The client's user, if the socket tells.
+    pub uid: Option<u32>,
+    /// Becomes true when the daemon stops.
+    pub stop: watch::Receiver<bool>,
+    /// Given back once the client has opened a connection.
+    pub greeting: Option<OwnedSemaphorePermit>,
+}
+
+/// What reader and tasks share.
+struct Shared {
+    session: Mutex<Session>,
+    lease: OnceCell<Lease>,
+    out: mpsc::Sender<Packet>,
+    /// Registrations for events; dropping the sender ends one.
+    registrations: Mutex<HashMap<i32, oneshot::Sender<()>>>,
+    streams: Streams,
+}
+
+impl Shared {
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the client is still there.
+    async fn send(&self, packet: Packet) -> bool {
+        self.out.send(packet).await.is_ok()
+    }
+}
+
+/// Serves one client until it ends.
+pub async fn serve<R, W>(read: R, write: W, mut service: Service) -> End
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let (out, packets) = mpsc::channel(OUT);
+    let writer = tokio::spawn(write_packets(write, packets));
+    let limits = service.hub.config().limits.clone();
+    let shared = Arc::new(Shared {
+        session: Mutex::new(Session::new(service.options.clone())),
+        lease: OnceCell::new(),
+        out,
+        registrations: Mutex::default(),
+        streams: Streams::default(),
+    });
+    let mut tasks = JoinSet::new();
+    let mut queue = Queue::new(&limits);
+    let end = read_packets(read, &shared, &mut service, &mut tasks, &mut queue).await;
+    // A client that has gone wants no replies; one that the daemon leaves gets those on their way.
+    if end == End::Stopped {
+        queue.close();
+        let rest = async { while tasks.join_next().await.is_some() {} };
+        shared.registrations.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let _ = tokio::time::timeout(Duration::from_secs(limits.stop_seconds), rest).await;
+    }
+    tasks.shutdown().await;
+    shared.streams.clear();
+    drop(queue);
+    drop(shared);
+    let mut writer = writer;
+    if tokio::time::timeout(FLUSH, &mut writer).await.is_err() {
+        writer.abort();
+    }
+    end
+}
+
+async fn read_packets<R: AsyncRead + Unpin>(
+    mut read: R,
+    shared: &Arc<Shared>,
+    service: &mut Service,
+    tasks: &mut JoinSet<()>,
+    queue: &mut Queue,
+) -> End {
+    let mut decoder = FrameDecoder::default();
+    decoder.limit(MAX_GREETING_BYTES);
+    let greeting = Duration::from_secs(service.hub.config().limits.greeting_seconds);
+    let deadline = tokio::time::Instant::now() + greeting;
+    loop {
+        loop {
+            let packet = match decoder.next_packet() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => break,
+                Err(problem) => {
+                    tracing::debug!(%problem, "no packet");
+                    return End::Protocol("bytes that are no packets");
+                }
+            };
+            let action = shared.session().receive(packet);
+            match action {
+                Action::Nothing => {}
+                Action::Send(reply) => {
+                    if !shared.send(reply).await {
+                        return End::Gone;
+                    }
+                }
+                Action::Open(call) => {
+                    tasks.spawn(open(Arc::clone(shared), service.hub.clone(), call, service.uid));
+                }
+                Action::Call { packet, read_only, subject } => {
+                    if !queue.add(tasks, shared, packet, read_only, subject) {
+                        return End::TooMuch;
+                    }
+                }
+                Action::Register(register) => {
+                    tasks.spawn(events(Arc::clone(shared), register));
+                }
+                Action::Deregister { callback, reply } => {
+                    let ended = shared
+                        .registrations
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&callback);
+                    drop(ended);
+                    if !shared.send(reply).await {
+                        return End::Gone;
+                    }
+                }
+                Action::Stream(input) => streams::input(shared, input).await,
+                Action::Close(reply) => {
+                    shared.send(reply).await;
+                    return End::Gone;
+                }
+                Action::Abort(problem) => return End::Protocol(problem),
+                _ => return End::Protocol("something new"),
+            }
+        }
+        if service.greeting.is_some() && shared.lease.initialized() {
+            service.greeting = None;
+            decoder.limit(usize::MAX);
+        }
+        // Finished tasks leave; the set would keep them otherwise.
+        while tasks.try_join_next().is_some() {}
+        tokio::select! {
+            read = read.read_buf(decoder.buffer()) => match read {
+                Ok(0) | Err(_) => return End::Gone,
+                Ok(_) => {}
+            },
+            () = stopped(&mut service.stop) => return End::Stopped,
+            () = tokio::time::sleep_until(deadline), if !shared.lease.initialized() => return End::TooSlow,
+        }
+    }
+}
+
+/// Waits until the daemon stops.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn write_packets<W: AsyncWrite + Unpin>(mut write: W, mut packets: mpsc::Receiver<Packet>) {
+    while let Some(packet) = packets.recv().await {
+        let bytes = match packet.to_bytes() {
+            Ok(bytes) => bytes,
+            Err(problem) => {
+                tracing::warn!(%problem, ?packet, "a packet that cannot be sent");
+                let error = Error::from(problem);
+                let reply = virt_rpc::dispatch::error_reply(&packet, &error);
+                reply.to_bytes().unwrap_or_default()
+            }
+        };
+        if write.write_all(&bytes).await.is_err() || write.flush().await.is_err() {
+            return;
+        }
+    }
+    let _ = write.shutdown().await;
+}
+
+async fn open(shared: Arc<Shared>, hub: Arc<Hub>, mut call: OpenCall, uid: Option<u32>) {
+    let request = Request {
+        name: call.name.clone(),
+        read_only: call.read_only,
+        credentials: call.credentials.take(),
+        uid,
+    };
+    let name = crate::target::shown(&request.name);
+    let result = match hub.open(request).await {
+        Ok(lease) => {
+            tracing::info!(name, ?uid, "opened");
+            // The session lets only one opening through.
+            let _ = shared.lease.set(lease);
+            Ok(())
+        }
+        Err(error) => {
+            let problem: Vec<String> = error.chain().collect();
+            tracing::info!(name, ?uid, problem = problem.join(": "), "not opened");
+            Err(error)
+        }
+    };
+    let reply = shared.session().opened(&call, result);
+    shared.send(reply).await;
+}
+
+/// Registers for events and passes them on until the client ends it.
+async fn events(shared: Arc<Shared>, register: Register) {
+    let Some(lease) = shared.lease.get() else { return };
+    let (ender, mut ended) = oneshot::channel();
+    shared
+        .registrations
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(register.callback, ender);
+    let hypervisor = lease.driver().hypervisor();
+    let result = hypervisor
+        .connect_domain_event_register_any(register.domain.as_ref(), register.event)
+        .await;
+    let (result, subscription) = match result {
+        Ok(subscription) => (Ok(()), Some(subscription)),
+        Err(error) => (Err(error), None),
+    };
+    let reply = shared.session().registered(&register, result);
+    if !shared.send(reply).await {
+        return;
+    }
+    let Some(mut subscription) = subscription else { return };
+    loop {
+        let next = tokio::select! {
+            next = subscription.next() => next,
+            _ = &mut ended => return,
+        };
+        let packet = match next {
+            Ok(Some(event)) => shared.session().event(register.callback, &event),
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(%error, "events end");
+                let packet = shared.session().host_gone();
+                if let Some(packet) = packet {
+                    shared.send(packet).await;
+                }
+                return;
+            }
+        };
+        if let Some(packet) = packet
+            && !shared.send(packet).await
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The streams of one client: bytes between its packets and the driver (libvirt-rpc.md 11).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::AbortHandle;
+use virt_api::{Chunk, Stream};
+use virt_rpc::dispatch::OpenStream;
+use virt_rpc::frame::Packet;
+use virt_rpc::procedure::StreamDirection;
+use virt_rpc::session::{MAX_CHUNK_BYTES, StreamHeader, StreamInput};
+
+use super::Shared;
+
+/// How many KiB of an upload may wait for the host. A larger packet is let in alone.
+const UPLOAD_BUFFER_KIB: u32 = 4_096;
+/// Zeros for clients that cannot take holes.
+static ZEROS: [u8; MAX_CHUNK_BYTES] = [0; MAX_CHUNK_BYTES];
+
+/// Both directions.
+#[derive(Default)]
+pub(super) struct Streams {
+    open: Mutex<HashMap<StreamHeader, End>>,
+    /// Including those whose calls have not been answered yet.
+    count: Arc<Mutex<usize>>,
+}
+
+/// Our end of a stream.
+enum End {
+    Upload { input: mpsc::UnboundedSender<Input>, room: Arc<Semaphore> },
+    Download(AbortHandle),
+}
+
+enum Input {
+    Chunk(Chunk, OwnedSemaphorePermit),
+    Finish,
+    Abort,
+}
+
+/// A place for one stream; dropping it makes room.
+pub(super) struct Place(Arc<Mutex<usize>>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+    }
+}
+
+impl Streams {
+    /// A place, if fewer than `max` are taken.
+    pub(super) fn enter(&self, max: usize) -> Option<Place> {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Place(Arc::clone(&self.count)))
+    }
+
+    /// Ends all: transfers are given up.
+    pub(super) fn clear(&self) {
+        for (_, end) in self.lock().drain() {
+            if let End::Download(task) = end {
+                task.abort();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<StreamHeader, End>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers the call that opened a stream and begins to move its bytes.
+pub(super) async fn open(shared: &Arc<Shared>, reply: Packet, stream: OpenStream, place: Place) {
+    let OpenStream { direction, sparse, stream } = stream;
+    let header = shared.session().stream_opened(&reply, direction, sparse);
+    match direction {
+        StreamDirection::Upload => {
+            let (input, inputs) = mpsc::unbounded_channel();
+            let room = Arc::new(Semaphore::new(UPLOAD_BUFFER_KIB as usize));
+            shared.streams.lock().insert(header, End::Upload { input, room });
+            if shared.send(reply).await {
+                tokio::spawn(upload(Arc::downgrade(shared), header, stream, inputs, place));
+            }
+        }
+        StreamDirection::Download => {
+            // The reply goes first; the client may end the stream as soon as it has it.
+            let owned = Arc::clone(shared);
+            let (go, begin) = tokio::sync::oneshot::channel::<()>();
+            let task = tokio::spawn(async move {
+                if begin.await.is_ok() {
+                    download(&owned, header, stream, sparse).await;
+                }
+                drop(place);
+            });
+            shared.streams.lock().insert(header, End::Download(task.abort_handle()));
+            if shared.send(reply).await {
+                let _ = go.send(());
+            }
+        }
+    }
+}
+
+/// What the client sent on a stream. Waits while the buffer of an upload is full.
+pub(super) async fn input(shared: &Shared, input: StreamInput) {
+    match input {
+        StreamInput::Chunk(header, chunk) => {
+            let (sender, room) = match shared.streams.lock().get(&header) {
+                Some(End::Upload { input, room }) => (input.clone(), Arc::clone(room)),
+                _ => return,
+            };
+            let kib = match &chunk {
+                Chunk::Data(bytes) => u32::try_from(bytes.len() / 1024 + 1).unwrap_or(u32::MAX),
+                Chunk::Hole(_) => 1,
+            };
+            let permit = tokio::select! {
+                permit = room.acquire_many_owned(kib.min(UPLOAD_BUFFER_KIB)) => permit,
+                // The transfer has broken: nobody will make room.
+                () = sender.closed() => return,
+            };
+            if let Ok(permit) = permit {
+                let _ = sender.send(Input::Chunk(chunk, permit));
+            }
+        }
+        StreamInput::Finish(header) => end(shared, header, false).await,
+        StreamInput::Abort(header) => end(shared, header, true).await,
+        _ => {}
+    }
+}
+
+async fn end(shared: &Shared, header: StreamHeader, abort: bool) {
+    let confirm = match shared.streams.lock().remove(&header) {
+        // The upload confirms when the host has everything.
+        Some(End::Upload { input, .. }) => {
+            let _ = input.send(if abort { Input::Abort } else { Input::Finish });
+            false
+        }
+        Some(End::Download(task)) => {
+            task.abort();
+            true
+        }
+        // Everything was sent long ago.
+        None => true,
+    };
+    if confirm {
+        shared.session().stream_closed(header);
+        shared.send(header.confirmation()).await;
+    }
+}
+
+async fn upload(
+    shared: std::sync::Weak<Shared>,
+    header: StreamHeader,
+    stream: Box<dyn Stream>,
+    mut inputs: mpsc::UnboundedReceiver<Input>,
+    place: Place,
+) {
+    let packet = loop {
+        match inputs.recv().await {
+            Some(Input::Chunk(chunk, permit)) => {
+                let sent = stream.send(chunk).await;
+                drop(permit);
+                if let Err(error) = sent {
+                    let _ = stream.abort().await;
+                    break header.error(&error);
+                }
+            }
+            Some(Input::Finish) => match stream.finish().await {
+                Ok(()) => break header.confirmation(),
+                Err(error) => break header.error(&error),
+            },
+            Some(Input::Abort) => {
+                let _ = stream.abort().await;
+                break header.confirmation();
+            }
+            // The client has gone.
+            None => {
+                let _ = stream.abort().await;
+                return;
+            }
+        }
+    };
+    drop(place);
+    if let Some(shared) = shared.upgrade() {
+        shared.streams.lock().remove(&header);
+        shared.session().stream_closed(header);
+        shared.send(packet).await;
+    }
+}
+
+async fn download(shared: &Shared, header: StreamHeader, stream: Box<dyn Stream>, sparse: bool) {
+    let failed = loop {
+        match stream.recv().await {
+            Ok(Some(Chunk::Data(mut bytes))) => {
+                while !bytes.is_empty() {
+                    let part = bytes.split_to(bytes.len().min(MAX_CHUNK_BYTES));
+                    if !shared.send(header.data(part)).await {
+                        return;
+                    }
+                }
+            }
+            Ok(Some(Chunk::Hole(length))) if sparse => {
+                if !shared.send(header.hole(length)).await {
+                    return;
+                }
+            }
+            Ok(Some(Chunk::Hole(mut length))) => {
+                while length > 0 {
+                    let part = usize::try_from(length).unwrap_or(usize::MAX).min(MAX_CHUNK_BYTES);
+                    length -= part as u64;
+                    if !shared.send(header.data(Bytes::from_static(&ZEROS[..part]))).await {
+                        return;
+                    }
+                }
+            }
+            Ok(None) => match stream.finish().await {
+                Ok(()) => break None,
+                Err(error) => break Some(error),
+            },
+            Err(error) => break Some(error),
+        }
+    };
+    shared.streams.lock().remove(&header);
+    let packet = match failed {
+        None => {
+            shared.session().stream_drained(header);
+            header.end()
+        }
+        Some(error) => {
+            shared.session().stream_closed(header);
+            header.error(&error)
+        }
+    };
+    shared.send(packet).await;
+}

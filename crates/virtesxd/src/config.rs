@@ -1,0 +1,154 @@
+//! The configuration file (TOML). Every key has a default; a key that is not known is an error.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of the target that a client gets who names none.
+    pub default: Option<String>,
+    /// Whether clients may name hosts that are not configured. Without it the daemon connects nowhere else.
+    pub ad_hoc: bool,
+    /// What clients are offered, in this order.
+    pub auth: Vec<Auth>,
+    /// How long a connection to a host is kept for the next client, in seconds.
+    pub linger_seconds: u64,
+    /// Limits.
+    pub limits: Limits,
+    /// Hosts by the name that clients use: `esx+unix:///NAME`.
+    pub target: BTreeMap<String, Target>,
+}
+
+/// A method of authentication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// Whoever reaches the socket may use it, with the credentials that are configured.
+    None,
+    /// SASL PLAIN: name and password of the client's user are those for the host.
+    Sasl,
+}
+
+/// What keeps a client from taking too much.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connected clients.
+    pub clients: usize,
+    /// Clients that have not opened a connection yet.
+    pub new_clients: usize,
+    /// Calls of one client that run at once.
+    pub calls: usize,
+    /// Calls of one client that wait for their turn; one more ends its connection.
+    pub waiting_calls: usize,
+    /// Streams of one client at once.
+    pub streams: usize,
+    /// How long a new client may take until it opens a connection, in seconds.
+    pub greeting_seconds: u64,
+    /// How long running calls may take to end when the daemon stops, in seconds.
+    pub stop_seconds: u64,
+}
+
+/// A host.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Its URI, as for virsh and virtesx: `esx://root@esx1.example.org/`.
+    pub uri: String,
+    /// A credentials file in libvirt's format. Without it the usual places are searched.
+    pub auth_file: Option<PathBuf>,
+    /// The users (by number) who may use those credentials. Without it: the daemon's own user and root.
+    pub users: Option<Vec<u32>>,
+    /// Nobody may change anything.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default: None,
+            ad_hoc: true,
+            auth: vec![Auth::None, Auth::Sasl],
+            linger_seconds: 60,
+            limits: Limits::default(),
+            target: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            clients: 200,
+            new_clients: 20,
+            calls: 5,
+            waiting_calls: 256,
+            streams: 16,
+            greeting_seconds: 60,
+            stop_seconds: 15,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read or says something impossible.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is not valid", path.display()))
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// If it says something impossible.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        if let Some(name) = &config.default {
+            anyhow::ensure!(config.target.contains_key(name), "there is no target {name:?}");
+        }
+        anyhow::ensure!(!config.auth.is_empty(), "auth must name a method");
+        let limits = &config.limits;
+        let counts = [limits.clients, limits.new_clients, limits.calls, limits.streams];
+        anyhow::ensure!(!counts.contains(&0), "a limit of 0 lets nobody in");
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_hosts_and_mistakes_are_told() {
+        let config = Config::parse(
+            "default = 'esx1'\nad_hoc = false\nauth = ['sasl']\n[limits]\ncalls = 9\n\
+             [target.esx1]\nuri = 'esx://root@esx1/'\nusers = [1000]\n",
+        )
+        .unwrap();
+        assert_eq!(config.default.as_deref(), Some("esx1"));
+        assert_eq!((config.ad_hoc, config.limits.calls), (false, 9));
+        assert_eq!(config.limits.clients, Limits::default().clients);
+        assert_eq!(config.target["esx1"].users, Some(vec![1000]));
+        for (bad, part) in [
+            ("adhoc = true", "unknown field"),
+            ("default = 'esx1'", "no target"),
+            ("auth = []", "must name"),
+            ("auth = ['polkit']", "unknown variant"),
+            ("[limits]\ncalls = 0", "lets nobody in"),
+            ("[target.a]\nread_only = true", "missing field"),
+        ] {
+            let error = format!("{:#}", Config::parse(bad).unwrap_err());
+            assert!(error.contains(part), "{bad}: {error}");
+        }
+    }
+}

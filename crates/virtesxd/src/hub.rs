@@ -1,0 +1,318 @@
+//! Connections to hosts, shared by the clients that may share them.
+//!
+//! A host has few sessions to give away and a login takes time. Clients of one user with one name and password share
+//! a connection, and it stays open for a while after the last one has gone.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use esx_driver::{Environment, OpenOptions};
+use ring::hmac;
+use ring::rand::SystemRandom;
+use tokio::sync::OnceCell;
+use virt_api::{
+    AuthCallback, CredentialRequest, CredentialType, Driver, Error, ErrorCode, ErrorDomain, Result,
+    Secret,
+};
+use virt_rpc::session::Credentials;
+
+use crate::config::Config;
+use crate::target;
+
+/// How long a host may take over a logout.
+const LOGOUT: Duration = Duration::from_secs(5);
+
+/// Who a client is and what it wants.
+#[derive(Debug)]
+pub struct Request {
+    /// The name that it opens.
+    pub name: String,
+    /// It will not change anything.
+    pub read_only: bool,
+    /// What SASL brought.
+    pub credentials: Option<Credentials>,
+    /// Its user, if the socket tells.
+    pub uid: Option<u32>,
+}
+
+/// What makes two requests ask for the same connection.
+#[derive(Clone, PartialEq, Eq)]
+struct Key {
+    uri: String,
+    target: Option<String>,
+    read_only: bool,
+    uid: Option<u32>,
+    /// Of name and password, with a key that only this process has; the password itself is not kept here.
+    credentials: Option<Vec<u8>>,
+}
+
+/// A connection, once it is open.
+type Cell = Arc<OnceCell<Arc<dyn Driver>>>;
+/// A connection on its way.
+type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn Driver>>> + Send>>;
+/// How connections are opened.
+pub type Opener = Box<dyn Fn(String, OpenOptions) -> Opening + Send + Sync>;
+
+/// Opens hosts by `esx-driver`.
+#[must_use]
+pub fn esx() -> Opener {
+    Box::new(|uri, options| {
+        Box::pin(async move {
+            let connection = esx_driver::open(&uri, options).await?;
+            Ok(Arc::new(connection) as Arc<dyn Driver>)
+        })
+    })
+}
+
+struct Entry {
+    key: Key,
+    cell: Cell,
+    users: usize,
+    /// Counts how often it has become unused.
+    generation: u64,
+}
+
+/// All connections of the daemon.
+pub struct Hub {
+    config: Config,
+    /// The user whom the daemon runs as.
+    own_uid: Option<u32>,
+    opener: Opener,
+    mac: Option<hmac::Key>,
+    entries: Mutex<Vec<Entry>>,
+}
+
+/// A client's share of a connection. Dropping it gives it back.
+pub struct Lease {
+    hub: Arc<Hub>,
+    key: Key,
+    connection: Arc<dyn Driver>,
+    read_only: bool,
+}
+
+impl Lease {
+    /// The connection.
+    #[must_use]
+    pub fn driver(&self) -> &dyn Driver {
+        &*self.connection
+    }
+
+    /// Whether the target is for reading only.
+    #[must_use]
+    pub const fn read_only(&self) -> bool {
+        self.read_only
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.hub.give_back(&self.key);
+    }
+}
+
+impl Hub {
+    /// No connections yet.
+    #[must_use]
+    pub fn new(config: Config, own_uid: Option<u32>, opener: Opener) -> Arc<Self> {
+        let mac = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
+        Arc::new(Self { config, own_uid, opener, mac, entries: Mutex::default() })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A connection for a client: one that is open already, if it may have it.
+    ///
+    /// # Errors
+    /// `VIR_ERR_INVALID_ARG` for a name that means nothing, `VIR_ERR_AUTH_FAILED` without credentials that the host
+    /// takes, and what keeps the host from being reached.
+    pub async fn open(self: &Arc<Self>, request: Request) -> Result<Lease> {
+        let trusted = request.uid.is_some() && request.uid == self.own_uid;
+        let destination = target::resolve(&self.config, &request.name, trusted)?;
+        let target = destination.target.as_ref().and_then(|name| self.config.target.get(name));
+        let read_only = request.read_only || target.is_some_and(|target| target.read_only);
+        let mut options = OpenOptions { read_only, ..OpenOptions::default() };
+        let mut uri = destination.uri.clone();
+        if let Some(credentials) = &request.credentials {
+            // What a person has just typed is meant; what a file or the URI says is not.
+            options.environment =
+                Some(Environment { etc_dir: "/dev/null".into(), ..Environment::default() });
+            if !credentials.username.is_empty() {
+                uri = without_user(&uri);
+            }
+            options.auth = Some(Arc::new(Answers(credentials.clone())));
+        } else {
+            let allowed = match target.and_then(|target| target.users.as_ref()) {
+                Some(users) => request.uid.is_some_and(|uid| users.contains(&uid)),
+                None => trusted || request.uid == Some(0),
+            };
+            if !allowed {
+                return Err(no_credentials("the stored credentials are not for this user"));
+            }
+            let mut environment = Environment::from_process();
+            if let Some(file) = target.and_then(|target| target.auth_file.as_ref()) {
+                environment.libvirt_auth_file = Some(file.clone().into_os_string());
+            }
+            options.environment = Some(environment);
+        }
+        let key = Key {
+            uri,
+            target: destination.target,
+            read_only,
+            uid: request.uid,
+            credentials: request.credentials.as_ref().map(|credentials| self.digest(credentials)),
+        };
+        let asked_nobody = request.credentials.is_none();
+        let cell = self.take(&key);
+        let opened = cell.get_or_try_init(|| (self.opener)(key.uri.clone(), options)).await;
+        match opened {
+            Ok(connection) => {
+                let connection = Arc::clone(connection);
+                Ok(Lease { hub: Arc::clone(self), key, connection, read_only })
+            }
+            Err(error) => {
+                self.forget(&key, &cell);
+                Err(if asked_nobody && error.code == ErrorCode::AuthFailed {
+                    no_credentials("no stored credentials work").with_source(error)
+                } else {
+                    error
+                })
+            }
+        }
+    }
+
+    /// Logs out everywhere.
+    pub async fn close(&self) {
+        let entries = std::mem::take(&mut *self.lock());
+        for entry in entries {
+            log_out(&entry.cell).await;
+        }
+    }
+
+    fn digest(&self, credentials: &Credentials) -> Vec<u8> {
+        let text = format!("{}\0{}", credentials.username, credentials.password.expose());
+        match &self.mac {
+            Some(key) => hmac::sign(key, text.as_bytes()).as_ref().to_vec(),
+            // Without random numbers nothing is shared, as no digest is equal to one with another time.
+            None => format!("{:?}", std::time::Instant::now()).into_bytes(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, key: &Key) -> Cell {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+            entry.users += 1;
+            return Arc::clone(&entry.cell);
+        }
+        let cell = Cell::default();
+        entries.push(Entry { key: key.clone(), cell: Arc::clone(&cell), users: 1, generation: 0 });
+        cell
+    }
+
+    /// An opening that failed: the next client starts anew.
+    fn forget(&self, key: &Key, cell: &Cell) {
+        let mut entries = self.lock();
+        if let Some(at) = entries.iter().position(|e| e.key == *key && Arc::ptr_eq(&e.cell, cell)) {
+            entries[at].users -= 1;
+            if entries[at].users == 0 && !entries[at].cell.initialized() {
+                entries.swap_remove(at);
+            }
+        }
+    }
+
+    fn give_back(self: &Arc<Self>, key: &Key) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) else { return };
+        entry.users = entry.users.saturating_sub(1);
+        if entry.users > 0 {
+            return;
+        }
+        entry.generation += 1;
+        let generation = entry.generation;
+        drop(entries);
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (hub, key) = (Arc::clone(self), key.clone());
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_secs(hub.config.linger_seconds)).await;
+            let unused = {
+                let mut entries = hub.lock();
+                let at = entries
+                    .iter()
+                    .position(|e| e.key == key && e.users == 0 && e.generation == generation);
+                at.map(|at| entries.swap_remove(at))
+            };
+            if let Some(entry) = unused {
+                log_out(&entry.cell).await;
+            }
+        });
+    }
+}
+
+async fn log_out(cell: &OnceCell<Arc<dyn Driver>>) {
+    let Some(connection) = cell.get() else { return };
+    match tokio::time::timeout(LOGOUT, connection.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cannot log out"),
+        Err(_) => tracing::warn!("the host did not answer the logout in time"),
+    }
+}
+
+fn no_credentials(problem: &str) -> Error {
+    let message = format!("{problem}; use auth=sasl in the URI to give a name and a password");
+    Error::new(ErrorCode::AuthFailed, ErrorDomain::Auth, message)
+}
+
+/// The URI without its user part.
+fn without_user(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{after}")
+}
+
+/// Answers the driver with what SASL brought.
+struct Answers(Credentials);
+
+#[async_trait]
+impl AuthCallback for Answers {
+    fn credential_types(&self) -> &[CredentialType] {
+        &[CredentialType::AuthName, CredentialType::NoEchoPrompt]
+    }
+
+    async fn answer(&self, requests: &[CredentialRequest]) -> Result<Vec<Secret>> {
+        let answers = requests.iter().map(|request| match request.kind {
+            CredentialType::AuthName if self.0.username.is_empty() => {
+                Secret::new(request.default_result.clone().unwrap_or_default())
+            }
+            CredentialType::AuthName => Secret::new(self.0.username.clone()),
+            _ => self.0.password.clone(),
+        });
+        Ok(answers.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_is_taken_out() {
+        for (uri, expected) in [
+            ("esx://root@h/", "esx://h/"),
+            ("esx://a%40b@h:1/?x=@", "esx://h:1/?x=@"),
+            ("vpx://h/a@b", "vpx://h/a@b"),
+        ] {
+            assert_eq!(without_user(uri), expected);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The daemon behind `esx+unix:///`: libvirt's remote protocol on one side, `esx-driver` on the other.
+//!
+//! A client's bytes go through [`virt_rpc`]; [`client`] moves them between socket, calls and streams. [`target`] makes
+//! the name that a client opens a URI, [`hub`] opens it or shares a connection that is open already. [`config`] is the
+//! file, [`server`] the sockets, limits and the end.
+//!
+//! Passwords come from the client (SASL PLAIN) or from files that the configuration names; neither they nor the
+//! documents that travel show up in a log.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod config;
+pub mod hub;
+pub mod server;
+pub mod target;

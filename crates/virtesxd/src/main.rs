@@ -1,0 +1,177 @@
+//! virtesxd: the ESX driver for every libvirt client.
+//!
+//! Started by hand or by the system it listens at sockets; started by a client (`esx+ext:///?command=virtesxd`) its
+//! standard input is the connection.
+
+#![forbid(unsafe_code)]
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use tracing_subscriber::filter::EnvFilter;
+use virtesxd::config::Config;
+use virtesxd::server::{Server, Socket};
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    log(matches.get_count("verbose"));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(&matches)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Command {
+    let path = |name: &'static str| {
+        Arg::new(name).long(name).value_name("PATH").value_parser(value_parser!(PathBuf))
+    };
+    Command::new("virtesxd")
+        .about("Lets every libvirt client use the ESX driver: virsh -c esx+unix:///NAME")
+        .version(env!("CARGO_PKG_VERSION"))
+        .arg(path("config").help("Configuration file (TOML)"))
+        .arg(path("socket").help("Socket to listen at"))
+        .arg(path("socket-ro").help("Socket for reading only"))
+        .arg(
+            Arg::new("timeout")
+                .long("timeout")
+                .value_name("SECONDS")
+                .value_parser(value_parser!(u64))
+                .help("End after so long without clients"),
+        )
+        .arg(
+            Arg::new("stdio")
+                .long("stdio")
+                .action(ArgAction::SetTrue)
+                .help("The connection is standard input (the default if that is a socket and --socket is not given)"),
+        )
+        .arg(
+            Arg::new("verbose")
+                .long("verbose")
+                .short('v')
+                .action(ArgAction::Count)
+                .help("Tell more; twice, each call"),
+        )
+}
+
+/// Warnings only, unless asked for more here or by `VIRTESXD_LOG`.
+fn log(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "warn,virtesxd=info",
+        _ => "warn,virtesxd=debug,virt_rpc=debug",
+    };
+    let filter =
+        EnvFilter::try_from_env("VIRTESXD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}
+
+async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let path = |name| matches.get_one::<PathBuf>(name).cloned();
+    let root = is_root()?;
+    let config = match path("config") {
+        Some(file) => Config::read(&file)?,
+        None => match default_config(root).filter(|file| file.exists()) {
+            Some(file) => Config::read(&file)?,
+            None => Config::default(),
+        },
+    };
+    let server = Server::new(config, virtesxd::hub::esx())?;
+    let stop = stop_signal()?;
+    let from_client = path("socket").is_none() && stdin_is_socket();
+    if matches.get_flag("stdio") || from_client {
+        server.serve_one(stdin_stream()?, stop).await;
+        return Ok(());
+    }
+    let main = match path("socket") {
+        Some(path) => path,
+        None => default_socket(root)?,
+    };
+    let mut sockets = vec![Socket::bind(&main, false)?];
+    tracing::info!("listening at {}", main.display());
+    // Beside a socket of the system's there is one for readers; elsewhere only on demand.
+    let readers = path("socket-ro").or_else(|| {
+        (root && path("socket").is_none()).then(|| main.with_file_name("virtesxd-sock-ro"))
+    });
+    if let Some(readers) = readers {
+        sockets.push(Socket::bind(&readers, true)?);
+        tracing::info!("listening for readers at {}", readers.display());
+    }
+    let idle = matches.get_one::<u64>("timeout").map(|&seconds| Duration::from_secs(seconds));
+    server.run(sockets, idle, stop).await;
+    Ok(())
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    let (one_end, _other) =
+        tokio::net::UnixStream::pair().context("cannot find out whose process this is")?;
+    Ok(one_end.peer_cred().is_ok_and(|credentials| credentials.uid() == 0))
+}
+
+fn environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn default_config(root: bool) -> Option<PathBuf> {
+    if root {
+        return Some("/etc/virtesxd.toml".into());
+    }
+    let folder = environment("XDG_CONFIG_HOME")
+        .or_else(|| environment("HOME").map(|home| home.join(".config")))?;
+    Some(folder.join("virtesxd.toml"))
+}
+
+/// Where clients look: for root that of the system, else that of the user's session.
+fn default_socket(root: bool) -> anyhow::Result<PathBuf> {
+    if root {
+        return Ok("/run/libvirt/virtesxd-sock".into());
+    }
+    let folder = environment("XDG_RUNTIME_DIR")
+        .context("XDG_RUNTIME_DIR is not set: name a socket with --socket")?;
+    Ok(folder.join("libvirt/virtesxd-sock"))
+}
+
+fn stdin_is_socket() -> bool {
+    std::fs::metadata("/proc/self/fd/0").is_ok_and(|found| found.file_type().is_socket())
+}
+
+fn stdin_stream() -> anyhow::Result<tokio::net::UnixStream> {
+    let descriptor: OwnedFd = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("cannot take over the standard input")?;
+    let stream = std::os::unix::net::UnixStream::from(descriptor);
+    stream.set_nonblocking(true).context("standard input is no socket")?;
+    tokio::net::UnixStream::from_std(stream).context("standard input is no socket")
+}
+
+/// Ends with the first SIGTERM or SIGINT.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

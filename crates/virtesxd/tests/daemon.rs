@@ -1,0 +1,299 @@
+//! Clients of the daemon against a simulated host: what they get, and what the host is asked.
+
+mod common;
+
+use esx_sim::{PowerState, Running, Simulator};
+use tokio::io::AsyncWriteExt as _;
+use virt_api::{DomainState, DomainXmlFlags, ErrorCode, ListAllDomainsFlags, NoFlags};
+use virt_rpc::frame::{Header, Packet, PacketType, Status};
+use virt_rpc::procedure::call;
+use virt_rpc::types::StateAndReason;
+use virtesxd::config::Config;
+use virtesxd::hub;
+
+use common::{Daemon, Peer, in_time};
+
+const ALL: ListAllDomainsFlags = ListAllDomainsFlags::ACTIVE.union(ListAllDomainsFlags::INACTIVE);
+
+async fn host(vms: u32) -> Running {
+    Simulator::builder().vms(vms).start().await.unwrap()
+}
+
+/// A daemon that knows the host as `sim`, without credentials.
+fn daemon(sim: &Running, more: &str) -> Daemon {
+    let text = format!("{more}\n[target.sim]\nuri = '{}'\n", sim.uri());
+    Daemon::start(Config::parse(&text).unwrap(), hub::esx())
+}
+
+async fn open(daemon: &Daemon, sim: &Running) -> Peer {
+    let mut peer = daemon.connect().await;
+    assert_eq!(peer.call::<call::AuthList>(&()).await.unwrap().0, [0, 1]);
+    peer.sasl(sim.username(), sim.password()).await.unwrap();
+    peer.open("esx:///sim").await.unwrap();
+    peer
+}
+
+fn count(sim: &Running, method: &str) -> usize {
+    sim.journal().iter().filter(|entry| entry.method == method).count()
+}
+
+#[tokio::test]
+async fn a_client_reads_and_clients_share_a_login() {
+    let sim = host(3).await;
+    let daemon = daemon(&sim, "");
+    let mut peer = open(&daemon, &sim).await;
+    assert_eq!(peer.call::<call::ConnectGetType>(&()).await.unwrap(), "ESX");
+    let (domains, total) = peer.call::<call::ConnectListAllDomains>(&(true, ALL)).await.unwrap();
+    assert_eq!(domains.0.len(), total as usize);
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    assert!(domains.0.iter().any(|domain| domain.uuid == machine.uuid));
+    let xml = peer
+        .call::<call::DomainGetXmlDesc>(&(machine.clone(), DomainXmlFlags::empty()))
+        .await
+        .unwrap();
+    assert!(xml.contains("<name>vm-00001</name>"), "{xml}");
+    let StateAndReason(state, _) =
+        peer.call::<call::DomainGetState>(&(machine, NoFlags::empty())).await.unwrap();
+    assert_eq!(state, DomainState::Shutoff);
+    let missing = peer.call::<call::DomainLookupByName>(&("nobody".to_owned(),)).await.unwrap_err();
+    assert_eq!(missing.code, ErrorCode::NoDomain);
+    assert!(missing.message.starts_with("Domain not found: "), "{missing}");
+    // What the table does not know, and what it knows and nobody has.
+    for (number, code, part) in [
+        (9999, ErrorCode::Rpc, "unknown procedure: 9999"),
+        (159, ErrorCode::NoSupport, "virDomainMemoryStats"),
+    ] {
+        let header = Header::remote(number, PacketType::Call, 77, Status::Ok);
+        peer.send(&Packet::new(header, Vec::new())).await;
+        let error = virt_rpc::client::error(&peer.receive().await.unwrap()).unwrap();
+        assert_eq!(error.code, code);
+        assert!(error.message.contains(part), "{error}");
+    }
+    peer.call::<call::ConnectClose>(&()).await.unwrap();
+    assert!(peer.receive().await.is_none());
+    let mut second = open(&daemon, &sim).await;
+    second.call::<call::ConnectListAllDomains>(&(true, ALL)).await.unwrap();
+    assert_eq!(count(&sim, "Login"), 1);
+    drop(second);
+    daemon.stopped().await;
+    assert_eq!(count(&sim, "Logout"), 1, "the daemon logs out when it stops");
+}
+
+#[tokio::test]
+async fn credentials_are_the_clients_or_there_are_none() {
+    let sim = host(0).await;
+    let daemon = daemon(&sim, "linger_seconds = 0");
+    let mut peer = daemon.connect().await;
+    peer.sasl(sim.username(), "wrong").await.unwrap();
+    let error = peer.open("esx:///sim").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::AuthFailed, "{error}");
+    assert!(error.message.starts_with("authentication failed"), "{error}");
+    assert!(!error.message.contains("wrong,"), "{error}");
+    // The right ones are asked for again, on the same connection.
+    peer.sasl(sim.username(), sim.password()).await.unwrap();
+    peer.open("esx:///sim").await.unwrap();
+    // Another password does not get the connection that is open.
+    let mut other = daemon.connect().await;
+    other.sasl(sim.username(), "guess").await.unwrap();
+    assert_eq!(other.open("esx:///sim").await.unwrap_err().code, ErrorCode::AuthFailed);
+    let error = other.open("esx:///elsewhere").await.unwrap_err();
+    assert!(error.message.contains("known: sim"), "{error}");
+    let closed = daemon_that_asks(&sim);
+    let mut peer = closed.connect().await;
+    assert_eq!(peer.call::<call::AuthList>(&()).await.unwrap().0, [1]);
+    let error = peer.open("esx:///sim").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Rpc);
+    assert!(error.message.contains("authentication required"), "{error}");
+}
+
+fn daemon_that_asks(sim: &Running) -> Daemon {
+    daemon(sim, "auth = ['sasl']")
+}
+
+#[tokio::test]
+async fn stored_credentials_are_for_the_users_that_are_named() {
+    let sim = host(0).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auth.conf");
+    let text = format!(
+        "[credentials-a]\nusername={}\npassword={}\n[auth-esx-default]\ncredentials=a\n",
+        sim.username(),
+        sim.password()
+    );
+    std::fs::write(&file, text).unwrap();
+    let uri = sim.uri();
+    let text = format!(
+        "default = 'mine'\n[target.mine]\nuri = '{uri}'\nauth_file = '{0}'\n\
+         [target.others]\nuri = '{uri}'\nauth_file = '{0}'\nusers = [4294967294]\n",
+        file.display()
+    );
+    let daemon = Daemon::start(Config::parse(&text).unwrap(), hub::esx());
+    let mut peer = daemon.connect().await;
+    let error = peer.open("esx:///others").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::AuthFailed);
+    assert!(error.message.contains("auth=sasl"), "{error}");
+    peer.open("").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_changes_nothing() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "");
+    let mut peer = daemon.connect_read_only().await;
+    peer.sasl(sim.username(), sim.password()).await.unwrap();
+    peer.open("esx:///sim").await.unwrap();
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    sim.reset_journal();
+    let error = peer.call::<call::DomainCreate>(&(machine.clone(),)).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::OperationDenied);
+    let secure = (machine.clone(), DomainXmlFlags::SECURE);
+    let error = peer.call::<call::DomainGetXmlDesc>(&secure).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::OperationDenied);
+    assert!(sim.journal().is_empty(), "the host was not asked");
+    peer.call::<call::DomainGetXmlDesc>(&(machine, DomainXmlFlags::empty())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_call_keeps_nobody_from_anything() {
+    let sim = host(2).await;
+    let daemon = daemon(&sim, "");
+    let mut peer = open(&daemon, &sim).await;
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    let other = peer.call::<call::DomainLookupByName>(&("vm-00003".to_owned(),)).await;
+    let other = other.or(peer.call::<call::DomainLookupByName>(&("vm-00002".to_owned(),)).await);
+    sim.model().change(esx_sim::Model::hold_tasks);
+    let start = peer.begin::<call::DomainCreate>(&(machine.clone(),)).await;
+    peer.ping().await;
+    // Another machine is read while the first one starts; the same one only afterwards.
+    peer.call::<call::DomainGetState>(&(other.unwrap(), NoFlags::empty())).await.unwrap();
+    let state = peer.begin::<call::DomainGetState>(&(machine, NoFlags::empty())).await;
+    peer.ping().await;
+    assert!(peer.others.is_empty(), "{:?}", peer.others);
+    sim.model().change(esx_sim::Model::release_tasks);
+    peer.end::<call::DomainCreate>(start).await.unwrap();
+    let StateAndReason(found, _) = peer.end::<call::DomainGetState>(state).await.unwrap();
+    assert_eq!(found, DomainState::Running);
+}
+
+#[tokio::test]
+async fn events_reach_whoever_has_registered() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "");
+    let mut peer = open(&daemon, &sim).await;
+    let callback =
+        peer.call::<call::ConnectDomainEventCallbackRegisterAny>(&(0, None)).await.unwrap();
+    let mut old = open(&daemon, &sim).await;
+    assert!(old.call::<call::ConnectDomainEventRegister>(&()).await.unwrap());
+    assert_eq!(
+        peer.call::<call::ConnectDomainEventCallbackRegisterAny>(&(29, None))
+            .await
+            .unwrap_err()
+            .code,
+        ErrorCode::NoSupport
+    );
+    let set_power = |state| {
+        sim.model().change(|model| {
+            let machine = model.machine("vm-00001").unwrap();
+            model.set_power_state(&machine, state);
+        });
+    };
+    set_power(PowerState::PoweredOn);
+    let event = peer.event().await;
+    assert_eq!((event.header.procedure, event.header.serial), (318, 0));
+    assert_eq!(event.payload[..4], callback.to_be_bytes());
+    assert_eq!(event.payload[event.payload.len() - 8..][..4], [0, 0, 0, 2], "started");
+    assert_eq!(old.event().await.header.procedure, 107);
+    peer.call::<call::ConnectDomainEventCallbackDeregisterAny>(&(callback,)).await.unwrap();
+    set_power(PowerState::PoweredOff);
+    assert_eq!(old.event().await.header.procedure, 107);
+    peer.ping().await;
+    assert!(peer.others.iter().all(|packet| packet.header.kind != PacketType::Message));
+}
+
+#[tokio::test]
+async fn garbage_ends_one_connection_only() {
+    let sim = host(0).await;
+    let daemon = daemon(&sim, "");
+    let mut good = open(&daemon, &sim).await;
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0, 0, 0, 27],
+        &[255; 64],
+        // A megabyte is announced before anything is open.
+        &[0, 16, 0, 0],
+        // A descriptor.
+        &[
+            0, 0, 0, 28, 0x20, 0, 0x80, 0x86, 0, 0, 0, 1, 0, 0, 0, 66, 0, 0, 0, 4, 0, 0, 0, 0, 0,
+            0, 0, 0,
+        ],
+    ] {
+        let mut bad = daemon.connect().await;
+        bad.stream.write_all(bytes).await.unwrap();
+        assert!(bad.receive().await.is_none(), "{bytes:?}");
+    }
+    let mut half = daemon.connect().await;
+    half.stream.write_all(&[0, 0, 0]).await.unwrap();
+    half.stream.shutdown().await.unwrap();
+    assert!(half.receive().await.is_none());
+    assert_eq!(good.call::<call::ConnectGetType>(&()).await.unwrap(), "ESX");
+}
+
+#[tokio::test]
+async fn many_clients_and_no_more_than_that() {
+    let sim = host(5).await;
+    let daemon = daemon(&sim, "[limits]\nclients = 50\nnew_clients = 50");
+    let mut peers = Vec::new();
+    for _ in 0..50 {
+        peers.push(open(&daemon, &sim).await);
+    }
+    let mut late = daemon.connect().await;
+    let _ = late.stream.write_all(&[0]).await;
+    assert!(late.receive().await.is_none(), "sent away");
+    let lists = peers.into_iter().map(|mut peer| {
+        tokio::spawn(async move {
+            peer.call::<call::ConnectListAllDomains>(&(true, ALL)).await.unwrap().1
+        })
+    });
+    let lists: Vec<_> = lists.collect();
+    for list in lists {
+        assert!(in_time(list).await.unwrap() >= 5);
+    }
+    assert_eq!(count(&sim, "Login"), 1);
+}
+
+#[tokio::test]
+async fn too_many_waiting_calls_end_a_connection() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "[limits]\ncalls = 1\nwaiting_calls = 4");
+    let mut peer = open(&daemon, &sim).await;
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    sim.model().change(esx_sim::Model::hold_tasks);
+    peer.begin::<call::DomainCreate>(&(machine,)).await;
+    for _ in 0..4 {
+        peer.begin::<call::ConnectGetType>(&()).await;
+    }
+    peer.ping().await;
+    peer.begin::<call::ConnectGetType>(&()).await;
+    assert!(peer.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn stopping_finishes_what_runs() {
+    let sim = host(1).await;
+    let mut daemon = daemon(&sim, "");
+    let mut peer = open(&daemon, &sim).await;
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    sim.model().change(esx_sim::Model::hold_tasks);
+    let start = peer.begin::<call::DomainCreate>(&(machine,)).await;
+    in_time(async {
+        while sim.model().change(|model| model.unfinished_tasks().is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    daemon.stop();
+    sim.model().change(esx_sim::Model::release_tasks);
+    peer.end::<call::DomainCreate>(start).await.unwrap();
+    assert!(peer.receive().await.is_none());
+    daemon.stopped().await;
+}
