@@ -47,14 +47,23 @@ impl Environment {
         }
     }
 
+    /// Where the user's configuration is.
+    fn config_dir(&self) -> Option<PathBuf> {
+        match (&self.xdg_config_home, &self.home) {
+            (Some(config), _) => Some(config.clone()),
+            (None, Some(home)) => Some(home.join(".config")),
+            (None, None) => None,
+        }
+    }
+
     /// Where the personal credentials file would be.
     fn personal_file(&self) -> Option<PathBuf> {
-        let config = match (&self.xdg_config_home, &self.home) {
-            (Some(config), _) => config.clone(),
-            (None, Some(home)) => home.join(".config"),
-            (None, None) => return None,
-        };
-        Some(config.join("libvirt/auth.conf"))
+        Some(self.config_dir()?.join("libvirt/auth.conf"))
+    }
+
+    /// Where the user's own known-hosts file is, if there is one: `virtesx/known_hosts` in the configuration directory.
+    pub fn known_hosts(&self) -> Option<PathBuf> {
+        Some(self.config_dir()?.join("virtesx/known_hosts"))
     }
 
     /// The first rule that applies wins (connection.md 2.1); only personal and system file must exist to count.
@@ -121,6 +130,25 @@ impl CredentialSource {
         }
     }
 
+    /// User name for one server, and the password if nobody needs to be asked for it.
+    ///
+    /// # Errors
+    /// As for [`credentials`](Self::credentials).
+    pub(crate) async fn user_name(
+        &self,
+        login: Login<'_>,
+        callback: Option<&dyn AuthCallback>,
+    ) -> Result<(String, Option<Secret>), AuthError> {
+        let user_name = match login.user {
+            Some(user) => user.to_owned(),
+            None => match self.lookup(login.host, "username")? {
+                Some(user) => user.to_owned(),
+                None => self.ask_user(login, callback).await?,
+            },
+        };
+        Ok((user_name, self.lookup(login.host, "password")?.map(Secret::new)))
+    }
+
     /// User name and password for one server. The password of the file is chosen by host alone, as in libvirt: a user
     /// name from the URI does not matter to it.
     ///
@@ -131,15 +159,9 @@ impl CredentialSource {
         login: Login<'_>,
         callback: Option<&dyn AuthCallback>,
     ) -> Result<Credentials, AuthError> {
-        let username = match login.user {
-            Some(user) => user.to_owned(),
-            None => match self.lookup(login.host, "username")? {
-                Some(user) => user.to_owned(),
-                None => self.ask_user(login, callback).await?,
-            },
-        };
-        let password = match self.lookup(login.host, "password")? {
-            Some(password) => Secret::new(password),
+        let (username, password) = self.user_name(login, callback).await?;
+        let password = match password {
+            Some(password) => password,
             None => self.ask_password(login.host, &username, callback).await?,
         };
         Ok(Credentials { username, password })

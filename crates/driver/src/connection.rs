@@ -10,13 +10,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use esx_vi_api::MoRef;
 use esx_vi_api::methods::{CurrentTime, FindByIp, FindByUuid};
-use esx_vi_client::{Client, Endpoint, Retrieval, Scheme};
+use esx_vi_client::{Client, Endpoint, Retrieval, Scheme, SessionCookie};
 use esx_vmx_domain::ProductLine;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 use virt_api::{
     AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, ProgressCallback,
-    QuestionCallback, Questions, Result, Storage,
+    QuestionCallback, Questions, Result, Secret, Storage,
 };
 
 use crate::auth::{self, AuthError, CredentialSource, Environment};
@@ -34,7 +34,7 @@ pub struct OpenOptions {
     pub read_only: bool,
     /// Who answers questions for user name and password that URI and auth file leave open.
     pub auth: Option<Arc<dyn AuthCallback>>,
-    /// Where auth files are looked for; `None` means the environment of the process.
+    /// Where auth files and known hosts are looked for; `None` means the environment of the process.
     pub environment: Option<Environment>,
     /// Who may choose answers to questions of machines, before the URI's `auto_answer` decides.
     pub questions: Option<Arc<dyn QuestionCallback>>,
@@ -43,6 +43,34 @@ pub struct OpenOptions {
     /// When waiting for an operation is given up (`VIR_ERR_OPERATION_TIMEOUT`) and, if that is possible, the operation cancelled.
     /// Without one it may take for ever: copying a disk does.
     pub operation_timeout: Option<Duration>,
+    /// Where a session is kept between connections. With it, `close` does not log out.
+    pub sessions: Option<Arc<dyn SessionStore>>,
+}
+
+/// Keeps sessions for later connections. What it keeps gives access without a password: guard it as one.
+pub trait SessionStore: Send + Sync {
+    /// The session that was saved last, if any.
+    fn load(&self, key: &SessionKey) -> Option<Secret>;
+    /// Saves a session in place of an earlier one.
+    fn save(&self, key: &SessionKey, session: &Secret);
+    /// Forgets a session: the host does not know it any more.
+    fn remove(&self, key: &SessionKey);
+}
+
+/// Whose session it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// `https://host:port`.
+    pub endpoint: String,
+    /// The user's name.
+    pub user: String,
+}
+
+/// A session that is kept, and what was saved of it when it was opened.
+struct Kept {
+    store: Arc<dyn SessionStore>,
+    key: SessionKey,
+    loaded: Option<Secret>,
 }
 
 /// An open connection to an ESX host, a GSX server or one host of a vCenter.
@@ -72,6 +100,7 @@ pub(crate) struct Session {
     facts: OnceCell<(Binding, HostFacts)>,
     binding: OnceCell<Binding>,
     vcenter: Option<VCenter>,
+    kept: Option<Kept>,
     closed: AtomicBool,
 }
 
@@ -105,16 +134,24 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
     let environment = options.environment.unwrap_or_else(Environment::from_process);
     let source = CredentialSource::load(&environment, uri.auth_file()).map_err(auth_error)?;
     let login = Login { uri: &uri, source, auth: options.auth.as_deref() };
-    let tls = uri
-        .load_tls_policy()
-        .map_err(|e| Error::internal(ErrorDomain::Esx, "cannot prepare TLS").with_source(e))?;
+    let known_hosts = environment.known_hosts();
+    let tls = |host: &str| {
+        uri.load_tls_policy(host, known_hosts.as_deref())
+            .map_err(|e| Error::internal(ErrorDomain::Esx, "cannot prepare TLS").with_source(e))
+    };
     let wanted = match uri.scheme() {
         UriScheme::Esx => ProductLine::Esx,
         UriScheme::Gsx => ProductLine::Gsx,
         UriScheme::Vpx => ProductLine::VCenter,
     };
-    let (client, product) = login
-        .open(uri.endpoint(tls.clone()), uri.host(), uri.scheme().default_user(), wanted)
+    let (client, product, kept) = login
+        .open(
+            uri.endpoint(tls(uri.host())?),
+            uri.host(),
+            uri.scheme().default_user(),
+            wanted,
+            options.sessions,
+        )
         .await?;
     let mut session = Session {
         client,
@@ -134,6 +171,7 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
         facts: OnceCell::new(),
         binding: OnceCell::new(),
         vcenter: None,
+        kept,
         closed: AtomicBool::new(false),
         uri: uri.clone(),
     };
@@ -145,18 +183,22 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
             return Ok(None);
         }
         match uri.vcenter() {
-            Some(name) => open_vcenter(&session, &login, name, tls).await.map(Some),
+            Some(name) => open_vcenter(&session, &login, name, &tls).await.map(Some),
             None => Ok(None),
         }
     };
     match rest.await {
         Ok(vcenter) => {
             session.vcenter = vcenter;
-            Ok(Connection { session: Arc::new(session) })
+            let session = Arc::new(session);
+            if let Some(pause) = uri.keepalive() {
+                keep_alive(&session, pause);
+            }
+            Ok(Connection { session })
         }
         Err(error) => {
             // libvirt leaves the session open here until the host ends it.
-            farewell(session.client.logout()).await;
+            session.end().await;
             Err(error)
         }
     }
@@ -177,19 +219,67 @@ impl Login<'_> {
         host: &str,
         default_user: &str,
         wanted: ProductLine,
-    ) -> Result<(Client, Product)> {
-        let shown = endpoint.to_string();
+        sessions: Option<Arc<dyn SessionStore>>,
+    ) -> Result<(Client, Product, Option<Kept>)> {
+        let (shown, url) = (endpoint.to_string(), endpoint.base_url());
         let asked = auth::Login { host, user: self.uri.user(), default_user };
+        let mut kept = None;
+        if let Some(store) = sessions {
+            let (user, password) =
+                self.source.user_name(asked, self.auth).await.map_err(auth_error)?;
+            let key = SessionKey { endpoint: url, user };
+            if let Some(loaded) = store.load(&key) {
+                let client = connect(endpoint.clone(), &shown).await?;
+                let product = Product::check(&client.content().about, wanted, &shown)?;
+                let cookie = SessionCookie::from_saved(loaded.expose());
+                let login = password.as_ref().map(|p| (key.user.as_str(), p.expose()));
+                let resumed = match &cookie {
+                    Some(cookie) => client.resume(cookie, login).await.map_err(|e| {
+                        vi_error(&format!("cannot take up the saved session on {shown}"), e)
+                    })?,
+                    None => false,
+                };
+                if resumed {
+                    return Ok((client, product, Some(Kept { store, key, loaded: Some(loaded) })));
+                }
+                tracing::info!(endpoint = shown, "the saved session has ended");
+                store.remove(&key);
+            }
+            kept = Some(Kept { store, key, loaded: None });
+        }
+        let asked = match &kept {
+            // Nobody is asked for the name twice.
+            Some(kept) => auth::Login { user: Some(&kept.key.user), ..asked },
+            None => asked,
+        };
         let credentials = self.source.credentials(asked, self.auth).await.map_err(auth_error)?;
-        let client = Client::connect(endpoint)
-            .await
-            .map_err(|e| vi_error(&format!("cannot connect to {shown}"), e))?;
+        let client = connect(endpoint, &shown).await?;
         let product = Product::check(&client.content().about, wanted, &shown)?;
         client.login(&credentials.username, credentials.password.expose()).await.map_err(|e| {
             vi_error(&format!("cannot log in to {shown} as {:?}", credentials.username), e)
         })?;
-        Ok((client, product))
+        Ok((client, product, kept))
     }
+}
+
+async fn connect(endpoint: Endpoint, shown: &str) -> Result<Client> {
+    Client::connect(endpoint).await.map_err(|e| vi_error(&format!("cannot connect to {shown}"), e))
+}
+
+/// Touches the session every now and then, as long as somebody holds the connection and it is not closed.
+fn keep_alive(session: &Arc<Session>, pause: Duration) {
+    let session = Arc::downgrade(session);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(session) = session.upgrade().filter(|session| !session.is_closed()) else {
+                return;
+            };
+            if !session.is_alive().await {
+                tracing::debug!("the host did not answer the keep-alive");
+            }
+        }
+    });
 }
 
 /// Why there are no credentials: libvirt's numbers are the error's own.
@@ -203,7 +293,7 @@ async fn open_vcenter(
     session: &Session,
     login: &Login<'_>,
     name: &str,
-    tls: esx_vi_client::TlsPolicy,
+    tls: impl Fn(&str) -> Result<esx_vi_client::TlsPolicy>,
 ) -> Result<VCenter> {
     let failed = |what: String| Error::internal(ErrorDomain::Esx, what);
     let managed_by = session.facts().await?.management_server.clone();
@@ -216,7 +306,7 @@ async fn open_vcenter(
         ("*", Some(address)) => address,
         (name, None) => name.to_owned(),
         (name, Some(address)) => {
-            let addresses = resolve(name).await?;
+            let addresses = resolve(name, session.uri.connect_timeout()).await?;
             if name != address && !addresses.iter().any(|a| a.to_string() == address) {
                 return Err(failed(format!(
                     "the host is managed by the vCenter {address}, and {name:?} is another"
@@ -226,9 +316,10 @@ async fn open_vcenter(
             name.to_owned()
         }
     };
-    let endpoint = session.uri.endpoint_of(&host, tls);
+    let endpoint = session.uri.endpoint_of(&host, tls(&host)?);
     let default_user = UriScheme::Vpx.default_user();
-    let (client, _) = login.open(endpoint, &host, default_user, ProductLine::VCenter).await?;
+    let (client, ..) =
+        login.open(endpoint, &host, default_user, ProductLine::VCenter, None).await?;
     let vcenter = VCenter { client };
     match vcenter.find_host(session).await {
         Ok(_) => Ok(vcenter),
@@ -245,7 +336,7 @@ impl VCenter {
         let content = self.client.content();
         let failed = |e| vi_error("cannot find the host in its vCenter", e);
         let index = self.client.service("searchIndex", &content.search_index).map_err(failed)?;
-        for address in resolve(session.uri.host()).await? {
+        for address in resolve(session.uri.host(), session.uri.connect_timeout()).await? {
             let call = FindByIp { datacenter: None, ip: address.to_string(), vm_search: false };
             if let Some(host) = self.client.call(index, &call).await.map_err(failed)? {
                 return Ok(host);
@@ -258,8 +349,9 @@ impl VCenter {
     }
 }
 
-async fn resolve(name: &str) -> Result<Vec<IpAddr>> {
-    let found = tokio::net::lookup_host((name, 0)).await.map_err(|e| {
+async fn resolve(name: &str, limit: Duration) -> Result<Vec<IpAddr>> {
+    let looking = tokio::time::timeout(limit, tokio::net::lookup_host((name, 0)));
+    let found = looking.await.unwrap_or_else(|late| Err(late.into())).map_err(|e| {
         Error::new(
             ErrorCode::UnknownHost,
             ErrorDomain::Esx,
@@ -280,6 +372,28 @@ async fn farewell(logout: impl Future<Output = esx_vi_client::Result<()>>) {
 }
 
 impl Session {
+    /// Logs out, or keeps the session for the next connection.
+    async fn end(&self) {
+        match self.keep() {
+            true => {}
+            false => farewell(self.client.logout()).await,
+        }
+    }
+
+    /// Saves the session, if that is wanted; whether it must not be logged out then.
+    fn keep(&self) -> bool {
+        let Some(Kept { store, key, loaded }) = &self.kept else { return false };
+        let Some(cookie) = self.client.transport().session_cookie() else { return false };
+        let cookie = Secret::new(cookie.expose());
+        let saved = store.load(key);
+        if saved.is_some() && saved != *loaded && saved.as_ref() != Some(&cookie) {
+            // Somebody else was faster. One session is enough.
+            return false;
+        }
+        store.save(key, &cookie);
+        true
+    }
+
     pub(crate) fn is_vcenter(&self) -> bool {
         self.product.line == ProductLine::VCenter
     }
@@ -437,6 +551,11 @@ impl Session {
 }
 
 impl Connection {
+    /// What is legal in the connection's URI and yet probably not meant, one sentence each: `no_verify=1`, for one.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        self.session.uri.warnings()
+    }
+
     /// HTTP requests sent so far and bytes received, over all sessions of the connection.
     pub fn traffic(&self) -> esx_vi_client::Stats {
         self.session.client.transport().stats()
@@ -463,6 +582,9 @@ impl Driver for Connection {
         }
         if let Some(vcenter) = &self.session.vcenter {
             farewell(vcenter.client.logout()).await;
+        }
+        if self.session.keep() {
+            return Ok(());
         }
         self.session.client.logout().await.map_err(|e| vi_error("cannot log out", e))
     }

@@ -2,7 +2,7 @@
 
 use esx_task::Reason;
 use esx_vi_api::{DecodeError, schema};
-use esx_vi_client::{Error as ViError, Fault, TransferError, TransportError};
+use esx_vi_client::{Error as ViError, Fault, TlsFailure, TransferError, TransportError};
 use virt_api::{Error, ErrorCode, ErrorDomain};
 
 /// An error of the VI API while doing `what`, as a libvirt error with a fitting code.
@@ -27,7 +27,14 @@ pub(crate) fn vi_error(what: &str, error: ViError) -> Error {
         ViError::Transport(transport) => transport_code(transport),
         ViError::Transfer(transfer) => transfer_code(transfer),
     };
-    let advice = error.fault().and_then(advice);
+    let advice = match &error {
+        ViError::Transport(transport) => transport_advice(transport),
+        ViError::NotVi { .. } => Some(
+            "it may be a proxy, another program, or a host whose management service does not run"
+                .to_owned(),
+        ),
+        _ => error.fault().and_then(advice),
+    };
     let message = match advice {
         Some(advice) => format!("{what}: {advice}"),
         None => what.to_owned(),
@@ -89,7 +96,8 @@ fn transfer_code(error: &TransferError) -> ErrorCode {
 const FAULTS: &[(&str, ErrorCode)] = &[
     ("InvalidLogin", ErrorCode::AuthFailed),
     ("NoPermission", ErrorCode::OperationDenied),
-    ("NotAuthenticated", ErrorCode::AuthFailed),
+    // After a look at the session: it lives, so what lacks is a privilege; or it was closed by its owner.
+    ("NotAuthenticated", ErrorCode::OperationDenied),
     ("RestrictedVersion", ErrorCode::OperationDenied),
     ("RestrictedByAdministrator", ErrorCode::OperationDenied),
     ("HostAccessRestrictedToManagementServer", ErrorCode::OperationDenied),
@@ -137,15 +145,72 @@ fn fault_code(fault: &Fault) -> ErrorCode {
 }
 
 /// One plain sentence on what to do, for faults whose text does not say it.
-fn advice(fault: &Fault) -> Option<&'static str> {
-    match fault.name.as_str() {
-        "InvalidLogin" => Some("user name or password is wrong"),
+fn advice(fault: &Fault) -> Option<String> {
+    let member = |name| fault.detail.as_ref().and_then(|detail| detail.str(name)).map(plain);
+    let is = |name: &str| fault.name == name || schema::is_subtype(&fault.name, name);
+    let said = match fault.name.as_str() {
+        "InvalidLogin" => "user name or password is wrong".to_owned(),
         "RestrictedVersion" => {
-            Some("the host's licence does not allow changes through the API (free ESXi)")
+            "the host's licence does not allow changes through the API (free ESXi): assign a licence to the host, or \
+             make the change in its own web page"
+                .to_owned()
         }
-        "HostAccessRestrictedToManagementServer" => {
-            Some("the host is managed by a vCenter, connect to that instead")
+        "HostAccessRestrictedToManagementServer" => match member("managementServer") {
+            Some(server) => format!("the host is managed by the vCenter {server}, connect to that with vpx:// instead"),
+            None => "the host is managed by a vCenter, connect to that with vpx:// instead".to_owned(),
+        },
+        "NoPermission" | "NotAuthenticated" => match member("privilegeId") {
+            Some(privilege) if fault.name == "NoPermission" => {
+                format!("the user lacks the privilege {privilege}, have a role with it assigned")
+            }
+            Some(privilege) => format!(
+                "the host does not take the session for it: the connection has been closed, or the user lacks the privilege {privilege}"
+            ),
+            None => "the user lacks a privilege for it".to_owned(),
+        },
+        "FileLocked" => match member("file") {
+            Some(file) => format!(
+                "the file {file} is in use by a running machine, another host or a backup, try again when that has ended"
+            ),
+            None => "a file of it is in use by a running machine, another host or a backup, try again when that has ended".to_owned(),
+        },
+        "NoDiskSpace" | "InsufficientStorageSpace" => match member("datastore") {
+            Some(datastore) => format!("the datastore {datastore} is full, free some space or use another"),
+            None => "the datastore is full, free some space or use another".to_owned(),
+        },
+        "InvalidState" => {
+            "the state of the machine or its host does not allow it (is the host in maintenance mode, or disconnected?)".to_owned()
         }
+        _ if is("HostNotConnected") || is("HostNotReachable") => {
+            "the host is not connected to its vCenter, reconnect it there".to_owned()
+        }
+        _ if is("LicenseServerUnavailable") || is("NotEnoughLicenses") => {
+            "the licence does not suffice, see the host's licensing page".to_owned()
+        }
+        _ => return None,
+    };
+    Some(said)
+}
+
+/// A name from the host on one line.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+/// One plain sentence on what to do about a connection that does not come about.
+fn transport_advice(error: &TransportError) -> Option<String> {
+    match error {
+        TransportError::Tls { endpoint, reason: TlsFailure::Untrusted { .. } } => Some(format!(
+            "its certificate is not trusted; if the thumbprint is the one that the host's console shows, \
+             'virtesx pin {endpoint}' trusts it from now on"
+        )),
+        TransportError::Tls { endpoint, reason: TlsFailure::ThumbprintMismatch { .. } } => Some(format!(
+            "its certificate is not the one that was pinned: it has been renewed, or somebody is in between; after \
+             comparing with the host's console, 'virtesx pin {endpoint}' pins the new one"
+        )),
+        TransportError::Status { status: 503, .. } => Some(
+            "the host is too busy, is just starting, or has too many sessions; wait, or log out other clients".to_owned(),
+        ),
         _ => None,
     }
 }

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod certificate;
 mod connection;
 mod digest;
 mod domain;
@@ -27,9 +28,12 @@ mod error;
 mod host;
 mod hypervisor;
 mod inventory;
+mod known_hosts;
 mod product;
 mod storage;
 mod uri;
 
 pub use auth::Environment;
-pub use connection::{Connection, OpenOptions, open};
+pub use certificate::{ServerCertificate, server_certificate};
+pub use connection::{Connection, OpenOptions, SessionKey, SessionStore, open};
+pub use known_hosts::{KnownHosts, KnownHostsError};

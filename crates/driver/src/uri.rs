@@ -18,11 +18,13 @@ mod proxy;
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use esx_vi_client::{Endpoint, Scheme, Thumbprint, TlsPolicy};
 
-pub(crate) use self::error::{CaFileError, UriError};
+pub(crate) use self::error::{CaFileError, TrustError, UriError};
 use self::parameters::Parameters;
+use crate::known_hosts::KnownHosts;
 
 /// Largest `cacert` file read, in bytes; the CA certificates of a whole system are a quarter of this.
 const MAX_CA_FILE_BYTES: u64 = 1 << 20;
@@ -73,8 +75,9 @@ impl UriScheme {
 /// Whom to trust over TLS, as the URI says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// The system's CA certificates.
-    System,
+    /// The certificate that the known-hosts file has for the server, else the system's CA certificates. The file is
+    /// that of `known_hosts`, or the user's own.
+    Known(Option<String>),
     /// `cacert`: the CA certificates of this file instead, taken as given (relative to the process).
     CaFile(String),
     /// `thumbprint`: exactly this certificate.
@@ -167,6 +170,26 @@ impl ConnectionUri {
         self.parameters.legacy_uuid
     }
 
+    /// `keepalive`: how often an idle session is touched.
+    pub(crate) fn keepalive(&self) -> Option<Duration> {
+        self.parameters.keepalive
+    }
+
+    /// The port of the URI, or that of its scheme.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether certificates are not verified at all.
+    pub(crate) fn trusts_anybody(&self) -> bool {
+        self.parameters.trust == Trust::Anybody && self.transport() == Scheme::Https
+    }
+
+    /// Longest time to set up a connection.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.parameters.timeouts.connect
+    }
+
     /// `authfile`: path of a credentials file.
     pub(crate) fn auth_file(&self) -> Option<&str> {
         self.parameters.auth_file.as_deref()
@@ -183,16 +206,39 @@ impl ConnectionUri {
                 "the user name of the URI contains a colon; a URI cannot carry a password, use an auth file",
             );
         }
+        if self.trusts_anybody() {
+            warnings.push(
+                "no_verify=1: the server's certificate is not verified, anybody on the way can read everything, the password included",
+            );
+        }
         warnings
     }
 
-    /// The TLS policy of `thumbprint`, `no_verify` and `cacert`. Reads the `cacert` file, if TLS is used at all.
+    /// The TLS policy of `thumbprint`, `no_verify`, `cacert` and `known_hosts` for `host`, which is the URI's own or
+    /// its vCenter. Reads the file that is named, if TLS is used at all; `personal` is the user's own known-hosts
+    /// file, which need not be there.
     ///
     /// # Errors
-    /// [`CaFileError`] if that file cannot be read: libvirt's `VIR_ERR_INTERNAL_ERROR`.
-    pub(crate) fn load_tls_policy(&self) -> Result<TlsPolicy, CaFileError> {
+    /// [`TrustError`] if a file cannot be read: libvirt's `VIR_ERR_INTERNAL_ERROR`.
+    pub(crate) fn load_tls_policy(
+        &self,
+        host: &str,
+        personal: Option<&Path>,
+    ) -> Result<TlsPolicy, TrustError> {
         Ok(match &self.parameters.trust {
-            Trust::System => TlsPolicy::Verify,
+            Trust::Known(_) if self.transport() == Scheme::Http => TlsPolicy::Verify,
+            Trust::Known(file) => {
+                let pin = match file {
+                    Some(file) => KnownHosts::read(Path::new(file))?.pin(host, self.port)?,
+                    None => match personal {
+                        Some(file) if file.is_file() => {
+                            KnownHosts::read(file)?.pin(host, self.port)?
+                        }
+                        _ => None,
+                    },
+                };
+                pin.map_or(TlsPolicy::Verify, TlsPolicy::Thumbprint)
+            }
             Trust::Anybody => TlsPolicy::NoVerify,
             Trust::Thumbprint(thumbprint) => TlsPolicy::Thumbprint(thumbprint.clone()),
             // Over plain HTTP the file does not matter, even if it is missing.
@@ -212,6 +258,7 @@ impl ConnectionUri {
         Endpoint {
             tls,
             proxy: self.parameters.proxy.clone(),
+            timeouts: self.parameters.timeouts,
             ..Endpoint::new(self.parameters.transport, host, self.port)
         }
     }

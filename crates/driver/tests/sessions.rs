@@ -140,3 +140,165 @@ async fn a_vcenter_that_does_not_fit_leaves_no_session_anywhere() {
         assert_eq!(sim.model().read(|m| m.session_count()), 0);
     }
 }
+
+/// Server fact 3: `NotAuthenticated` may mean that a privilege is missing. Then there is no login, and no loop.
+#[tokio::test]
+async fn a_missing_privilege_is_no_reason_to_log_in() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let domain = connection.domain_lookup_by_name("twin-b").await.unwrap();
+    let privilege = "VirtualMachine.Interact.PowerOn";
+    sim.model().change(|m| m.deny_privilege_as_not_authenticated(privilege));
+    sim.reset_journal();
+    let error = connection
+        .domain_create_with_flags(&domain, virt_api::DomainCreateFlags::empty())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, virt_api::ErrorCode::OperationDenied);
+    assert!(error.to_string().contains(privilege), "{error}");
+    let asked = methods(&sim);
+    let count = |method: &str| asked.iter().filter(|m| *m == method).count();
+    assert_eq!((count("PowerOnVM_Task"), count("Login")), (1, 0), "{asked:?}");
+    // The session is as good as before.
+    connection.connect_list_all_domains(ALL).await.unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
+#[tokio::test]
+async fn an_idle_session_is_touched_only_when_that_is_asked_for() {
+    let sim = std::sync::Arc::new(Simulator::builder().start().await.unwrap());
+    let connection = connect(&sim, "&keepalive=0.01").await;
+    let other = connect(&sim, "").await;
+    sim.reset_journal();
+    while sim.requests() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let journal = sim.journal();
+    assert!(journal.iter().all(|entry| entry.method == "CurrentTime"), "{journal:?}");
+    let session = journal[0].session.clone();
+    assert!(journal.iter().all(|entry| entry.session == session), "the other one is left alone");
+    connection.close().await.unwrap();
+    other.close().await.unwrap();
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
+/// Sessions in memory, and how often one was asked for.
+#[derive(Default)]
+struct Memory(std::sync::Mutex<std::collections::HashMap<String, virt_api::Secret>>);
+
+impl esx_driver::SessionStore for Memory {
+    fn load(&self, key: &esx_driver::SessionKey) -> Option<virt_api::Secret> {
+        self.0.lock().unwrap().get(&key.endpoint).cloned()
+    }
+    fn save(&self, key: &esx_driver::SessionKey, session: &virt_api::Secret) {
+        assert_eq!(key.user, "user");
+        self.0.lock().unwrap().insert(key.endpoint.clone(), session.clone());
+    }
+    fn remove(&self, key: &esx_driver::SessionKey) {
+        self.0.lock().unwrap().remove(&key.endpoint);
+    }
+}
+
+#[tokio::test]
+async fn a_saved_session_serves_the_next_connection() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let memory = std::sync::Arc::new(Memory::default());
+    let open = async || {
+        let options = esx_driver::OpenOptions {
+            sessions: Some(memory.clone()),
+            ..common::options(sim.password())
+        };
+        esx_driver::open(&sim.uri(), options).await.unwrap()
+    };
+    let count = || sim.model().read(|m| m.session_count());
+    for expected in [
+        &["RetrieveServiceContent", "Login", "RetrievePropertiesEx"][..],
+        &["RetrieveServiceContent", "RetrieveProperties", "RetrievePropertiesEx"],
+    ] {
+        let connection = open().await;
+        connection.connect_list_all_domains(ALL).await.unwrap();
+        connection.close().await.unwrap();
+        assert_eq!(methods(&sim), expected);
+        assert_eq!(count(), 1);
+    }
+    // A session that the host does not know any more is replaced, and one that ends later as well.
+    sim.model().change(|m| m.expire_sessions());
+    let connection = open().await;
+    sim.model().change(|m| m.expire_sessions());
+    connection.connect_list_all_domains(ALL).await.unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(count(), 1);
+    // Of two that start at once without one, one logs out in the end.
+    sim.model().change(|m| m.expire_sessions());
+    let (one, two) = (open().await, open().await);
+    assert_eq!(count(), 2);
+    one.close().await.unwrap();
+    two.close().await.unwrap();
+    assert_eq!(count(), 1);
+    sim.reset_journal();
+    open().await.close().await.unwrap();
+    assert!(!methods(&sim).contains(&"Login".to_owned()));
+}
+
+#[tokio::test]
+async fn the_time_for_everything_ends_but_the_logout_is_sent() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "&total_timeout=0.3").await;
+    let error = loop {
+        if let Err(error) = connection.connect_list_all_domains(ALL).await {
+            break error;
+        }
+    };
+    assert_eq!(error.code, virt_api::ErrorCode::OperationTimeout, "{error:?}");
+    let text = error.chain().collect::<Vec<_>>().join(": ");
+    assert!(text.contains("did not do everything that was asked of it within 0.3 s"), "{text}");
+    connection.close().await.unwrap();
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
+/// A connection that breaks costs a read a second try, and a change none.
+#[tokio::test]
+async fn broken_connections_and_busy_hosts() {
+    use esx_sim::Reaction;
+    let sim = Simulator::builder().vms(3).start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let domain = connection.domain_lookup_by_name("twin-b").await.unwrap();
+    let once = |reaction: Reaction| {
+        let waiting = std::sync::Mutex::new(Some(reaction));
+        sim.set_plan(move |_| waiting.lock().unwrap().take().unwrap_or(Reaction::Serve));
+    };
+    for reaction in [
+        Reaction::Hangup { served: false },
+        Reaction::Hangup { served: true },
+        Reaction::CutAnswer { after: 0 },
+        Reaction::CutAnswer { after: 100 },
+        Reaction::Refuse { status: 503, retry_after: Some(0) },
+    ] {
+        once(reaction.clone());
+        let listed = connection.connect_list_all_domains(ALL).await;
+        assert!(listed.is_ok(), "{reaction:?}: {listed:?}");
+        once(reaction.clone());
+        assert!(connection.connect_is_alive().await.unwrap(), "{reaction:?}");
+    }
+    // Who names a long time is not waited for.
+    once(Reaction::Refuse { status: 503, retry_after: Some(3600) });
+    let error = connection.connect_list_all_domains(ALL).await.unwrap_err();
+    assert_eq!(error.code, virt_api::ErrorCode::HttpError);
+    sim.reset_journal();
+    let task = std::sync::Mutex::new(0);
+    sim.set_plan(move |arrival| {
+        let mut posts = task.lock().unwrap();
+        *posts += 1;
+        // Collector, filter, look, start.
+        if *posts == 4 && arrival.line.starts_with("POST") {
+            Reaction::Hangup { served: true }
+        } else {
+            Reaction::Serve
+        }
+    });
+    let flags = virt_api::DomainCreateFlags::empty();
+    let error = connection.domain_create_with_flags(&domain, flags).await.unwrap_err();
+    assert!(error.chain().any(|line| line.contains("closed the connection")), "{error:?}");
+    assert_eq!(sim.model().read(|m| m.tasks().len()), 1, "started once");
+}

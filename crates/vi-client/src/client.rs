@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 use crate::collector::Retrieval;
 use crate::error::{Error, Fault, Result};
 use crate::session::Session;
-use crate::{CallOptions, Endpoint, Transport};
+use crate::{CallOptions, Endpoint, SessionCookie, Transport};
 
 /// The newest API that our types describe; newer hosts are spoken to in it.
 const NEWEST: ApiVersion = ApiVersion::new(8, 0, 2, 0);
@@ -27,7 +27,8 @@ const LOCALE: &str = "en_US";
 ///
 /// A session that the host has ended (idle too long, host restarted) is opened again by the call that
 /// notices, once for all calls that wait, and that call is sent once more: a host that does not know the
-/// session has not begun to do what was asked.
+/// session has not begun to do what was asked. A call that only reads is also sent once more if the connection
+/// breaks or the host says that it is busy; one that changes something is not, unless nothing of it was sent.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -59,8 +60,18 @@ impl Client {
         let options = transport.options();
         let call =
             Call { this: &this, method: RetrieveServiceContent::NAME, soap_action: "urn:vim25" };
-        let content =
-            call.send(&transport, encoded.into(), options, read::<RetrieveServiceContent>).await?;
+        let envelope = Envelope::from(encoded);
+        let content = match call
+            .send(&transport, envelope.clone(), options, read::<RetrieveServiceContent>)
+            .await
+        {
+            Err(error) if let Some(pause) = error.worth_repeating() => {
+                tracing::debug!(%error, "asking once more");
+                tokio::time::sleep(pause).await;
+                call.send(&transport, envelope, options, read::<RetrieveServiceContent>).await?
+            }
+            result => result?,
+        };
         let spoken = ApiVersion::parse(&content.about.api_version);
         let (version, soap_action) = match spoken {
             Some(host) if host <= NEWEST => {
@@ -114,16 +125,53 @@ impl Client {
         Ok(session)
     }
 
+    /// Takes up a session that was opened earlier, by its cookie, if the host still knows it; whether it does. One
+    /// request. `login` opens it again when the host ends it later; without it the session then stays ended.
+    ///
+    /// # Errors
+    /// Any [`Error`] but `NotAuthenticated`.
+    pub async fn resume(
+        &self,
+        cookie: &SessionCookie,
+        login: Option<(&str, &str)>,
+    ) -> Result<bool> {
+        let mut held = self.inner.session.hold().await;
+        self.inner.transport.set_session(cookie);
+        match self.session_lives().await {
+            Ok(true) => {
+                held.resumed(login.map(|(user_name, password)| Login {
+                    user_name: user_name.to_owned(),
+                    password: password.to_owned(),
+                    locale: Some(LOCALE.to_owned()),
+                }));
+                Ok(true)
+            }
+            other => {
+                self.inner.transport.clear_session();
+                other
+            }
+        }
+    }
+
     async fn log_in(&self, login: &Login) -> Result<UserSession> {
         let this = self.service("sessionManager", &self.inner.content.session_manager)?;
         let options = self.inner.transport.options();
         self.inner.transport.clear_session();
-        match self.call_once(this, login, options).await {
+        let result = match self.call_once(this, login, options).await {
             Err(error) if error.is_fault("InvalidLocale") => {
                 self.call_once(this, &Login { locale: None, ..login.clone() }, options).await
             }
             result => result,
+        };
+        if result.is_err() && self.inner.transport.session_cookie().is_some() {
+            // The host has opened a session and the rest of its answer was lost.
+            let logout = self.call_once(this, &Logout {}, options);
+            if !matches!(tokio::time::timeout(Self::FAREWELL, logout).await, Ok(Ok(()))) {
+                tracing::debug!("a session that was hardly opened could not be closed");
+            }
+            self.inner.transport.clear_session();
         }
+        result
     }
 
     /// Ends the session. VI API `SessionManager.Logout`.
@@ -134,6 +182,7 @@ impl Client {
     pub async fn logout(&self) -> Result<()> {
         let this = self.service("sessionManager", &self.inner.content.session_manager)?;
         self.inner.session.hold().await.closed();
+        self.inner.transport.lift_end();
         let result = self.call_once(this, &Logout {}, self.inner.transport.options()).await;
         self.inner.transport.clear_session();
         match result {
@@ -194,7 +243,8 @@ impl Client {
         moref.as_ref().ok_or(Error::NoService(name))
     }
 
-    /// Calls a method. The call is sent once, and once more only if the host did not know the session.
+    /// Calls a method. The call is sent once, and once more if the host did not know the session, or if it only
+    /// reads and the connection broke.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -218,7 +268,10 @@ impl Client {
             return Err(Error::TooOld { method: M::NAME, since: M::SINCE, version });
         }
         let encoded = soap::encode_call(method, this, version);
-        let options = CallOptions { idle, ..self.inner.transport.options() };
+        let defaults = self.inner.transport.options();
+        // A wait that the caller asked for comes on top of what a call may take.
+        let call = defaults.call.zip(idle).map(|(call, idle)| call.saturating_add(idle));
+        let options = CallOptions { idle, call, ..defaults };
         self.exchange(M::NAME, this, encoded, options, read::<M>).await
     }
 
@@ -259,21 +312,35 @@ impl Client {
         let inner = &self.inner;
         let body = Envelope::from(encoded);
         let call = Call { this, method, soap_action: &inner.soap_action };
-        let seen = inner.session.number();
-        match call.send(&inner.transport, body.clone(), options, &decode).await {
-            Err(error) if error.is_fault("NotAuthenticated") => {
-                if self.heal(seen).await? {
-                    call.send(&inner.transport, body, options, decode).await
-                } else {
-                    Err(error)
+        let (mut healed, mut repeated) = (false, !is_repeatable(method));
+        loop {
+            let seen = inner.session.number();
+            match call.send(&inner.transport, body.clone(), options, &decode).await {
+                Err(error) if !healed && error.is_fault("NotAuthenticated") => {
+                    healed = true;
+                    if !self.heal(seen).await? {
+                        return Err(error);
+                    }
                 }
+                Err(error) if !repeated && let Some(pause) = error.worth_repeating() => {
+                    repeated = true;
+                    tracing::debug!(method, %error, "asking once more");
+                    tokio::time::sleep(pause).await;
+                }
+                result => return result,
             }
-            result => result,
         }
     }
 
     /// The time limit that a login or logout at the end of a program should be given.
     pub const FAREWELL: Duration = Duration::from_secs(5);
+}
+
+/// Whether a method may be called twice without harm: it only reads. Pages are not among them, since a token works
+/// once; [`Client::retrieve`] begins again instead.
+fn is_repeatable(method: &str) -> bool {
+    const READS: [&str; 4] = ["Find", "Query", "Current", "WaitForUpdates"];
+    READS.iter().any(|read| method.starts_with(read)) || method == "RetrieveProperties"
 }
 
 /// An envelope that can be sent again.

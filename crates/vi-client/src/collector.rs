@@ -170,11 +170,14 @@ impl Client {
             match self.pages(&retrieval).await {
                 // The session was opened again between two pages: the token was the old one's. Or the
                 // connection broke; reading twice does no harm.
-                Err(error)
-                    if !begun_again && (session != self.session_number() || error.is_broken()) =>
-                {
+                Err(error) if !begun_again && session != self.session_number() => {
                     tracing::debug!(%error, "reading from the start again");
                     begun_again = true;
+                }
+                Err(error) if !begun_again && let Some(pause) = error.worth_repeating() => {
+                    tracing::debug!(%error, "reading from the start again");
+                    begun_again = true;
+                    tokio::time::sleep(pause).await;
                 }
                 Ok(objects) => {
                     for path in &withheld {

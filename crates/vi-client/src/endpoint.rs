@@ -41,12 +41,23 @@ pub struct Timeouts {
     /// Longest silence of the server while a reply is awaited or read; `None` waits without bound.
     /// A call may have its own value, see [`CallOptions`](crate::CallOptions).
     pub idle: Option<Duration>,
+    /// Longest time for one method call, from its first byte to the last of its reply, however lively the server is.
+    /// Waits that the caller asked for (updates, tasks) and files are not calls in this sense. `None`: no bound.
+    pub call: Option<Duration>,
+    /// Longest time for everything that is done with the endpoint, counted from [`Transport::new`](crate::Transport::new):
+    /// afterwards only the logout is still tried. `None`: no bound.
+    pub total: Option<Duration>,
 }
 
 impl Default for Timeouts {
-    /// 30 s to connect, 60 s of silence.
+    /// 30 s to connect, 60 s of silence, 10 minutes for a call, no bound on everything together.
     fn default() -> Self {
-        Self { connect: Duration::from_secs(30), idle: Some(Duration::from_secs(60)) }
+        Self {
+            connect: Duration::from_secs(30),
+            idle: Some(Duration::from_secs(60)),
+            call: Some(Duration::from_secs(600)),
+            total: None,
+        }
     }
 }
 

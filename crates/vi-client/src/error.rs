@@ -1,5 +1,7 @@
 //! Why a call of the VI API failed.
 
+use std::time::Duration;
+
 use esx_vi_api::{ApiVersion, DecodeError, MoRef, Object};
 
 use crate::{TransferError, TransportError};
@@ -139,6 +141,24 @@ impl Error {
     /// Whether the connection broke before there was a reply: what only reads may be tried again.
     pub fn is_broken(&self) -> bool {
         matches!(self, Self::Transport(TransportError::Closed { .. }))
+    }
+
+    /// Whether a call that only reads is worth being sent again, and after which pause: the connection broke, or the
+    /// host is too busy or is being restarted.
+    pub(crate) fn worth_repeating(&self) -> Option<Duration> {
+        /// A host that names a longer time is not waited for.
+        const LONGEST: Duration = Duration::from_secs(10);
+        /// If the host names none.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let Self::Transport(error) = self else { return None };
+        match error {
+            TransportError::Closed { .. } => Some(Duration::ZERO),
+            TransportError::Refused { .. } => Some(PAUSE),
+            TransportError::Status { status: 502..=504, retry_after, .. } => {
+                Some(retry_after.unwrap_or(PAUSE)).filter(|pause| *pause <= LONGEST)
+            }
+            _ => None,
+        }
     }
 
     /// Whether the host refused the call with a fault of the type `name`, or of one derived from it.

@@ -45,7 +45,8 @@ pub use folder::{
 pub use proxy::{Proxy, ProxyKind};
 pub use task::{Checked, Progress, TaskOptions};
 pub use tls::{
-    CertificateProblem, Thumbprint, ThumbprintAlgorithm, ThumbprintError, TlsFailure, TlsPolicy,
+    Certificate, CertificateProblem, Thumbprint, ThumbprintAlgorithm, ThumbprintError, TlsFailure,
+    TlsPolicy,
 };
 pub use transport::{
     Body, ByteRange, CallOptions, CloseStage, ContentRange, GetReply, HttpReply, Stats, Transport,

@@ -47,6 +47,12 @@ impl Held<'_> {
         self.number.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// As [`opened`](Self::opened), for a session of which the credentials may not be known.
+    pub(crate) fn resumed(&mut self, login: Option<Login>) {
+        *self.login = login;
+        self.number.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(crate) fn closed(&mut self) {
         *self.login = None;
     }

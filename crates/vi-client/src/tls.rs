@@ -4,6 +4,7 @@
 //! version 1, which no chain verification accepts. Such a host is trusted by the thumbprint of its certificate: the
 //! raw bytes are compared, and the handshake must still be signed with that certificate's key (`verifier`).
 
+mod certificate;
 mod der;
 mod thumbprint;
 mod verifier;
@@ -16,6 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+pub use self::certificate::Certificate;
 pub use self::thumbprint::{Thumbprint, ThumbprintAlgorithm, ThumbprintError};
 use self::verifier::{Accept, Verifier};
 

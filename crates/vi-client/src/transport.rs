@@ -46,6 +46,8 @@ const MAX_BODY_SHOWN: usize = 64 * 1024;
 pub struct CallOptions {
     /// Longest silence of the server; `None` waits for ever (`WaitForUpdatesEx` without a limit).
     pub idle: Option<Duration>,
+    /// Longest time for the whole call; `None` has no bound.
+    pub call: Option<Duration>,
     /// Most bytes of reply after decompression.
     pub max_reply_bytes: u64,
 }
@@ -141,6 +143,8 @@ struct Inner {
     client: reqwest::Client,
     jar: Mutex<Jar>,
     stats: stats::Counters,
+    /// When the time for everything is over.
+    end: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl std::fmt::Debug for Transport {
@@ -184,6 +188,8 @@ impl Transport {
             .retry(reqwest::retry::never())
             .referer(false)
             .user_agent(USER_AGENT)
+            // Only a certificate that nobody has verified is ever asked for.
+            .tls_info(matches!(policy, tls::TlsPolicy::NoVerify))
             .connect_timeout(endpoint.timeouts.connect)
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
@@ -198,7 +204,9 @@ impl Transport {
         }
         let client = builder.build().map_err(|error| setup(error::phrase(&error)))?;
         let (jar, stats) = Default::default();
-        Ok(Self { inner: Arc::new(Inner { endpoint, base, client, jar, stats }) })
+        let end = endpoint.timeouts.total.and_then(|t| tokio::time::Instant::now().checked_add(t));
+        let end = Mutex::new(end);
+        Ok(Self { inner: Arc::new(Inner { endpoint, base, client, jar, stats, end }) })
     }
 
     /// The server this talks to.
@@ -208,8 +216,8 @@ impl Transport {
 
     /// The bounds a call has unless it brings its own.
     pub fn options(&self) -> CallOptions {
-        let endpoint = &self.inner.endpoint;
-        CallOptions { idle: endpoint.timeouts.idle, max_reply_bytes: endpoint.max_reply_bytes }
+        let Endpoint { timeouts, max_reply_bytes, .. } = self.inner.endpoint;
+        CallOptions { idle: timeouts.idle, call: timeouts.call, max_reply_bytes }
     }
 
     /// Requests and bytes so far.
@@ -257,7 +265,23 @@ impl Transport {
         body: impl Into<Bytes>,
         options: CallOptions,
     ) -> Result<HttpReply, TransportError> {
-        let body = body.into();
+        let exchange = self.post_exchange(path, soap_action, body.into(), options);
+        match options.call {
+            Some(call) => match tokio::time::timeout(call, exchange).await {
+                Ok(result) => result,
+                Err(_) => Err(self.timed_out(Waiting::Call, call)),
+            },
+            None => exchange.await,
+        }
+    }
+
+    async fn post_exchange(
+        &self,
+        path: &str,
+        soap_action: &str,
+        body: Bytes,
+        options: CallOptions,
+    ) -> Result<HttpReply, TransportError> {
         let mut request = self.request(Method::POST, path)?;
         let soap_action = HeaderValue::from_str(soap_action)
             .map_err(|_| self.setup("the SOAP action is not a valid header"))?;
@@ -286,6 +310,21 @@ impl Transport {
             "http"
         );
         Ok(HttpReply { status, content_type, body })
+    }
+
+    /// The certificate that the server presents. Of an endpoint with [`TlsPolicy::NoVerify`](crate::TlsPolicy): with
+    /// any other policy there is no need to ask. One request, for the page `/`, without a session.
+    ///
+    /// # Errors
+    /// Every kind of [`TransportError`] that ends an exchange before there is a reply.
+    pub async fn certificate(&self) -> Result<tls::Certificate, TransportError> {
+        let request = Request::new(Method::GET, self.inner.base.clone());
+        let response = self.send(request, self.options().idle).await?;
+        let info = response.extensions().get::<reqwest::tls::TlsInfo>();
+        let der = info.and_then(|info| info.peer_certificate());
+        der.map(tls::Certificate::read).ok_or_else(|| {
+            self.setup("it is not spoken to over TLS, so that it has no certificate")
+        })
     }
 
     /// Starts the download of `path_and_query` (percent-encoded already, as `esx-escape` writes `/folder` URLs).
@@ -493,12 +532,9 @@ impl Transport {
         let method = request.method().clone();
         let path = request.url().path().to_owned();
         let sending = self.inner.client.execute(request);
-        let result = match idle {
-            Some(idle) => match tokio::time::timeout(idle, sending).await {
-                Ok(result) => result.map_err(|error| self.classify(error, CloseStage::BeforeReply)),
-                Err(_) => Err(self.timed_out(Waiting::Reply, idle)),
-            },
-            None => sending.await.map_err(|error| self.classify(error, CloseStage::BeforeReply)),
+        let result = match self.bounded(idle, Waiting::Reply, sending).await {
+            Ok(result) => result.map_err(|error| self.classify(error, CloseStage::BeforeReply)),
+            Err(late) => Err(late),
         };
         match result {
             Ok(response) => {
@@ -516,6 +552,35 @@ impl Transport {
                 Err(error)
             }
         }
+    }
+
+    /// Waits for `work` as long as the server may be silent, and not beyond the end of everything.
+    async fn bounded<T>(
+        &self,
+        idle: Option<Duration>,
+        waiting: Waiting,
+        work: impl Future<Output = T>,
+    ) -> Result<T, TransportError> {
+        let now = tokio::time::Instant::now();
+        let end = *self.inner.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = end.map(|end| end.saturating_duration_since(now));
+        let (limit, waiting, after) = match (idle, left) {
+            (Some(idle), left) if left.is_none_or(|left| idle <= left) => (idle, waiting, idle),
+            (_, Some(left)) => {
+                let total = self.inner.endpoint.timeouts.total.unwrap_or_default();
+                (left, Waiting::Total, total)
+            }
+            (_, None) => return Ok(work.await),
+        };
+        if limit.is_zero() {
+            return Err(self.timed_out(waiting, after));
+        }
+        tokio::time::timeout(limit, work).await.map_err(|_| self.timed_out(waiting, after))
+    }
+
+    /// Lifts the bound on everything together, for the logout.
+    pub(crate) fn lift_end(&self) {
+        *self.inner.end.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn classify(&self, error: reqwest::Error, stage: CloseStage) -> TransportError {

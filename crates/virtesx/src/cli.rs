@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) output: Format,
     /// Report what the libraries do.
     pub(crate) trace: bool,
+    /// Keep the session for the next run.
+    pub(crate) session_cache: bool,
 }
 
 /// What to do.
@@ -95,6 +97,7 @@ impl Options {
             quiet: matches.get_flag("quiet"),
             output: matches.get_one("output").copied().unwrap_or_default(),
             trace: matches.get_flag("trace"),
+            session_cache: matches.get_flag("session-cache"),
         }
     }
 
@@ -106,6 +109,7 @@ impl Options {
             quiet: true,
             output: Format::Table,
             trace: false,
+            session_cache: false,
         }
     }
 }
@@ -164,6 +168,11 @@ fn options_parser() -> clap::Command {
         .arg(flag("readonly", Some('r'), "Refuse everything that changes something"))
         .arg(flag("quiet", Some('q'), "No headers, blank lines and notes"))
         .arg(flag("trace", None, "Report on stderr what is sent and received, without secrets"))
+        .arg(flag(
+            "session-cache",
+            None,
+            "Keep the session for the next run in a file of your own, instead of logging out",
+        ))
         .arg(flag("version", Some('v'), "Print the version"))
         .arg(Arg::new("long-version").short('V').action(ArgAction::SetTrue).help("Print the version and what is built in"))
 }
@@ -188,6 +197,8 @@ const AFTER_HELP: &str = "\
 Environment:
   VIRTESX_DEFAULT_URI, LIBVIRT_DEFAULT_URI   URI to use without -c; without any of them: sim:///
   LIBVIRT_AUTH_FILE                          File with user names and passwords (libvirt's auth.conf)
+  XDG_CACHE_HOME                             Where --session-cache keeps sessions, in virtesx/sessions
+  XDG_CONFIG_HOME                            Where 'pin' keeps certificates, in virtesx/known_hosts
 
 Examples:
   virtesx list --all                         Look around on the built-in simulated host

@@ -10,7 +10,7 @@ use virt_api::Error;
 
 use crate::cli::output_argument;
 use crate::commands::{
-    cpu, define, domain, dumpxml, event, guest, host, itself, list, memory, native, power,
+    cpu, define, domain, dumpxml, event, guest, host, itself, list, memory, native, pin, power,
     question, snapshot, snapshot_list, vmx,
 };
 use crate::failure::usage;
@@ -135,6 +135,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &host::FREECELL,
     &host::Hostname,
     &host::NodeInfo,
+    &pin::PIN,
     &host::Uri,
     &host::Version,
     &itself::Completion,
@@ -270,6 +271,7 @@ fn option_names(name: &str) -> (&'static str, &'static str) {
         "cellno" => ("cellno-option", "NUMBER"),
         "snapshotname" => ("snapshotname-option", "SNAPSHOT"),
         "name" => ("name-option", "NAME"),
+        "server" => ("server-option", "HOST"),
         "description" => ("description-option", "DESCRIPTION"),
         _ => ("command-option", "COMMAND"),
     }
@@ -307,7 +309,8 @@ pub(crate) fn usage_error(command: Option<&str>, error: &clap::Error) -> Error {
     let message = match (error.kind(), command) {
         (ErrorKind::UnknownArgument, Some(command)) if argument.starts_with('-') => {
             let hint = match argument.as_str() {
-                "-c" | "--connect" | "-r" | "--readonly" | "-q" | "--quiet" | "--trace" => {
+                "-c" | "--connect" | "-r" | "--readonly" | "-q" | "--quiet" | "--trace"
+                | "--session-cache" => {
                     "; it goes before the command: virtesx [OPTIONS] COMMAND".to_owned()
                 }
                 _ => suggestion,

@@ -11,6 +11,7 @@ pub(crate) mod itself;
 pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod native;
+pub(crate) mod pin;
 mod plain;
 pub(crate) mod power;
 pub(crate) mod question;

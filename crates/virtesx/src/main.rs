@@ -22,6 +22,7 @@ mod progress;
 mod render;
 mod run;
 mod session;
+mod session_cache;
 mod size;
 mod trace;
 

@@ -14,8 +14,8 @@ use crate::render::{self, Format, printable};
 use crate::session::Session;
 use crate::{line, trace};
 
-/// The exit status after Ctrl-C, as shells have it.
-const INTERRUPTED: u8 = 130;
+/// The exit status after a signal is this and the signal's number, as shells have it.
+const SIGNALLED: u8 = 128;
 
 /// Where results and complaints go.
 pub(crate) struct Streams<'a> {
@@ -58,7 +58,35 @@ pub(crate) fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     }
 }
 
-/// Runs the task; Ctrl-C ends it early. The connection is closed in any case.
+/// Waits for Ctrl-C or a polite request to end; the exit status that it asks for.
+async fn interruption() -> u8 {
+    const INTERRUPT: u8 = SIGNALLED + 2;
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler the signal ends the program at once, as it does any other.
+        let wait = async |kind: SignalKind| {
+            if let Ok(mut signal) = signal(kind)
+                && signal.recv().await.is_some()
+            {
+                return;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = wait(SignalKind::interrupt()) => INTERRUPT,
+            () = wait(SignalKind::hangup()) => SIGNALLED + 1,
+            () = wait(SignalKind::terminate()) => SIGNALLED + 15,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = tokio::signal::ctrl_c().await;
+        INTERRUPT
+    }
+}
+
+/// Runs the task; Ctrl-C and SIGTERM end it early. The connection is closed in any case.
 async fn until_interrupted(
     options: Options,
     task: Task,
@@ -71,7 +99,7 @@ async fn until_interrupted(
         result = run(&session, task, streams) => {
             result.map(|good| if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+        status = interruption() => Ok(ExitCode::from(status)),
     };
     session.close().await;
     result

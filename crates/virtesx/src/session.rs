@@ -1,18 +1,21 @@
 //! The connection of a run: opened when the first request needs it, used by all of them, closed at the end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Questions};
 
 use crate::auth::Prompt;
-use crate::backend::{self, Simulator};
+use crate::backend::{self, Opened, SessionStore, Simulator};
 use crate::cli::{Options, Target};
-use crate::failure::Context;
+use crate::failure::{Context, usage};
 use crate::progress::Progress;
+use crate::session_cache::SessionCache;
 
 /// The URI of the built-in simulated host.
 const SIMULATED: &str = "sim:///";
@@ -25,6 +28,8 @@ pub(crate) struct Session {
     /// What holds for the whole run.
     pub(crate) options: Options,
     connection: OnceCell<Connection>,
+    /// A connection that is just being opened. It goes on if the run is interrupted, so that it can be closed.
+    opening: RefCell<Option<JoinHandle<Result<Opened, Error>>>>,
     failed: Cell<bool>,
     progress: Option<Arc<Progress>>,
 }
@@ -41,7 +46,13 @@ impl Session {
     /// A session that has not connected yet.
     pub(crate) fn new(options: Options) -> Self {
         let progress = if options.quiet { None } else { Progress::on_terminal() };
-        Self { options, connection: OnceCell::new(), failed: Cell::new(false), progress }
+        Self {
+            options,
+            connection: OnceCell::new(),
+            opening: RefCell::new(None),
+            failed: Cell::new(false),
+            progress,
+        }
     }
 
     /// A session on an open connection.
@@ -49,7 +60,7 @@ impl Session {
     pub(crate) fn connected(options: Options, driver: Arc<dyn Driver>) -> Self {
         let connection = Connection { driver, uri: None, _simulator: None };
         let connection = OnceCell::new_with(Some(connection));
-        Self { options, connection, failed: Cell::new(false), progress: None }
+        Self { connection, progress: None, ..Self::new(options) }
     }
 
     /// The hypervisor driver of the connection, which is opened now if it is not open yet.
@@ -95,8 +106,19 @@ impl Session {
     /// Closes the connection, if there is one, within a few seconds. A host that does not answer is no error: the
     /// results are there already.
     pub(crate) async fn close(&self) {
-        let Some(connection) = self.connection.get() else { return };
-        match tokio::time::timeout(CLOSE_TIMEOUT, connection.driver.close()).await {
+        let closing = async {
+            let opening = self.opening.borrow_mut().take();
+            match (self.connection.get(), opening) {
+                (Some(connection), _) => connection.driver.close().await,
+                // Interrupted between the login and its answer: the session is there, or will be.
+                (None, Some(opening)) => match opening.await {
+                    Ok(Ok(opened)) => opened.driver.close().await,
+                    _ => Ok(()),
+                },
+                (None, None) => Ok(()),
+            }
+        };
+        match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "cannot log out"),
             Err(_) => tracing::warn!("the host did not answer the logout in time"),
@@ -119,10 +141,40 @@ impl Session {
         if uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sim")) {
             return self.open_simulated(uri).await;
         }
-        let driver =
-            backend::open(uri, self.options.read_only, Arc::new(Prompt), self.progress.clone())
-                .await?;
+        let sessions = self.saved_sessions()?;
+        let (uri, read_only) = (uri.to_owned(), self.options.read_only);
+        let progress = self.progress.clone();
+        let opening = async move {
+            backend::open(&uri, read_only, Arc::new(Prompt), progress, sessions).await
+        };
+        *self.opening.borrow_mut() = Some(tokio::spawn(opening));
+        let opened = std::future::poll_fn(|context| match &mut *self.opening.borrow_mut() {
+            Some(opening) => std::pin::Pin::new(opening).poll(context),
+            // Only `close` takes it, after this future has been dropped.
+            None => std::task::Poll::Pending,
+        })
+        .await;
+        *self.opening.borrow_mut() = None;
+        let Opened { driver, warnings } = opened.unwrap_or_else(|broken| {
+            let error = Error::internal(ErrorDomain::None, "the connection could not be opened");
+            Err(error.with_source(broken))
+        })?;
+        for warning in warnings {
+            let _unheard = writeln!(std::io::stderr(), "warning: {warning}");
+        }
         Ok(Connection { driver, uri: None, _simulator: None })
+    }
+
+    /// Where `--session-cache` keeps sessions.
+    fn saved_sessions(&self) -> Result<Option<Arc<dyn SessionStore>>, Error> {
+        if !self.options.session_cache {
+            return Ok(None);
+        }
+        let cache = SessionCache::of_user(|name| std::env::var(name).ok());
+        let cache = cache.ok_or_else(|| {
+            usage("--session-cache needs XDG_CACHE_HOME or HOME: there is no place to keep sessions in")
+        })?;
+        Ok(Some(Arc::new(cache)))
     }
 
     async fn open_simulated(&self, uri: &str) -> Result<Connection, Error> {

@@ -2,6 +2,7 @@
 
 use super::UriScheme;
 use super::parameters::NAMES;
+use crate::known_hosts::KnownHostsError;
 
 /// Least likeness (Jaro-Winkler) of two names for one to be offered in place of the other.
 const ALIKE: f64 = 0.8;
@@ -78,6 +79,17 @@ fn nearest(name: &str) -> String {
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or(String::new(), |(_, known)| format!(", did you mean {known}?"))
+}
+
+/// Whom to trust cannot be found out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrustError {
+    /// The `cacert` file.
+    #[error(transparent)]
+    CaFile(#[from] CaFileError),
+    /// The known-hosts file.
+    #[error(transparent)]
+    KnownHosts(#[from] KnownHostsError),
 }
 
 /// The `cacert` file cannot be read: libvirt's `VIR_ERR_INTERNAL_ERROR` with transport code 77.

@@ -1,23 +1,33 @@
 //! The query of a connection URI (connection.md 1.2 and 1.4, libvirt-12-deltas.md 11.2).
 
-use esx_vi_client::{Proxy, Scheme, Thumbprint};
+use std::time::Duration;
+
+use esx_vi_client::{Proxy, Scheme, Thumbprint, Timeouts};
 
 use super::Trust;
 use super::error::UriError;
 use super::{generic, proxy};
 
 /// Every parameter there is, for messages.
-pub(super) const NAMES: [&str; 9] = [
+pub(super) const NAMES: [&str; 15] = [
     "auto_answer",
     "authfile",
     "cacert",
+    "call_timeout",
+    "connect_timeout",
+    "idle_timeout",
+    "keepalive",
+    "known_hosts",
     "legacy_uuid",
     "no_verify",
     "proxy",
     "thumbprint",
+    "total_timeout",
     "transport",
     "vcenter",
 ];
+/// Longest time that a parameter can name: a week.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// The parameters, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +39,9 @@ pub(super) struct Parameters {
     pub(super) legacy_uuid: bool,
     pub(super) proxy: Option<Proxy>,
     pub(super) auth_file: Option<String>,
+    pub(super) timeouts: Timeouts,
+    /// How often an idle session is touched; never, unless asked for.
+    pub(super) keepalive: Option<Duration>,
 }
 
 /// Reads a query; `None` is the same as an empty one.
@@ -36,13 +49,16 @@ pub(super) fn parse(query: Option<&str>) -> Result<Parameters, UriError> {
     let mut parameters = Parameters {
         transport: Scheme::Https,
         vcenter: None,
-        trust: Trust::System,
+        trust: Trust::Known(None),
         auto_answer: false,
         legacy_uuid: false,
         proxy: None,
         auth_file: None,
+        timeouts: Timeouts::default(),
+        keepalive: None,
     };
     let (mut no_verify, mut cacert, mut thumbprint) = (false, None, None);
+    let mut known_hosts = None;
     for (name, value) in pairs(query.unwrap_or_default())? {
         match name.to_ascii_lowercase().as_str() {
             "transport" => {
@@ -58,6 +74,15 @@ pub(super) fn parse(query: Option<&str>) -> Result<Parameters, UriError> {
             "legacy_uuid" => parameters.legacy_uuid = switch("legacy_uuid", value)?,
             "proxy" => parameters.proxy = proxy::parse(&value)?,
             "cacert" => cacert = Some(value),
+            "known_hosts" => known_hosts = Some(value),
+            "connect_timeout" => {
+                parameters.timeouts.connect = time("connect_timeout", value.clone())?
+                    .ok_or_else(|| unexpected("connect_timeout", value, "more than 0"))?;
+            }
+            "idle_timeout" => parameters.timeouts.idle = time("idle_timeout", value)?,
+            "call_timeout" => parameters.timeouts.call = time("call_timeout", value)?,
+            "total_timeout" => parameters.timeouts.total = time("total_timeout", value)?,
+            "keepalive" => parameters.keepalive = time("keepalive", value)?,
             "thumbprint" => {
                 let parsed = Thumbprint::parse(&value);
                 thumbprint = Some(parsed.map_err(|error| {
@@ -73,8 +98,35 @@ pub(super) fn parse(query: Option<&str>) -> Result<Parameters, UriError> {
             _ => return Err(UriError::UnknownParameter { name }),
         }
     }
-    parameters.trust = trust(no_verify, cacert, thumbprint, parameters.transport)?;
+    parameters.trust = match known_hosts {
+        Some(file) => {
+            let other = thumbprint.map(|_| "thumbprint").or(cacert.map(|_| "cacert"));
+            let other = other.or(no_verify.then_some("no_verify=1"));
+            if let Some(second) = other {
+                return Err(UriError::Conflict { first: "known_hosts", second });
+            }
+            Trust::Known(Some(file))
+        }
+        None => trust(no_verify, cacert, thumbprint, parameters.transport)?,
+    };
     Ok(parameters)
+}
+
+/// Seconds, with at most three decimals; `None` for 0, which means no bound.
+fn time(name: &'static str, value: String) -> Result<Option<Duration>, UriError> {
+    let (whole, part) = value.split_once('.').unwrap_or((&value, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let time = (!whole.is_empty() && digits(whole) && digits(part) && part.len() <= 3)
+        .then(|| {
+            let millis: u64 = format!("{part:0<3}").parse().ok()?;
+            Some(Duration::from_secs(whole.parse().ok()?) + Duration::from_millis(millis))
+        })
+        .flatten();
+    match time {
+        Some(time) if time.is_zero() => Ok(None),
+        Some(time) if time <= LONGEST => Ok(Some(time)),
+        _ => Err(unexpected(name, value, "seconds from 0.001 to 604800, or 0 for no bound")),
+    }
 }
 
 fn trust(
@@ -92,7 +144,7 @@ fn trust(
         // libvirt lets `no_verify=1` overrule `cacert` without a word.
         (None, _) if no_verify => Ok(Trust::Anybody),
         (None, Some(path)) => Ok(Trust::CaFile(path)),
-        (None, None) => Ok(Trust::System),
+        (None, None) => Ok(Trust::Known(None)),
     }
 }
 

@@ -21,7 +21,7 @@ fn outline(uri: &str) -> String {
     add("path", (!uri.path_items().is_empty()).then(|| format!("{:?}", uri.path_items())));
     add(
         "trust",
-        (uri.parameters.trust != Trust::System).then(|| format!("{:?}", uri.parameters.trust)),
+        (uri.parameters.trust != Trust::Known(None)).then(|| format!("{:?}", uri.parameters.trust)),
     );
     add("vcenter", uri.vcenter().map(|vcenter| format!("{vcenter:?}")));
     add("proxy", uri.parameters.proxy.as_ref().map(ToString::to_string));
@@ -85,7 +85,7 @@ fn acceptance_vectors() {
     esx://h/?no_verify=
         error: the URI parameter no_verify has the unexpected value "" (should be 0 or 1)
     esx://h/?auto_answer=1;no_verify=1
-        esx https "h" 443, trust Anybody, auto_answer on
+        esx https "h" 443, trust Anybody, auto_answer on, warning no_verify=1: the server's certificate is not verified, anybody on the way can read everything, the password included
     esx://h/?auto_answer=1;no_verify=1&x=y
         error: the URI parameter auto_answer has the unexpected value "1;no_verify=1" (should be 0 or 1)
     esx://h/?proxy=p
@@ -228,7 +228,7 @@ fn authorities() {
     e sx://h/
         error: the connection URI is malformed: its scheme is not valid
     esx://h?no_verify=1
-        esx https "h" 443, trust Anybody
+        esx https "h" 443, trust Anybody, warning no_verify=1: the server's certificate is not verified, anybody on the way can read everything, the password included
     esx://größe.example/
         esx https "größe.example" 443
     esx://a b/
@@ -323,7 +323,7 @@ fn parameters() {
         "esx://h/?vcenter=%00",
     ]), @r#"
     esx://h/?NO_VERIFY=%201&AUTO_answer=%2B1&Legacy_Uuid=01
-        esx https "h" 443, trust Anybody, auto_answer on, legacy_uuid on
+        esx https "h" 443, trust Anybody, auto_answer on, legacy_uuid on, warning no_verify=1: the server's certificate is not verified, anybody on the way can read everything, the password included
     esx://h/?no_verify=-0
         esx https "h" 443
     esx://h/?no_verify=1%20
@@ -339,13 +339,13 @@ fn parameters() {
     esx://h/?no_verify=2&no_verify=0
         error: the URI parameter no_verify has the unexpected value "2" (should be 0 or 1)
     esx://h/?no-verify=1
-        error: unknown URI parameter "no-verify", did you mean no_verify? (known are auto_answer, authfile, cacert, legacy_uuid, no_verify, proxy, thumbprint, transport, vcenter)
+        error: unknown URI parameter "no-verify", did you mean no_verify? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
     esx://h/?noverify=1
-        error: unknown URI parameter "noverify", did you mean no_verify? (known are auto_answer, authfile, cacert, legacy_uuid, no_verify, proxy, thumbprint, transport, vcenter)
+        error: unknown URI parameter "noverify", did you mean no_verify? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
     esx://h/?x=y
-        error: unknown URI parameter "x" (known are auto_answer, authfile, cacert, legacy_uuid, no_verify, proxy, thumbprint, transport, vcenter)
+        error: unknown URI parameter "x" (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
     esx://h/?AuthFile=/a
-        error: unknown URI parameter "AuthFile", did you mean authfile? (known are auto_answer, authfile, cacert, legacy_uuid, no_verify, proxy, thumbprint, transport, vcenter)
+        error: unknown URI parameter "AuthFile", did you mean authfile? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
     esx://h/?authfile=/a%20b/auth.conf&vcenter=*
         esx https "h" 443, vcenter "*", authfile "/a b/auth.conf"
     esx://h/?vcenter=fd00::1
@@ -357,7 +357,7 @@ fn parameters() {
     esx://h/?
         esx https "h" 443
     esx://h/?&&;=x&;
-        error: unknown URI parameter ";" (known are auto_answer, authfile, cacert, legacy_uuid, no_verify, proxy, thumbprint, transport, vcenter)
+        error: unknown URI parameter ";" (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
     esx://h/?=;auto_answer=1
         esx https "h" 443, auto_answer on
     esx://h/?tr%61nsport=htt%70
@@ -367,7 +367,7 @@ fn parameters() {
     esx://h/?cacert=a&cacert=
         esx https "h" 443, trust CaFile("")
     esx://h/?no_verify=1&cacert=/missing
-        esx https "h" 443, trust Anybody
+        esx https "h" 443, trust Anybody, warning no_verify=1: the server's certificate is not verified, anybody on the way can read everything, the password included
     esx://h/?thumbprint=SHA1:A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D
         esx https "h" 443, trust Thumbprint(Thumbprint { algorithm: Sha1, bytes: [169, 153, 62, 54, 71, 6, 129, 106, 186, 62, 37, 113, 120, 80, 194, 108, 156, 208, 216, 157] })
     esx://h/?thumbprint=a9993e364706816aba3e25717850c26c9cd0d89d&no_verify=0
@@ -429,7 +429,7 @@ fn the_port_is_written_back() {
 #[test]
 fn endpoints() {
     let uri = ConnectionUri::parse("esx://[::1]:9443/?proxy=socks5://p&no_verify=1").unwrap();
-    let endpoint = uri.endpoint(uri.load_tls_policy().unwrap());
+    let endpoint = uri.endpoint(uri.load_tls_policy("::1", None).unwrap());
     assert_eq!(endpoint.base_url(), "https://[::1]:9443");
     assert!(matches!(endpoint.tls, TlsPolicy::NoVerify));
     assert_eq!(endpoint.proxy.unwrap().to_string(), "socks5://p:1080");
@@ -441,7 +441,7 @@ fn ca_files_are_read_only_for_tls() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, "pem").unwrap();
-    let policy = |uri: String| ConnectionUri::parse(&uri).unwrap().load_tls_policy();
+    let policy = |uri: String| ConnectionUri::parse(&uri).unwrap().load_tls_policy("h", None);
     let good = policy(format!("esx://h/?cacert={}", file.display())).unwrap();
     assert!(matches!(good, TlsPolicy::CaPem(pem) if pem == b"pem"));
     assert!(matches!(
@@ -450,8 +450,81 @@ fn ca_files_are_read_only_for_tls() {
     ));
     for bad in ["/missing/file".to_owned(), folder.path().display().to_string(), String::new()] {
         let error = policy(format!("esx://h/?cacert={bad}")).unwrap_err();
+        let TrustError::CaFile(error) = error else { panic!("{error}") };
         assert_eq!(error.path, bad);
     }
+}
+
+#[test]
+fn pins_come_before_authorities() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, named) = (folder.path().join("own"), folder.path().join("named"));
+    let digits = "ab".repeat(20);
+    std::fs::write(&own, format!("h:443 {digits}\nvc:443 {digits}\nbad:443 x\n")).unwrap();
+    std::fs::write(&named, "other:443 00\n").unwrap();
+    let policy = |uri: String, host: &str| {
+        ConnectionUri::parse(&uri).unwrap().load_tls_policy(host, Some(&own))
+    };
+    let is_pin = |policy| matches!(policy, Ok(TlsPolicy::Thumbprint(_)));
+    assert!(is_pin(policy("esx://h/".into(), "h")));
+    assert!(is_pin(policy("esx://h/?vcenter=vc".into(), "vc")), "each server has its own");
+    for (uri, host) in [
+        ("esx://h:8443/", "h"),
+        ("esx://x/", "x"),
+        ("esx://h/?transport=http", "h"),
+        (&*format!("esx://h/?known_hosts={}", named.display()), "h"),
+    ] {
+        assert!(matches!(policy(uri.into(), host), Ok(TlsPolicy::Verify)), "{uri}");
+    }
+    assert!(matches!(policy("esx://h/?no_verify=1".into(), "h"), Ok(TlsPolicy::NoVerify)));
+    assert!(policy("esx://bad/".into(), "bad").is_err(), "a broken pin trusts nobody");
+    assert!(policy("esx://h/?known_hosts=/missing".into(), "h").is_err());
+}
+
+#[test]
+fn time_limits() {
+    let limits = |query: &str| match ConnectionUri::parse(&format!("esx://h/?{query}")) {
+        Ok(uri) => {
+            let t = uri.parameters.timeouts;
+            format!("{:?} {:?} {:?} {:?} {:?}", t.connect, t.idle, t.call, t.total, uri.keepalive())
+        }
+        Err(error) => error.to_string(),
+    };
+    let table: String = [
+        "",
+        "connect_timeout=5&idle_timeout=0.25&call_timeout=0&total_timeout=3600&keepalive=600",
+        "connect_timeout=0",
+        "idle_timeout=0&call_timeout=0.000",
+        "idle_timeout=-1",
+        "idle_timeout=1e3",
+        "idle_timeout=",
+        "idle_timeout=.5",
+        "call_timeout=604801",
+        "total_timeout=99999999999999999999999",
+        "keepalive=1.2345",
+        "keepalive=1.",
+        "known_hosts=x&thumbprint=0000000000000000000000000000000000000000",
+        "known_hosts=x&no_verify=1",
+    ]
+    .iter()
+    .map(|query| format!("{query}: {}\n", limits(query)))
+    .collect();
+    insta::assert_snapshot!(table, @r#"
+    : 30s Some(60s) Some(600s) None None
+    connect_timeout=5&idle_timeout=0.25&call_timeout=0&total_timeout=3600&keepalive=600: 5s Some(250ms) None Some(3600s) Some(600s)
+    connect_timeout=0: the URI parameter connect_timeout has the unexpected value "0" (should be more than 0)
+    idle_timeout=0&call_timeout=0.000: 30s None None None None
+    idle_timeout=-1: the URI parameter idle_timeout has the unexpected value "-1" (should be seconds from 0.001 to 604800, or 0 for no bound)
+    idle_timeout=1e3: the URI parameter idle_timeout has the unexpected value "1e3" (should be seconds from 0.001 to 604800, or 0 for no bound)
+    idle_timeout=: the URI parameter idle_timeout has the unexpected value "" (should be seconds from 0.001 to 604800, or 0 for no bound)
+    idle_timeout=.5: the URI parameter idle_timeout has the unexpected value ".5" (should be seconds from 0.001 to 604800, or 0 for no bound)
+    call_timeout=604801: the URI parameter call_timeout has the unexpected value "604801" (should be seconds from 0.001 to 604800, or 0 for no bound)
+    total_timeout=99999999999999999999999: the URI parameter total_timeout has the unexpected value "99999999999999999999999" (should be seconds from 0.001 to 604800, or 0 for no bound)
+    keepalive=1.2345: the URI parameter keepalive has the unexpected value "1.2345" (should be seconds from 0.001 to 604800, or 0 for no bound)
+    keepalive=1.: 30s Some(60s) Some(600s) None Some(1s)
+    known_hosts=x&thumbprint=0000000000000000000000000000000000000000: the URI parameters known_hosts and thumbprint contradict each other
+    known_hosts=x&no_verify=1: the URI parameters known_hosts and no_verify=1 contradict each other
+    "#);
 }
 
 proptest! {

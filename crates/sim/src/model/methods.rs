@@ -261,6 +261,7 @@ impl Model {
         }
         let cookie = self.sessions.open(user, caller.now);
         let session = self.sessions.get(&cookie).map(Session::user_session).unwrap_or_default();
+        self.changed(true);
         Ok(Answer::LoggedIn(session.into(), cookie))
     }
 

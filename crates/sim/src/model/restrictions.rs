@@ -5,6 +5,7 @@ use esx_vi_api::MoRef;
 use super::Model;
 use super::fault::Fault;
 use super::inventory::Item;
+use super::task::Kind;
 
 /// Methods that change something, with the privilege that they need.
 #[rustfmt::skip]
@@ -59,6 +60,11 @@ const WRITES: &[(&str, &str)] = &[
 pub(super) struct Restrictions {
     free_license: bool,
     missing_privileges: Vec<String>,
+    /// Missing ones that are reported with `NotAuthenticated`, though the session lives.
+    unnamed_privileges: Vec<String>,
+    /// What methods and their tasks are refused with.
+    refused: Vec<(String, Fault)>,
+    most_sessions: Option<usize>,
 }
 
 impl Model {
@@ -81,6 +87,35 @@ impl Model {
         self.restrictions.missing_privileges.push(privilege.to_owned());
     }
 
+    /// As [`deny_privilege`](Self::deny_privilege), but methods that need it are refused with `NotAuthenticated` though the
+    /// session lives, as some hosts do.
+    pub fn deny_privilege_as_not_authenticated(&mut self, privilege: &str) {
+        self.restrictions.unnamed_privileges.push(privilege.to_owned());
+    }
+
+    /// Refuses a method with this fault from now on; a method that starts a task starts it, and the task ends so. `None`
+    /// allows it again.
+    pub fn refuse_method(&mut self, method: &str, fault: Option<Fault>) {
+        self.restrictions.refused.retain(|(name, _)| name != method);
+        self.restrictions.refused.extend(fault.map(|fault| (method.to_owned(), fault)));
+    }
+
+    /// Limits the number of open sessions: a login beyond it is answered with HTTP status 503. `None` lifts the limit.
+    pub fn set_session_limit(&mut self, most: Option<usize>) {
+        self.restrictions.most_sessions = most;
+    }
+
+    /// The limit, if it is reached.
+    pub(crate) fn session_limit_reached(&self) -> Option<usize> {
+        self.restrictions.most_sessions.filter(|most| self.session_count() >= *most)
+    }
+
+    /// What a method is refused with, if it is.
+    pub(super) fn refusal_of(&self, method: &str) -> Option<Fault> {
+        let refused = &self.restrictions.refused;
+        refused.iter().find(|(name, _)| name == method).map(|(_, fault)| fault.clone())
+    }
+
     /// Puts a host under a vCenter's management, or takes it out: then everything that changes something and is not sent
     /// to that vCenter is refused with `HostAccessRestrictedToManagementServer`. Returns whether there is such a host.
     pub fn set_managed_by(&mut self, host: &MoRef, vcenter: Option<&str>) -> bool {
@@ -101,6 +136,11 @@ impl Model {
 
     /// Whether a method may be called at all.
     pub(super) fn check_allowed(&self, method: &str, object: &MoRef) -> Result<(), Fault> {
+        if let Some(fault) = self.refusal_of(method)
+            && Kind::of(method).is_none()
+        {
+            return Err(fault);
+        }
         let Some((_, privilege)) = WRITES.iter().find(|(name, _)| *name == method) else {
             return Ok(());
         };
@@ -111,6 +151,9 @@ impl Model {
         }
         if self.restrictions.missing_privileges.iter().any(|missing| missing == privilege) {
             return Err(Fault::no_privilege(object, privilege));
+        }
+        if self.restrictions.unnamed_privileges.iter().any(|missing| missing == privilege) {
+            return Err(Fault::not_authenticated(object).with("privilegeId", *privilege));
         }
         if self.inventory.preset == super::Preset::Esx
             && let Some(server) = self.managing_server()

@@ -406,6 +406,9 @@ impl Model {
     /// The effect of a task.
     fn perform(&mut self, method: &str, work: &Work) -> Result<Option<Value>, Fault> {
         let Work { target, args } = work;
+        if let Some(fault) = self.refusal_of(method) {
+            return Err(fault);
+        }
         match method {
             "PowerOnVM_Task" => self.power_on(target),
             "PowerOffVM_Task" => self.power_off(target),

@@ -6,7 +6,7 @@ use esx_vi_api::{ApiVersion, Value, soap};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
 
-use super::{Reply, Shared, session_cookie, xml};
+use super::{Reply, Shared, response, session_cookie, xml};
 use crate::model::{Answer, Caller, Fault};
 
 /// The first version whose hosts take an unknown newer version for their own newest.
@@ -34,6 +34,13 @@ pub(super) async fn post(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> R
             return Reply { method: request.method, ..reply };
         }
     };
+    if request.method == "Login"
+        && let Some(most) = shared.model().session_limit_reached()
+    {
+        let text = format!("Out of HTTP sessions: Limited to {most}\n");
+        let text = response(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", text);
+        return Reply { method: request.method, ..Reply::of(text) };
+    }
     let cookie = session_cookie(headers);
     let session = cookie.and_then(|cookie| shared.model().session_key(cookie).map(str::to_owned));
     let arrived = shared.now();

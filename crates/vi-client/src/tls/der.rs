@@ -4,6 +4,8 @@
 //! handshake signature has to be checked all the same, so the key is cut out by position. And it checks dates only
 //! along a chain, while a certificate that stands in the CA file itself has none.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 /// The parts of a `SubjectPublicKeyInfo` that a signature check needs, borrowed from the certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PublicKey<'a> {
@@ -15,12 +17,20 @@ pub(super) struct PublicKey<'a> {
     pub(super) key: &'a [u8],
 }
 
+const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+const BMP_STRING: u8 = 0x1e;
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
 const EXPLICIT_0: u8 = 0xa0;
+const EXPLICIT_3: u8 = 0xa3;
 
 /// The public key of a certificate of any version; `None` if the bytes are not laid out as a certificate.
 pub(super) fn public_key(certificate: &[u8]) -> Option<PublicKey<'_>> {
@@ -39,6 +49,120 @@ pub(super) fn public_key(certificate: &[u8]) -> Option<PublicKey<'_>> {
 pub(super) fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
     let mut validity = Reader(after_issuer(certificate)?.element(SEQUENCE)?);
     Some((validity.time()?, validity.time()?))
+}
+
+/// Who a certificate is for and from, for people.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    /// 1 to 3.
+    pub(super) version: u8,
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    /// DNS names and IP addresses of the subject alternative name.
+    pub(super) alternatives: Vec<String>,
+}
+
+/// Most names that are read.
+const MAX_NAMES: usize = 100;
+/// Longest name or attribute shown, in characters.
+const MAX_SHOWN: usize = 200;
+
+/// The names in a certificate of any version.
+pub(super) fn names(certificate: &[u8]) -> Option<Names> {
+    let mut outer = Reader(certificate);
+    let mut certificate = Reader(outer.element(SEQUENCE)?);
+    let mut tbs = Reader(certificate.element(SEQUENCE)?);
+    let version = match tbs.peek() {
+        Some(EXPLICIT_0) => {
+            let number = Reader(tbs.element(EXPLICIT_0)?).element(INTEGER)?;
+            number.last()?.saturating_add(1)
+        }
+        _ => 1,
+    };
+    tbs.element(INTEGER)?; // serial number
+    tbs.element(SEQUENCE)?; // signature algorithm
+    let issuer = distinguished_name(tbs.element(SEQUENCE)?)?;
+    tbs.element(SEQUENCE)?; // validity
+    let subject = distinguished_name(tbs.element(SEQUENCE)?)?;
+    tbs.element(SEQUENCE)?; // public key
+    let mut names = Names { version, issuer, subject, alternatives: Vec::new() };
+    while let Some((tag, content)) = tbs.any() {
+        if tag == EXPLICIT_3 {
+            names.alternatives = alternative_names(content).unwrap_or_default();
+        }
+    }
+    Some(names)
+}
+
+/// `CN=esx1, O=VMware, Inc.`, in the order of the certificate.
+fn distinguished_name(content: &[u8]) -> Option<String> {
+    let mut sets = Reader(content);
+    let mut parts = Vec::new();
+    while let Some((SET, set)) = sets.any() {
+        let mut set = Reader(set);
+        while let Some((SEQUENCE, attribute)) = set.any() {
+            let mut attribute = Reader(attribute);
+            let label = match attribute.element(OBJECT_IDENTIFIER)? {
+                [0x55, 4, 3] => "CN",
+                [0x55, 4, 5] => "serialNumber",
+                [0x55, 4, 6] => "C",
+                [0x55, 4, 7] => "L",
+                [0x55, 4, 8] => "ST",
+                [0x55, 4, 10] => "O",
+                [0x55, 4, 11] => "OU",
+                [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1] => "emailAddress",
+                [9, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25] => "DC",
+                _ => "?",
+            };
+            let (tag, value) = attribute.any()?;
+            if parts.len() < MAX_NAMES {
+                parts.push(format!("{label}={}", text(tag, value)));
+            }
+        }
+    }
+    Some(parts.join(", "))
+}
+
+/// DNS names and addresses of RFC 5280, 4.2.1.6.
+fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
+    let mut extensions = Reader(Reader(extensions).element(SEQUENCE)?);
+    let mut found = Vec::new();
+    while let Some((SEQUENCE, extension)) = extensions.any() {
+        let mut extension = Reader(extension);
+        if extension.element(OBJECT_IDENTIFIER)? != [0x55, 0x1d, 17] {
+            continue;
+        }
+        if extension.peek() == Some(BOOLEAN) {
+            extension.any()?; // critical
+        }
+        let mut names = Reader(Reader(extension.element(OCTET_STRING)?).element(SEQUENCE)?);
+        while let Some((tag, value)) = names.any() {
+            let name = match (tag, value.len()) {
+                (DNS_NAME, _) => text(tag, value),
+                (IP_ADDRESS, 4) => Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).to_string(),
+                (IP_ADDRESS, 16) => Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).to_string(),
+                _ => continue,
+            };
+            if found.len() < MAX_NAMES {
+                found.push(name);
+            }
+        }
+    }
+    Some(found)
+}
+
+/// The characters of a string type, without anything a terminal would act upon.
+fn text(tag: u8, value: &[u8]) -> String {
+    let text = if tag == BMP_STRING {
+        let units: Vec<u16> = value
+            .chunks_exact(2)
+            .map(|pair| u16::from(pair[0]) << 8 | u16::from(pair[1]))
+            .collect();
+        String::from_utf16_lossy(&units)
+    } else {
+        String::from_utf8_lossy(value).into_owned()
+    };
+    text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect()
 }
 
 /// The rest of the `TBSCertificate`: validity, subject, public key and so on.
@@ -90,6 +214,17 @@ impl<'a> Reader<'a> {
 
     /// The content of the next element if it has this tag.
     fn element(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let mut after = Self(self.0);
+        let (found, content) = after.any()?;
+        if found != tag {
+            return None;
+        }
+        self.0 = after.0;
+        Some(content)
+    }
+
+    /// Tag and content of the next element.
+    fn any(&mut self) -> Option<(u8, &'a [u8])> {
         let (&found, rest) = self.0.split_first()?;
         let (&first, mut rest) = rest.split_first()?;
         let mut length = usize::from(first);
@@ -104,11 +239,8 @@ impl<'a> Reader<'a> {
             rest = after;
         }
         let (content, after) = rest.split_at_checked(length)?;
-        if found != tag {
-            return None;
-        }
         self.0 = after;
-        Some(content)
+        Some((found, content))
     }
 }
 
@@ -163,6 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn names_of_a_certificate() {
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let mut params =
+            rcgen::CertificateParams::new(["h.example", "10.0.0.1", "::1"].map(String::from))
+                .unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, value) in [
+            (rcgen::DnType::OrganizationName, "VMware, Inc."),
+            (rcgen::DnType::CommonName, "esx\u{7}1"),
+        ] {
+            params.distinguished_name.push(kind, value);
+        }
+        let found = names(params.self_signed(&pair).unwrap().der()).unwrap();
+        let name = "O=VMware, Inc., CN=esx1".to_owned();
+        let alternatives = ["h.example", "10.0.0.1", "::1"].map(String::from).to_vec();
+        assert_eq!(found, Names { version: 3, issuer: name.clone(), subject: name, alternatives });
+    }
+
+    #[test]
     fn bad_dates() {
         for time in [
             &b"\x17\x0d991332000000Z"[..],
@@ -184,14 +335,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_survived(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..200_usize) {
-            let _ = (public_key(&bytes), validity(&bytes));
+            let _ = (public_key(&bytes), validity(&bytes), names(&bytes));
             // Also something that starts like a certificate.
             let pair = rcgen::KeyPair::generate().unwrap();
             let certificate = rcgen::CertificateParams::new(vec!["h".into()]).unwrap();
             let certificate = certificate.self_signed(&pair).unwrap();
             let cut = cut.min(certificate.der().len());
             bytes.splice(0..0, certificate.der()[..cut].iter().copied());
-            let _ = (public_key(&bytes), validity(&bytes));
+            let _ = (public_key(&bytes), validity(&bytes), names(&bytes));
         }
     }
 }

@@ -36,14 +36,7 @@ impl Body {
     /// ends early, [`TransportError::BadContent`] if the content cannot be decoded.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         let reading = self.response.chunk();
-        let result = match self.idle {
-            Some(idle) => match tokio::time::timeout(idle, reading).await {
-                Ok(result) => result,
-                Err(_) => return Err(self.transport.timed_out(Waiting::Content, idle)),
-            },
-            None => reading.await,
-        };
-        match result {
+        match self.transport.bounded(self.idle, Waiting::Content, reading).await? {
             Ok(chunk) => {
                 let bytes = chunk.as_ref().map_or(0, Bytes::len);
                 self.transport.inner.stats.received(bytes);

@@ -159,6 +159,10 @@ pub enum Waiting {
     Reply,
     /// More of the body.
     Content,
+    /// The end of a call that goes on and on.
+    Call,
+    /// The end of everything: the time for the whole connection is over.
+    Total,
 }
 
 impl fmt::Display for Waiting {
@@ -167,6 +171,8 @@ impl fmt::Display for Waiting {
             Self::Connection => "did not accept a connection",
             Self::Reply => "did not reply",
             Self::Content => "sent no more of its reply",
+            Self::Call => "did not complete its reply",
+            Self::Total => "did not do everything that was asked of it",
         })
     }
 }
