@@ -74,7 +74,7 @@ pub async fn unknown_xml_flags_are_refused(
     let hypervisor = driver.hypervisor();
     let list = all(hypervisor, found).await;
     let Some(item) = askable(&list, expect).first().copied() else { return };
-    let flags = DomainXmlFlags::from_bits_retain(1 << 30);
+    let flags = DomainXmlFlags::from_bits_retain(1 << 29);
     let result = hypervisor.domain_get_xml_desc(&item.domain, flags).await;
     found.refused("domain_get_xml_desc with an unknown flag", result, &[ErrorCode::InvalidArg]);
 }

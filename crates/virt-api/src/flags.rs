@@ -78,12 +78,16 @@ flags! {
         UPDATE_CPU = 1 << 2;
         /// Fit for migration (`VIR_DOMAIN_XML_MIGRATABLE`).
         MIGRATABLE = 1 << 3;
+        /// Not libvirt's: what has no place in domain XML is kept in `<metadata>`.
+        KEEP_KEYS = 1 << 30;
         /// Not libvirt's: byte for byte what libvirt prints, its mistakes included.
         EXACT = 1 << 31;
     }
 
     /// How native configurations are converted; libvirt knows no flag here.
     NativeConversionFlags {
+        /// Not libvirt's: what has no place in domain XML is kept in `<metadata>`.
+        KEEP_KEYS = 1 << 30;
         /// Not libvirt's: byte for byte what libvirt gives, its mistakes included.
         EXACT = 1 << 31;
     }
@@ -144,6 +148,8 @@ flags! {
     DomainDefineFlags {
         /// Check the document against its schema (`VIR_DOMAIN_DEFINE_VALIDATE`).
         VALIDATE = 1 << 0;
+        /// Not libvirt's: byte for byte the configuration that libvirt writes, its mistakes included.
+        EXACT = 1 << 31;
     }
 
     /// What goes with an undefined domain (`virDomainUndefineFlagsValues`).

@@ -28,7 +28,7 @@
 //! driver looks a domain up by its UUID. A function that a driver lacks answers `VIR_ERR_NO_SUPPORT`.
 //!
 //! Where to start: [`Driver`], then [`Hypervisor`]; [`Error`] for what can go wrong. What goes beyond libvirt is said
-//! where it stands: [`ListedDomain`], [`Hypervisor::domain_get_details`] and the bits named `EXACT`.
+//! where it stands: [`ListedDomain`], [`Hypervisor::domain_get_details`] and the bits named `EXACT` and `KEEP_KEYS`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]

@@ -42,6 +42,8 @@ impl Facts {
             vmx_path: self.vmx_path.clone(),
             keep_keys: self.keep_keys,
             hardware_version: self.hardware_version.unwrap_or(known.hardware_version),
+            // What the user says counts more than what the file says of itself.
+            newest_kept_hardware: if self.hardware_version.is_some() { 0 } else { u32::MAX },
             ..known
         }
     }

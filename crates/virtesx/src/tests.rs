@@ -80,6 +80,8 @@ fn domains() {
         &["domname", "00000000-0000-0000-0000-000000000002"],
         &["dumpxml", "web01", "--inactive", "--security-info", "--migratable", "--exact"],
         &["-q", "dumpxml", "--", "web01"],
+        &["-q", "dumpxml", "web01", "--keep-keys"],
+        &["dumpxml", "web01", "--keep-keys", "--exact"],
     ]));
 }
 
@@ -309,6 +311,7 @@ fn definitions_and_snapshots_come_from_files() {
         b"<domainsnapshot><name>x</name></domainsnapshot>\n",
         &[
             &["define", "FILE", "--validate"],
+            &["define", "FILE", "--exact"],
             &["define", "--file", "FILE", "-o", "json"],
             &["snapshot-create", "web01", "FILE", "--no-metadata", "--atomic"],
         ],
@@ -399,6 +402,10 @@ fn conversions_use_a_connection_that_is_named() {
     let text = [
         &["-c", "esx://h/", "domxml-from-native", "vmware-vmx", path][..],
         &["-c", "esx://h/", "domxml-from-native", "vmware-vmx", "--config", path, "--exact"],
+        &["-c", "esx://h/", "domxml-from-native", "vmware-vmx", path, "--keep-keys"],
+        &["-c", "esx://h/", "domxml-from-native", "vmware-vmx", path, "--keep-keys", "--exact"],
+        &["-c", "esx://h/", "domxml-to-native", "vmware-vmx", path, "--keep-keys"],
+        &["domxml-to-native", "vmware-vmx", "--domain", "web01", "--keep-keys"],
         &["-c", "esx://h/", "domxml-to-native", "vmware-vmx", path],
         &["-c", "esx://h/", "domxml-to-native", "--format", "vmware-vmx", "--xml", path],
         &["domxml-to-native", "vmware-vmx", "--domain", "web01", "--exact"],

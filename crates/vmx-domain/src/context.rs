@@ -46,8 +46,9 @@ pub struct Context {
     /// writing puts them back. In default mode only. Keys of encrypted machines and passwords are among
     /// what is not kept.
     pub keep_keys: bool,
-    /// Whether a hardware version among kept keys counts more than [`Context::hardware_version`].
-    pub keep_hardware_version: bool,
+    /// Up to which a hardware version among kept keys counts more than [`Context::hardware_version`]: with a
+    /// host its newest one, 0 if none is to count.
+    pub newest_kept_hardware: u32,
     /// A random number, for the UUID and MAC addresses that a domain to be written lacks.
     pub seed: u64,
 }
@@ -66,7 +67,7 @@ impl Default for Context {
             hardware_version: 8,
             scsi_models: Vec::new(),
             keep_keys: false,
-            keep_hardware_version: true,
+            newest_kept_hardware: u32::MAX,
             seed: 0,
         }
     }

@@ -358,7 +358,7 @@ fn hardware_versions_up_to_22() {
         let kept = to_domain(&file, &context).unwrap().domain;
         let written = to_vmx(&kept, &context).unwrap().document;
         assert_eq!(written.get("virtualHW.version"), Some(version.to_string().as_str()));
-        let asked = Context { keep_hardware_version: false, ..context };
+        let asked = Context { newest_kept_hardware: 3, ..context };
         let written = to_vmx(&kept, &asked).unwrap().document;
         assert_eq!(written.get("virtualHW.version"), Some("8"));
     }

@@ -46,7 +46,8 @@ impl Session {
         xml: &str,
         flags: NativeConversionFlags,
     ) -> Result<String> {
-        self.check_native("virConnectDomainXMLToNative", format, flags)?;
+        let known = NativeConversionFlags::EXACT;
+        self.check_native("virConnectDomainXMLToNative", format, flags, known)?;
         let mode = mode(flags.contains(NativeConversionFlags::EXACT));
         let document = self.vmx_of(xml, mode).await?.1;
         Ok(String::from_utf8_lossy(&document).into_owned())
@@ -67,14 +68,17 @@ impl Session {
         names_files: bool,
         mode: Mode,
     ) -> Result<Document> {
+        let hardware_version = match mode {
+            Mode::Exact => self.libvirt_hardware_version(),
+            Mode::Default => self.hardware_version().await?,
+        };
         let context = Context {
             mode,
             datastores: if names_files { self.datastores().await? } else { Vec::new() },
             long_mode: self.facts().await?.long_mode,
-            hardware_version: match mode {
-                Mode::Exact => self.libvirt_hardware_version(),
-                Mode::Default => self.hardware_version().await?,
-            },
+            hardware_version,
+            // The host runs no newer machine, whatever a kept key says.
+            newest_kept_hardware: hardware_version,
             seed: seed(),
             ..Context::default()
         };
@@ -125,13 +129,20 @@ impl Session {
     /// `VALIDATE` is accepted: the document is always checked by our own reader, not by the RELAX NG schema.
     pub(crate) async fn define(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
         self.check_writable("virDomainDefineXMLFlags")?;
-        check_flags("virDomainDefineXMLFlags", flags, DomainDefineFlags::VALIDATE)?;
-        let definition = parse_domain(xml, &Context::default()).map_err(conversion_error)?;
+        let known = DomainDefineFlags::VALIDATE | DomainDefineFlags::EXACT;
+        check_flags("virDomainDefineXMLFlags", flags, known)?;
+        let mode = mode(flags.contains(DomainDefineFlags::EXACT));
+        let reading = Context { mode, ..Context::default() };
+        let definition = parse_domain(xml, &reading).map_err(conversion_error)?;
         let name = definition.name.clone().unwrap_or_default();
         check_name(&name)?;
         match self.defined_already(&name, definition.uuid).await? {
+            Some(_) if mode == Mode::Exact => {
+                let message = format!("domain {name:?} exists, and libvirt defines none anew");
+                Err(Error::internal(ErrorDomain::Esx, message))
+            }
             Some(found) => self.redefine(found, &definition, xml.contains('[')).await,
-            None => self.define_new(&name, &definition, xml.contains('[')).await,
+            None => self.define_new(&name, &definition, xml.contains('['), mode).await,
         }
     }
 
@@ -140,11 +151,13 @@ impl Session {
         name: &str,
         definition: &virt_xml::Domain,
         names_files: bool,
+        mode: Mode,
     ) -> Result<Domain> {
         let beside = first_disk(definition)?;
-        let mut vmx = self.vmx_of_domain(definition, names_files, Mode::Default).await?;
+        let mut vmx = self.vmx_of_domain(definition, names_files, mode).await?;
         // Without it the host makes a UUID up, by which the domain would be known from then on.
-        if self.uuid_path() == "config.instanceUuid"
+        if mode == Mode::Default
+            && self.uuid_path() == "config.instanceUuid"
             && !vmx.contains("vc.uuid")
             && let Some(uuid) = vmx.get("uuid.bios").map(str::to_owned)
         {

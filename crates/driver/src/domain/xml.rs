@@ -29,8 +29,12 @@ impl Session {
         let known = DomainXmlFlags::SECURE
             | DomainXmlFlags::INACTIVE
             | DomainXmlFlags::MIGRATABLE
+            | DomainXmlFlags::KEEP_KEYS
             | DomainXmlFlags::EXACT;
         check_flags("virDomainGetXMLDesc", flags, known)?;
+        let (exact, keep_keys) =
+            (flags.contains(DomainXmlFlags::EXACT), flags.contains(DomainXmlFlags::KEEP_KEYS));
+        check_keep(exact, keep_keys)?;
         if flags.intersects(DomainXmlFlags::SECURE | DomainXmlFlags::MIGRATABLE) && self.read_only {
             return Err(Error::read_only("virDomainGetXMLDesc"));
         }
@@ -39,7 +43,8 @@ impl Session {
         let document = Document::parse(&bytes).map_err(|e| conversion_error(e.into()))?;
         let binding = self.binding().await?;
         let context = Context {
-            mode: mode(flags.contains(DomainXmlFlags::EXACT)),
+            mode: mode(exact),
+            keep_keys,
             vmx_path: Some(path.to_string()),
             datastores: self.datastores_for(&document).await?,
             long_mode: self.facts().await?.long_mode,
@@ -94,11 +99,16 @@ impl Session {
         config: &str,
         flags: NativeConversionFlags,
     ) -> Result<String> {
-        self.check_native("virConnectDomainXMLFromNative", format, flags)?;
+        let known = NativeConversionFlags::EXACT | NativeConversionFlags::KEEP_KEYS;
+        self.check_native("virConnectDomainXMLFromNative", format, flags, known)?;
+        let exact = flags.contains(NativeConversionFlags::EXACT);
+        let keep_keys = flags.contains(NativeConversionFlags::KEEP_KEYS);
+        check_keep(exact, keep_keys)?;
         let document =
             Document::parse(config.as_bytes()).map_err(|e| conversion_error(e.into()))?;
         let context = Context {
-            mode: mode(flags.contains(NativeConversionFlags::EXACT)),
+            mode: mode(exact),
+            keep_keys,
             datastores: self.datastores_for(&document).await?,
             long_mode: self.facts().await?.long_mode,
             ..Context::default()
@@ -111,11 +121,12 @@ impl Session {
         function: &str,
         format: &str,
         flags: NativeConversionFlags,
+        known: NativeConversionFlags,
     ) -> Result<()> {
         if self.read_only {
             return Err(Error::read_only(function));
         }
-        check_flags(function, flags, NativeConversionFlags::EXACT)?;
+        check_flags(function, flags, known)?;
         if format != VMX {
             let message =
                 format!("unknown configuration format {format:?}, the only one is \"{VMX}\"");
@@ -162,6 +173,15 @@ impl Session {
 
 pub(super) fn mode(exact: bool) -> Mode {
     if exact { Mode::Exact } else { Mode::Default }
+}
+
+/// libvirt keeps no keys.
+fn check_keep(exact: bool, keep_keys: bool) -> Result<()> {
+    if exact && keep_keys {
+        let message = "the flags EXACT and KEEP_KEYS exclude each other";
+        return Err(Error::invalid_arg(ErrorDomain::Esx, message));
+    }
+    Ok(())
 }
 
 fn vmx_path(found: &Found) -> Result<DatastorePath> {

@@ -19,11 +19,13 @@ pub(crate) static DEFINE: Plain = Plain {
     arguments: |command| {
         positional(command, "file", "File with domain XML, or - for standard input", true)
             .arg(switch("validate", "Check the XML against the schema"))
+            .arg(switch("exact", "Write byte for byte what libvirt writes, its mistakes included"))
     },
     request: |matches| {
         let file = required_value(matches, "file")?;
         let mut flags = DomainDefineFlags::empty();
         flags.set(DomainDefineFlags::VALIDATE, matches.get_flag("validate"));
+        flags.set(DomainDefineFlags::EXACT, matches.get_flag("exact"));
         Ok(request(async move |session: &Session| {
             let xml = read_text(&file)?;
             let hypervisor = session.hypervisor().await?;

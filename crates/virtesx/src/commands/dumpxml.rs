@@ -13,11 +13,12 @@ use crate::session::Session;
 pub(crate) struct DumpXml;
 
 /// The options and what they stand for.
-const FLAGS: [(&str, &str, DomainXmlFlags); 5] = [
+const FLAGS: [(&str, &str, DomainXmlFlags); 6] = [
     ("inactive", "As it will be at the next start", DomainXmlFlags::INACTIVE),
     ("security-info", "With passwords", DomainXmlFlags::SECURE),
     ("update-cpu", "With the host's CPU features", DomainXmlFlags::UPDATE_CPU),
     ("migratable", "Fit for migration", DomainXmlFlags::MIGRATABLE),
+    ("keep-keys", "Keep what has no place in domain XML in <metadata>", DomainXmlFlags::KEEP_KEYS),
     ("exact", "Byte for byte what libvirt prints, its mistakes included", DomainXmlFlags::EXACT),
 ];
 
@@ -35,11 +36,11 @@ impl Command for DumpXml {
         "DOMAIN"
     }
     fn arguments(&self, command: clap::Command) -> clap::Command {
-        domain_argument(command).args(
-            FLAGS.map(|(name, help, _)| {
+        domain_argument(command)
+            .args(FLAGS.map(|(name, help, _)| {
                 Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-            }),
-        )
+            }))
+            .mut_arg("keep-keys", |arg| arg.conflicts_with("exact"))
     }
     fn request(&self, matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
         let flags = FLAGS

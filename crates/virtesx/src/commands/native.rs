@@ -67,13 +67,11 @@ fn facts(matches: &ArgMatches) -> Result<Facts, Error> {
 
 /// A connection knows the facts: nobody else's are mixed in.
 fn refuse_facts(facts: &Facts) -> Result<(), Error> {
-    let alone = Facts { exact: facts.exact, ..Facts::default() };
+    let alone = Facts { exact: facts.exact, keep_keys: facts.keep_keys, ..Facts::default() };
     if *facts == alone {
         return Ok(());
     }
-    Err(usage(
-        "--datastore, --vmx-path, --hw-version and --keep-keys are for conversions without a connection",
-    ))
+    Err(usage("--datastore, --vmx-path and --hw-version are for conversions without a connection"))
 }
 
 /// Checks the format here when no driver will.
@@ -92,8 +90,11 @@ fn wants_connection(session: &Session) -> bool {
     matches!(session.options.target, Target::Argument(_))
 }
 
-fn native_flags(exact: bool) -> NativeConversionFlags {
-    if exact { NativeConversionFlags::EXACT } else { NativeConversionFlags::empty() }
+fn native_flags(exact: bool, keep_keys: bool) -> NativeConversionFlags {
+    let mut flags = NativeConversionFlags::empty();
+    flags.set(NativeConversionFlags::EXACT, exact);
+    flags.set(NativeConversionFlags::KEEP_KEYS, keep_keys);
+    flags
 }
 
 fn document(key: &'static str, converted: Converted) -> Box<dyn Render> {
@@ -124,7 +125,7 @@ impl Command for FromNative {
         let help = "VMX file, or - for standard input";
         let command = positional(format_argument(command), "config", help, true);
         let help = "Without -c: where the VMX file is on the host, '[DATASTORE] DIR/FILE.vmx'";
-        let keep = "Without -c: keep keys that have no place in domain XML in <metadata>";
+        let keep = "Keep keys that have no place in domain XML in <metadata>";
         with_facts(command, option("vmx-path", "PATH", help))
             .arg(switch("keep-keys", keep).conflicts_with("exact"))
     }
@@ -150,7 +151,7 @@ impl Request for ConvertFrom {
             refuse_facts(&self.facts)?;
             let config = read_text(&self.file)?;
             let hypervisor = session.hypervisor().await?;
-            let flags = native_flags(self.facts.exact);
+            let flags = native_flags(self.facts.exact, self.facts.keep_keys);
             let xml = hypervisor.connect_domain_xml_from_native(&self.format, &config, flags).await;
             let xml = xml.context(|| format!("failed to convert '{}'", self.file))?;
             return Ok(Box::new(Text::document("xml", xml)));
@@ -195,6 +196,10 @@ impl Command for ToNative {
                 .value_name("DOMAIN")
                 .conflicts_with_all(["xml", "xml-option"])
                 .help("Take the XML of this domain"),
+        )
+        .arg(
+            switch("keep-keys", "With --domain: take along keys that have no place in domain XML")
+                .conflicts_with("exact"),
         );
         let help = "Without -c: hardware version of the VMX file (8)";
         with_facts(command, option("hw-version", "NUMBER", help))
@@ -205,11 +210,13 @@ impl Command for ToNative {
             (_, Some(domain)) if !domain.is_empty() => Source::Domain(domain.clone()),
             _ => return Err(usage("command 'domxml-to-native' requires a file or --domain")),
         };
-        Ok(Box::new(ConvertTo {
-            format: required_value(matches, "format")?,
-            source,
-            facts: facts(matches)?,
-        }))
+        let facts = facts(matches)?;
+        if facts.keep_keys && !matches!(source, Source::Domain(_)) {
+            return Err(usage(
+                "--keep-keys needs --domain: what a file keeps is always written back",
+            ));
+        }
+        Ok(Box::new(ConvertTo { format: required_value(matches, "format")?, source, facts }))
     }
 }
 
@@ -245,18 +252,16 @@ impl Request for ConvertTo {
             Source::Domain(name) => {
                 let hypervisor = session.hypervisor().await?;
                 let domain = lookup(hypervisor, name).await?;
-                let flags = if session.options.read_only {
-                    DomainXmlFlags::INACTIVE
-                } else {
-                    // Without the passwords the file would lose them.
-                    DomainXmlFlags::INACTIVE | DomainXmlFlags::SECURE
-                };
+                let mut flags = DomainXmlFlags::INACTIVE;
+                // Without the passwords the file would lose them.
+                flags.set(DomainXmlFlags::SECURE, !session.options.read_only);
+                flags.set(DomainXmlFlags::KEEP_KEYS, self.facts.keep_keys);
                 hypervisor.domain_get_xml_desc(&domain, flags).await?
             }
         };
         if connected {
             let hypervisor = session.hypervisor().await?;
-            let flags = native_flags(self.facts.exact);
+            let flags = native_flags(self.facts.exact, false);
             let config = hypervisor.connect_domain_xml_to_native(&self.format, &xml, flags).await;
             let config = config.context(|| self.source.failure())?;
             return Ok(Box::new(Text::document("config", config)));

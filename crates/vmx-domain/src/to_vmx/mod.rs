@@ -83,7 +83,7 @@ fn hardware_version(domain: &Domain, context: &Context) -> u32 {
     }
     // The one the file had, if it tells and nobody asks for another.
     let kept = keep::kept_value(domain, keep::HARDWARE_VERSION).and_then(|text| text.parse().ok());
-    let version = kept.filter(|_| context.keep_hardware_version).unwrap_or(version);
+    let version = kept.filter(|&kept| kept <= context.newest_kept_hardware).unwrap_or(version);
     let on = |bus: &str| domain.devices.disks.iter().any(|d| d.bus.as_deref() == Some(bus));
     let wide = domain.devices.disks.iter().any(|d| {
         let unit = disks::drive_address(d).map_or(0, |(_, _, unit)| unit);
