@@ -104,7 +104,13 @@ impl ErrorDomain {
 
 impl From<esx_vmx::EncodingError> for Error {
     fn from(error: esx_vmx::EncodingError) -> Self {
-        Self::internal(".encoding", error)
+        match &error.syntax_error {
+            Some(problem) => {
+                let location = format!("line {}", problem.line);
+                Self::new(Code::ConfSyntax, location, problem.kind).in_domain(ErrorDomain::Conf)
+            }
+            None => Self::internal(".encoding", error),
+        }
     }
 }
 

@@ -48,8 +48,8 @@ fn phrases(source: &str) -> BTreeSet<String> {
             at += rest.find('\n').unwrap_or(rest.len());
         } else if rest.starts_with("'\"'") || rest.starts_with("b'\"'") {
             at += 4;
-        } else if rest.starts_with('"') {
-            let (text, len) = literal(&rest[1..]);
+        } else if let Some(inner) = rest.strip_prefix('"') {
+            let (text, len) = literal(inner);
             at += 1 + len;
             if text.contains(' ') && text.chars().any(char::is_alphabetic) {
                 phrases.insert(text);

@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS};
+use encoding_rs::{
+    BIG5, EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_15, SHIFT_JIS, WINDOWS_874, WINDOWS_1250,
+    WINDOWS_1251, WINDOWS_1252,
+};
+
+use crate::problem::Problem;
 
 /// A file declares an encoding that is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +15,8 @@ use encoding_rs::{BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS};
 pub struct EncodingError {
     /// The value of `.encoding`.
     pub name: String,
+    /// What libvirt would complain about instead, since it reads the whole file first.
+    pub syntax_error: Option<Problem>,
 }
 
 /// How bytes become text.
@@ -24,22 +31,28 @@ pub(crate) enum Charset {
 
 impl Charset {
     /// The charset of that name. An empty name is UTF-8, as in libvirt 12.8.
-    pub(crate) fn named(name: &str) -> Result<Self, EncodingError> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
-        Ok(match lower.as_str() {
+        Some(match lower.as_str() {
             "" | "utf-8" | "utf8" => Self::Utf8,
             "us-ascii" | "ascii" | "ansi_x3.4-1968" | "646" => Self::Ascii,
             "iso-8859-1" | "iso_8859-1" | "iso8859-1" | "latin1" | "l1" => Self::Latin1,
             // Names that Windows and iconv know and the web does not.
-            "cp936" | "ms936" | "windows-936" => Self::Other(GBK),
-            "cp932" | "windows-932" => Self::Other(SHIFT_JIS),
-            "cp949" | "uhc" => Self::Other(EUC_KR),
-            "cp950" | "windows-950" => Self::Other(BIG5),
+            "cp936" | "ms936" | "windows-936" | "euc-cn" => Self::Other(GBK),
+            "cp932" | "windows-932" | "cswindows31j" => Self::Other(SHIFT_JIS),
+            "cp949" | "uhc" | "euckr" => Self::Other(EUC_KR),
+            "cp950" | "windows-950" | "big-5" | "big5hkscs" => Self::Other(BIG5),
+            "eucjp" => Self::Other(EUC_JP),
+            "ms-ansi" => Self::Other(WINDOWS_1252),
+            "ms-ee" => Self::Other(WINDOWS_1250),
+            "ms-cyrl" => Self::Other(WINDOWS_1251),
+            "cp874" => Self::Other(WINDOWS_874),
+            "latin9" | "latin-9" => Self::Other(ISO_8859_15),
             label => match Encoding::for_label_no_replacement(label.as_bytes()) {
                 Some(encoding) if encoding == encoding_rs::UTF_8 => Self::Utf8,
                 // The key that names the charset is read as ASCII.
                 Some(encoding) if encoding.is_ascii_compatible() => Self::Other(encoding),
-                _ => return Err(EncodingError { name: name.to_owned() }),
+                _ => return None,
             },
         })
     }

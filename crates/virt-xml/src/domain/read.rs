@@ -58,6 +58,8 @@ pub(super) fn domain(root: Element, strict: bool) -> Result<Domain, Error> {
     // Other systems boot in other ways.
     if domain.os.kind == "hvm" || !strict {
         boot(&mut os, &mut domain.os)?;
+    } else if matches!(domain.os.kind.as_str(), "xen" | "xenpvh" | "uml") {
+        domain.os.loader = loader(&mut os)?;
     }
     if let Some(devices) = r.take("devices") {
         domain.devices = read_devices::devices(devices)?;
@@ -237,17 +239,7 @@ fn boot(r: &mut Reader, os: &mut Os) -> Result<(), Error> {
     if os.firmware.as_deref().is_some_and(|f| !matches!(f, "efi" | "bios")) {
         return Err(r.error(ErrorKind::Element, "the firmware is neither efi nor bios"));
     }
-    os.loader = match r.take("loader") {
-        Some(loader) => Some(Loader {
-            readonly: loader.yes_no("readonly")?,
-            kind: loader.word("type", &words::LOADER_TYPES)?,
-            secure: loader.yes_no("secure")?,
-            stateless: loader.yes_no("stateless")?,
-            format: loader.attr_string("format"),
-            path: Some(loader.text()).filter(|t| !t.is_empty()),
-        }),
-        None => None,
-    };
+    os.loader = loader(r)?;
     os.nvram = r.take("nvram").map(nvram);
     if r.is_strict()
         && let Some(boot) = r.peek("boot")
@@ -257,6 +249,18 @@ fn boot(r: &mut Reader, os: &mut Os) -> Result<(), Error> {
         return Err(r.error(ErrorKind::Attribute, reason));
     }
     Ok(())
+}
+
+fn loader(r: &mut Reader) -> Result<Option<Loader>, Error> {
+    let Some(loader) = r.take("loader") else { return Ok(None) };
+    Ok(Some(Loader {
+        readonly: loader.yes_no("readonly")?,
+        kind: loader.word("type", &words::LOADER_TYPES)?,
+        secure: loader.yes_no("secure")?,
+        stateless: loader.yes_no("stateless")?,
+        format: loader.attr_string("format"),
+        path: Some(loader.text()).filter(|t| !t.is_empty()),
+    }))
 }
 
 /// Features count only where the host is to choose the firmware.

@@ -68,6 +68,8 @@ fn disk(mut r: Reader) -> Result<Disk, Error> {
         Some(target) => (target.attr("dev"), target.word("bus", &words::DISK_BUSES)?),
         None => (None, None),
     };
+    // libvirt tells an empty name from none.
+    let empty_name = target.as_ref().is_some_and(|t| t.attr_or_empty("dev") == Some(""));
     let name = name.map(|n| n.strip_prefix("ioemu:").unwrap_or(n)).unwrap_or_default().to_owned();
     let driver = match r.take("driver") {
         Some(driver) => Some(Driver {
@@ -95,6 +97,8 @@ fn disk(mut r: Reader) -> Result<Disk, Error> {
         r.take("transient").is_some(),
     );
     let address = address(&mut r)?;
+    let mut other = r.rest();
+    other.extend(target.filter(|t| empty_name && t.is_strict()).map(Reader::whole));
     Ok(Disk {
         kind,
         device: device.into(),
@@ -106,7 +110,7 @@ fn disk(mut r: Reader) -> Result<Disk, Error> {
         shareable,
         transient,
         address,
-        other: r.rest(),
+        other,
     })
 }
 
@@ -374,12 +378,11 @@ fn graphics(mut r: Reader) -> Result<Graphics, Error> {
     Ok(Graphics {
         kind,
         port: r.number("port")?,
-        // Any other word than yes and no is ignored.
-        autoport: r.attr("autoport").and_then(|word| match word {
-            "yes" => Some(true),
-            "no" => Some(false),
-            _ => None,
-        }),
+        autoport: match r.yes_no("autoport") {
+            // libvirt 11.3 ignored any other word.
+            Err(_) if !r.is_strict() => None,
+            read => read?,
+        },
         listen,
         socket: r.attr_string("socket"),
         keymap: r.attr_string("keymap"),

@@ -82,7 +82,8 @@ fn additions(domain: &Domain) -> Result<(), Error> {
     let unsupported = |at: String, reason: &str| Err(fails(Code::ConfigUnsupported, at, reason));
     for (i, disk) in devices.disks.iter().enumerate() {
         let on_drive = matches!(disk.bus.as_deref(), Some("scsi" | "ide" | "fdc" | "sata"));
-        let named = disk.target.is_empty() || target::index(&disk.target).is_some();
+        let unnamed = disk.target.is_empty() && !has_empty_name(disk);
+        let named = unnamed || target::index(&disk.target).is_some();
         if on_drive && disk.address.is_none() && !named {
             let reason = format!("'{}' is not the name of a disk", disk.target);
             return Err(fails(Code::XmlError, at("disk", i), reason));
@@ -226,7 +227,7 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
     let source = disk.source.as_ref();
     let policy = source.and_then(|s| s.startup_policy.as_deref());
     let bus = disk.bus.as_deref().unwrap_or_default();
-    if disk.target.is_empty() {
+    if disk.target.is_empty() && !has_empty_name(disk) {
         return Err(fails(Code::NoTarget, at, "the target is missing"));
     }
     let hard = matches!(&*disk.device, "disk" | "lun");
@@ -259,6 +260,11 @@ fn disk(at: &str, disk: &Disk) -> Result<(), Error> {
         return internal("the target is not that of a disk");
     }
     Ok(())
+}
+
+/// Whether the document gives the disk's target an empty name, which strict reading keeps.
+fn has_empty_name(disk: &Disk) -> bool {
+    disk.other.iter().any(|e| e.name == "target" && e.attribute("dev") == Some(""))
 }
 
 fn char_device(at: &str, device: &CharDevice) -> Result<(), Error> {

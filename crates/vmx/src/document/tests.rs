@@ -97,7 +97,7 @@ fn what_libvirt_refuses_is_still_read() {
 
 #[test]
 fn charsets() {
-    let table: [(&str, &[u8], &str); 8] = [
+    let table: [(&str, &[u8], &str); 12] = [
         ("windows-1252", b"caf\xe9 \x80", "caf\u{e9} \u{20ac}"),
         ("ISO-8859-1", b"\xe9\x80", "\u{e9}\u{80}"),
         ("windows-1251", b"\xcf\xf0", "\u{41f}\u{440}"),
@@ -106,6 +106,10 @@ fn charsets() {
         ("Shift_JIS", b"\x83\x5c", "\u{30bd}"),
         ("Big5", b"\xa4\x40", "\u{4e00}"),
         ("EUC-KR", b"\xb0\xa1", "\u{ac00}"),
+        ("eucJP", b"\xa4\xa2", "\u{3042}"),
+        ("Latin9", b"\xa4", "\u{20ac}"),
+        ("MS-EE", b"\xb9", "\u{105}"),
+        ("cp874", b"\xa1", "\u{e01}"),
     ];
     for (name, bytes, text) in table {
         let file =
@@ -120,6 +124,9 @@ fn charsets() {
     }
     let bad = Document::parse(b".encoding = \"klingon\"").unwrap_err();
     assert_eq!(bad.to_string(), "unknown encoding 'klingon'");
+    assert_eq!(bad.syntax_error, None);
+    let worse = Document::parse(b".encoding = \"klingon\"\na = 1\n").unwrap_err();
+    assert_eq!(worse.syntax_error.unwrap().line, 2);
     let doc = Document::parse(b"a = \"\xff\"").unwrap();
     assert_eq!(doc.get("a"), Some("\u{fffd}"));
     assert_eq!(doc.problems()[0].kind, ProblemKind::Undecodable);
