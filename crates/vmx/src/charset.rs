@@ -31,9 +31,9 @@ pub(crate) enum Charset {
 
 impl Charset {
     /// The charset of that name. An empty name is UTF-8, as in libvirt 12.8.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Result<Self, EncodingError> {
         let lower = name.to_ascii_lowercase();
-        Some(match lower.as_str() {
+        Ok(match lower.as_str() {
             "" | "utf-8" | "utf8" => Self::Utf8,
             "us-ascii" | "ascii" | "ansi_x3.4-1968" | "646" => Self::Ascii,
             "iso-8859-1" | "iso_8859-1" | "iso8859-1" | "latin1" | "l1" => Self::Latin1,
@@ -52,7 +52,7 @@ impl Charset {
                 Some(encoding) if encoding == encoding_rs::UTF_8 => Self::Utf8,
                 // The key that names the charset is read as ASCII.
                 Some(encoding) if encoding.is_ascii_compatible() => Self::Other(encoding),
-                _ => return None,
+                _ => return Err(EncodingError { name: name.to_owned(), syntax_error: None }),
             },
         })
     }

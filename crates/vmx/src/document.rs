@@ -97,13 +97,10 @@ impl Document {
             doc.key_at(place).is_some_and(|key| key.eq_ignore_ascii_case(b".encoding"))
         };
         if let Some(place) = doc.order.iter().copied().find(encoding) {
-            let name = doc.value_at(place);
-            doc.charset = Charset::named(name).ok_or_else(|| EncodingError {
-                name: name.to_owned(),
-                syntax_error: doc
-                    .placed(found.clone())
-                    .into_iter()
-                    .find(|p| p.kind.is_syntax_error()),
+            doc.charset = Charset::named(doc.value_at(place)).map_err(|error| {
+                let mut problems = doc.placed(found.clone()).into_iter();
+                let syntax_error = problems.find(|p| p.kind.is_syntax_error());
+                EncodingError { syntax_error, ..error }
             })?;
         }
         found.extend(doc.decode_values());
