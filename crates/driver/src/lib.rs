@@ -31,6 +31,7 @@ mod inventory;
 mod known_hosts;
 mod product;
 mod storage;
+mod stream;
 mod uri;
 
 pub use auth::Environment;

@@ -36,6 +36,11 @@ pub trait Stream: Send + Sync {
         Err(Error::invalid_arg(ErrorDomain::Streams, "this stream cannot be written"))
     }
 
+    /// How many bytes go over the stream in all, holes included, if that is known beforehand. libvirt has no such function.
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
     /// Ends the stream and waits until the host has taken everything (`virStreamFinish`).
     ///
     /// # Errors

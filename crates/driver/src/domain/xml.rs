@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// The datastores that the host mounts: one request.
-    pub(super) async fn datastores(&self) -> Result<Vec<Datastore>> {
+    pub(crate) async fn datastores(&self) -> Result<Vec<Datastore>> {
         let host = self.binding().await?.host;
         let retrieval = Retrieval::from(&host)
             .via([traversal("hostSystemToDatastore", "HostSystem", "datastore", [])])

@@ -2,11 +2,13 @@
 //!
 //! Two back ends stand behind it: [`pool`] and [`volume`] for datastores and their files, [`iscsi`] for iSCSI targets
 //! and their LUNs. A pool handle tells which it is by its UUID, which of a target is made of its name; a volume handle
-//! by its name, which of a LUN is a path. [`change`] is what changes volumes.
+//! by its name, which of a LUN is a path. [`change`] is what changes volumes, [`transfer`]
+//! what streams them.
 
 mod change;
 mod iscsi;
 mod pool;
+mod transfer;
 mod volume;
 
 use async_trait::async_trait;
@@ -14,7 +16,8 @@ use uuid::Uuid;
 use virt_api::{
     Error, ErrorCode, ErrorDomain, ListAllStoragePoolsFlags, ListedPool, ListedVolume, NoFlags,
     Result, Storage, StoragePool, StoragePoolInfo, StorageVol, StorageVolCreateFlags,
-    StorageVolDeleteFlags, StorageVolInfo, StorageVolResizeFlags, StorageXmlFlags, check_flags,
+    StorageVolDeleteFlags, StorageVolInfo, StorageVolResizeFlags, StorageVolTransferFlags,
+    StorageXmlFlags, Stream, check_flags,
 };
 
 pub(crate) use pool::Known;
@@ -262,6 +265,26 @@ impl Storage for Connection {
             ));
         }
         self.session.wipe_volume("virStorageVolWipePattern", volume).await
+    }
+
+    async fn storage_vol_upload(
+        &self,
+        volume: &StorageVol,
+        offset: u64,
+        length: u64,
+        flags: StorageVolTransferFlags,
+    ) -> Result<Box<dyn Stream>> {
+        self.session.upload_volume(volume, offset, length, flags).await
+    }
+
+    async fn storage_vol_download(
+        &self,
+        volume: &StorageVol,
+        offset: u64,
+        length: u64,
+        flags: StorageVolTransferFlags,
+    ) -> Result<Box<dyn Stream>> {
+        self.session.download_volume(volume, offset, length, flags).await
     }
 
     async fn storage_vol_resize(

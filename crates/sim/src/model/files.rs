@@ -75,6 +75,16 @@ impl Model {
         }
     }
 
+    /// The names in a directory of a datastore, those of directories with a slash at the end; none if there is no such.
+    pub fn file_names(&self, datastore: &str, directory: &str) -> Vec<String> {
+        let store = self.datastore(datastore);
+        let store = store.and_then(|moref| self.inventory.datastore(&moref));
+        match store.and_then(|store| self.inventory.entry(store, directory)) {
+            Some(Entry::Directory(names)) => names.into_keys().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Takes a file away behind everybody's back. Returns whether it was there.
     pub fn remove_file(&mut self, datastore: &str, path: &str) -> bool {
         self.change_store(datastore, |store| store.remove(path).is_some()).unwrap_or(false)

@@ -44,6 +44,8 @@ pub enum Existing {
     Refuse,
     /// It is replaced when the upload is complete, and left alone before. See [`Upload::finish`].
     Replace,
+    /// As `Replace`, but if there is none, the upload is refused.
+    Demand,
 }
 
 /// Where a file of a datastore lies, as `/folder` and the `FileManager` want to know it.
@@ -83,8 +85,8 @@ impl Client {
     /// Starts to write a file of `length` bytes.
     ///
     /// # Errors
-    /// [`TransferError::Exists`] or [`TransferError::Unreadable`] if the file is there and was not to be replaced, or is
-    /// locked; [`TransferError::Elsewhere`]; any [`TransportError`].
+    /// [`TransferError::Exists`], [`TransferError::NotFound`] or [`TransferError::Unreadable`] if the file is there and was
+    /// not to be, is not there and was to be, or is locked; [`TransferError::Elsewhere`]; any [`TransportError`].
     pub async fn open_upload(
         &self,
         place: FilePlace<'_>,
@@ -99,6 +101,9 @@ impl Client {
             .map_err(|error| explain_look(&path, error))?;
         if exists && existing == Existing::Refuse {
             return Err(TransferError::Exists { path }.into());
+        }
+        if !exists && existing == Existing::Demand {
+            return Err(TransferError::NotFound { path }.into());
         }
         let temporary = path.sibling(&temporary_name(path.file_name(), "part"));
         let sent = Arc::new(Sent::default());
