@@ -67,6 +67,13 @@ impl Element {
         Ok(Self::from_node(document.root_element()))
     }
 
+    /// The element as a document, as libvirt writes such: two blanks for each level, a line feed at the end.
+    pub fn to_xml(&self) -> String {
+        let mut writer = crate::writer::Writer::new();
+        writer.element(self);
+        writer.finish()
+    }
+
     /// The value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())

@@ -10,8 +10,8 @@ use virt_api::Error;
 
 use crate::cli::output_argument;
 use crate::commands::{
-    cpu, define, domain, dumpxml, event, guest, host, itself, list, memory, native, pin, power,
-    question, snapshot, snapshot_list, vmx,
+    card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, itself, list,
+    memory, naming, native, pin, power, question, screenshot, snapshot, snapshot_list, vmx,
 };
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
@@ -91,16 +91,33 @@ pub(crate) trait Request {
 
 /// Every command, in the order of the help.
 pub(crate) static COMMANDS: &[&dyn Command] = &[
+    &device::ATTACH_DEVICE,
+    &disk::ATTACH_DISK,
+    &card::ATTACH_INTERFACE,
+    &device::ATTACH_SERIAL,
     &power::AUTOSTART,
+    &disk::CHANGE_MEDIA,
     &define::DEFINE,
+    &naming::DESC,
     &power::DESTROY,
+    &device::DETACH_DEVICE,
+    &disk::DETACH_DISK,
+    &card::DETACH_INTERFACE,
+    &figures::DOMBLKINFO,
+    &figures::DOMBLKLIST,
     &guest::DOMHOSTNAME,
     &domain::DomId,
+    &card::DOMIF_GETLINK,
+    &card::DOMIF_SETLINK,
     &guest::DOMIFADDR,
+    &figures::DOMIFLIST,
     &domain::DomInfo,
     &question::DOMJOBABORT,
+    &figures::DOMMEMSTAT,
     &domain::DomName,
+    &naming::DOMRENAME,
     &domain::DomState,
+    &figures::DOMSTATS,
     &domain::DomUuid,
     &native::FromNative,
     &native::ToNative,
@@ -113,6 +130,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &power::RESET,
     &power::RESUME,
     &cpu::SCHEDINFO,
+    &screenshot::SCREENSHOT,
     &memory::SETMAXMEM,
     &memory::SETMEM,
     &cpu::SETVCPUS,
@@ -120,6 +138,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &power::START,
     &power::SUSPEND,
     &power::UNDEFINE,
+    &device::UPDATE_DEVICE,
     &cpu::VCPUCOUNT,
     &vmx::VMX,
     &snapshot::CREATE,
@@ -273,6 +292,16 @@ fn option_names(name: &str) -> (&'static str, &'static str) {
         "name" => ("name-option", "NAME"),
         "server" => ("server-option", "HOST"),
         "description" => ("description-option", "DESCRIPTION"),
+        "source" => ("source-option", "SOURCE"),
+        "target" => ("target-option", "TARGET"),
+        "type" => ("type-option", "TYPE"),
+        "path" => ("path-option", "PATH"),
+        "interface" => ("interface-option", "INTERFACE"),
+        "state" => ("state-option", "STATE"),
+        "device" => ("device-option", "DEVICE"),
+        "new-name" => ("new-name-option", "NAME"),
+        "new-desc" => ("new-desc-option", "TEXT"),
+        "service" => ("service-option", "URI"),
         _ => ("command-option", "COMMAND"),
     }
 }

@@ -1,5 +1,6 @@
 //! Typed results as text for people, or as JSON or YAML for programs.
 
+pub(crate) mod devices;
 pub(crate) mod domain;
 mod done;
 pub(crate) mod host;

@@ -55,7 +55,8 @@ impl Render for Parameters {
     }
 }
 
-fn json_of(value: &TypedValue) -> Value {
+/// A value for programs.
+pub(super) fn json_of(value: &TypedValue) -> Value {
     match value {
         TypedValue::Int(value) => json!(value),
         TypedValue::UInt(value) => json!(value),

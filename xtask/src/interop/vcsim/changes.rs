@@ -51,6 +51,39 @@ const STEPS: &[Step] = &[
         expect: "100",
     },
     Step {
+        command: &["attach-disk", DOMAIN, NEW_DISK, "sdc", "--create", "1M", "--thin"],
+        path: DISKS,
+        expect: "disk1.vmdk new.vmdk",
+    },
+    Step { command: &["detach-disk", DOMAIN, "sdc"], path: DISKS, expect: "disk1.vmdk" },
+    // The file has stayed.
+    Step {
+        command: &["attach-disk", DOMAIN, NEW_DISK, "sdd"],
+        path: DISKS,
+        expect: "disk1.vmdk new.vmdk",
+    },
+    Step { command: &["detach-disk", DOMAIN, NEW_DISK], path: DISKS, expect: "disk1.vmdk" },
+    Step {
+        command: &["attach-interface", DOMAIN, "bridge", "VM Network", "--mac", MAC],
+        path: CARDS,
+        expect: "00:50:56:00:00:42 connected",
+    },
+    Step {
+        command: &["domif-setlink", DOMAIN, MAC, "down"],
+        path: CARDS,
+        expect: "00:50:56:00:00:42 not connected",
+    },
+    Step {
+        command: &["detach-interface", DOMAIN, "bridge", "--mac", MAC],
+        path: CARDS,
+        expect: "",
+    },
+    Step {
+        command: &["desc", DOMAIN, "two words"],
+        path: "config.annotation",
+        expect: "\"two words\"",
+    },
+    Step {
         command: &["snapshot-create-as", DOMAIN, "one", "first <&>", "--disk-only"],
         path: "snapshot",
         expect: "one first <&> {}",
@@ -81,6 +114,13 @@ const STEPS: &[Step] = &[
 
 /// Stands for the machine's name.
 const DOMAIN: &str = "DOMAIN";
+/// A disk in the machine's directory.
+const NEW_DISK: &str = "[LocalDS_0] DOMAIN/new.vmdk";
+const MAC: &str = "00:50:56:00:00:42";
+/// Stands for the names of the disks' files.
+const DISKS: &str = "disks";
+/// Stands for the network adapter [`MAC`], and whether it starts connected.
+const CARDS: &str = "cards";
 
 /// Runs the steps on a machine that is off, and takes it out of the inventory at the end.
 pub(super) fn check(
@@ -109,10 +149,9 @@ pub(super) fn check(
     });
     let Some((tool, domain)) = found else { return };
     for Step { command, path, expect } in STEPS {
-        let command: Vec<&str> = command
-            .iter()
-            .map(|&word| if word == DOMAIN { domain.as_str() } else { word })
-            .collect();
+        let command: Vec<String> =
+            command.iter().map(|word| word.replace(DOMAIN, &domain)).collect();
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
         report.check(format!("{name}: {}: {path} is {expect}", command.join(" ")), || {
             tool.ask(&command)?;
             let now = property(bench, server, &domain, path)?;
@@ -129,6 +168,33 @@ pub(super) fn check(
         ensure!(now == "\"poweredOff\"", "govc says {now}");
         Ok(())
     });
+    report.check(
+        format!("{name}: disks, cards and figures of {domain} are what govc says"),
+        || {
+            let devices = property(bench, server, &domain, DEVICES)?;
+            let devices: Value = serde_json::from_str(&devices)?;
+            let listed = tool.ask(&["-q", "domblklist", &domain])?;
+            for disk in files(&devices) {
+                ensure!(listed.contains(&disk), "{disk} is not in {listed}");
+            }
+            let cards = tool.ask(&["-q", "domiflist", &domain])?;
+            let stats = tool.ask(&["domstats", &domain])?;
+            for mac in of_class(&devices, "macAddress").filter_map(Value::as_str) {
+                ensure!(cards.contains(mac), "{mac} is not in {cards}");
+                ensure!(stats.contains(mac), "{mac} is not in {stats}");
+            }
+            ensure!(stats.contains("state.state=5"), "{stats}");
+            Ok(())
+        },
+    );
+    let renamed = format!("{domain} renamed");
+    report.check(format!("{name}: domrename {domain}"), || {
+        tool.ask(&["domrename", &domain, &renamed])?;
+        let left = govc(bench, server, &["find", "/", "-type", "m"])?;
+        ensure!(left.lines().any(|path| path.ends_with(&format!("/{renamed}"))), "govc: {left}");
+        tool.ask(&["domrename", &renamed, &domain])?;
+        Ok(())
+    });
     report.check(format!("{name}: undefine {domain}"), || {
         tool.ask(&["undefine", &domain])?;
         let left = govc(bench, server, &["find", "/", "-type", "m"])?;
@@ -139,7 +205,11 @@ pub(super) fn check(
 
 /// A property of a machine in one line, by govc.
 fn property(bench: &Bench, server: &Server, domain: &str, path: &str) -> anyhow::Result<String> {
-    let wanted = if path == "current" { "snapshot" } else { path };
+    let wanted = match path {
+        "current" => "snapshot",
+        DISKS | CARDS => DEVICES,
+        path => path,
+    };
     let machines = collect(bench, server, "m", &["name", wanted])?;
     let machine = machines.into_iter().find(|(_, properties)| properties["name"] == domain);
     let value = machine.with_context(|| format!("govc knows no {domain}"))?.1[wanted].clone();
@@ -147,8 +217,37 @@ fn property(bench: &Bench, server: &Server, domain: &str, path: &str) -> anyhow:
         "snapshot" => tree(&value["rootSnapshotList"]),
         "current" => named(&value["rootSnapshotList"], &value["currentSnapshot"]["value"])
             .context("no snapshot is current")?,
+        DISKS => {
+            let names = files(&value);
+            let names: Vec<&str> =
+                names.iter().map(|name| name.rsplit('/').next().unwrap_or(name)).collect();
+            names.join(" ")
+        }
+        CARDS => {
+            let cards = value.as_array().into_iter().flatten();
+            let ours = cards.filter(|card| card["macAddress"] == MAC);
+            let shown = ours.map(|card| {
+                let connected = card["connectable"]["startConnected"] == true;
+                format!("{MAC}{} connected", if connected { "" } else { " not" })
+            });
+            shown.collect()
+        }
         _ => value.to_string(),
     })
+}
+
+const DEVICES: &str = "config.hardware.device";
+
+/// The files of hard disks.
+fn files(devices: &Value) -> Vec<String> {
+    let devices = devices.as_array().into_iter().flatten();
+    let disks = devices.filter(|device| device.get("capacityInKB").is_some());
+    disks.filter_map(|disk| disk["backing"]["fileName"].as_str()).map(str::to_owned).collect()
+}
+
+/// A member of the devices that have it.
+fn of_class<'a>(devices: &'a Value, member: &'a str) -> impl Iterator<Item = &'a Value> {
+    devices.as_array().into_iter().flatten().filter_map(move |device| device.get(member))
 }
 
 /// The snapshots as `NAME DESCRIPTION {CHILDREN}`.

@@ -257,6 +257,10 @@ impl Drive {
             // `sda` may be of SCSI and of SATA.
             found.retain(|drive| Some(drive.place.bus.word()) == self.disk.bus.as_deref());
         }
+        if found.len() > 1 {
+            // vcsim puts a disk and a drive in one place.
+            found.retain(|drive| drive.kind == self.kind);
+        }
         let shown = if target.is_empty() { file.unwrap_or_default() } else { target.clone() };
         match found.len() {
             1 => Ok(found.remove(0)),

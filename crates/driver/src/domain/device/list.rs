@@ -9,7 +9,7 @@ use virt_api::{
 };
 
 use super::adapter::MODELS;
-use super::hardware::{DEVICES, DriveAt, Hardware, VERSION, backing, number};
+use super::hardware::{DEVICES, DriveAt, DriveKind, Hardware, VERSION, backing, number};
 use crate::connection::Session;
 use crate::domain::lookup::Wanted;
 use crate::error::decode_error;
@@ -154,7 +154,10 @@ impl Session {
         let named = |drive: &&DriveAt<'_>| {
             drive.target == disk || drive_source(drive.device).as_deref() == Some(disk)
         };
-        let found = drives.iter().find(named).ok_or_else(|| {
+        // One target may be of a disk and of a drive, on two buses: the disk has a size.
+        let fitting: Vec<_> = drives.iter().filter(named).collect();
+        let disk_first = fitting.iter().find(|drive| drive.kind == DriveKind::Disk);
+        let found = disk_first.or(fitting.first()).ok_or_else(|| {
             let message = format!("domain {:?} has no disk {disk:?}", domain.name);
             Error::invalid_arg(ErrorDomain::Esx, message)
         })?;

@@ -210,6 +210,8 @@ impl Session {
             Device::Interface(interface) => {
                 let backing = match action {
                     Action::Detach => None,
+                    // A change that names no network leaves the adapter where it is.
+                    Action::Update if interface.source.is_none() => None,
                     _ => Some(self.network_backing(&interface).await?),
                 };
                 Wanted::Adapter(adapter::Adapter { interface: *interface, backing })
