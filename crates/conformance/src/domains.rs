@@ -1,11 +1,11 @@
 //! Lists, lookups and states of domains.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainSelector, DomainState, Driver, ErrorCode, Hypervisor,
-    ListAllDomainsFlags as Filter, ListedDomain, NoFlags,
+    Domain, DomainSelector, DomainState, DomainStatsFlags, DomainStatsTypes, Driver, ErrorCode,
+    Hypervisor, ListAllDomainsFlags as Filter, ListedDomain, NoFlags, TypedValue,
 };
 
 use crate::{Expectations, Findings};
@@ -319,5 +319,66 @@ pub async fn unknown_domains_are_no_domain(
     // An ID belongs to active domains only.
     if let Some(item) = list.iter().find(|item| !item.is_active() && item.problem.is_none()) {
         found.equal(format!("ID of the inactive {:?}", item.domain), &item.domain.id, &None);
+    }
+}
+
+/// Statistics of all domains name each listed domain once, in its state; each has a type that its name promises. A
+/// driver that has none says so.
+pub async fn statistics_agree(driver: &dyn Driver, _expect: &Expectations, found: &mut Findings) {
+    let hypervisor = driver.hypervisor();
+    let list = all(hypervisor, found).await;
+    let flags = DomainStatsFlags::empty();
+    let stats = hypervisor.connect_get_all_domain_stats(&[], DomainStatsTypes::STATE, flags).await;
+    if matches!(&stats, Err(error) if error.code == ErrorCode::NoSupport) {
+        return;
+    }
+    let Some(stats) = found.answer("connect_get_all_domain_stats", stats) else { return };
+    found.equal("number of domains with statistics", &stats.len(), &list.len());
+    for ListedDomain { domain, state, problem, .. } in &list {
+        let Some(one) = stats.iter().find(|one| one.domain == *domain) else {
+            found.wrong(format!("{domain:?} has no statistics"));
+            continue;
+        };
+        let told = one.params.iter().find(|param| param.name == "state.state");
+        let told = told.map(|param| param.value.clone());
+        let number = i32::try_from(state.number()).unwrap_or(-1);
+        if problem.is_none() && told != Some(TypedValue::Int(number)) {
+            found.wrong(format!("{domain:?} is {state} and its statistics say {told:?}"));
+        }
+    }
+}
+
+/// Every disk that a domain lists has a size, and targets are unique on their bus; adapters have distinct addresses. A
+/// driver that lists none says so.
+pub async fn devices_agree(driver: &dyn Driver, expect: &Expectations, found: &mut Findings) {
+    let hypervisor = driver.hypervisor();
+    let list = all(hypervisor, found).await;
+    for ListedDomain { domain, .. } in askable(&list, expect) {
+        let blocks = hypervisor.domain_list_block_devices(domain).await;
+        if matches!(&blocks, Err(error) if error.code == ErrorCode::NoSupport) {
+            return;
+        }
+        let blocks = found.answer(format!("domain_list_block_devices of {domain:?}"), blocks);
+        let mut places = HashSet::new();
+        for block in blocks.unwrap_or_default() {
+            if !places.insert((block.bus.clone(), block.target.clone())) {
+                found.wrong(format!("{domain:?} has {} twice on {}", block.target, block.bus));
+            }
+            let Some(source) = block.source.filter(|_| block.device == "disk") else { continue };
+            let info = hypervisor.domain_get_block_info(domain, &source, NoFlags::empty()).await;
+            let info = found.answer(format!("domain_get_block_info of {source}"), info);
+            if info.is_some_and(|info| info.capacity_bytes == 0) {
+                found.wrong(format!("the disk {source} of {domain:?} has no size"));
+            }
+        }
+        let adapters = hypervisor.domain_list_interface_devices(domain).await;
+        let adapters =
+            found.answer(format!("domain_list_interface_devices of {domain:?}"), adapters);
+        let mut addresses = HashSet::new();
+        for mac in adapters.unwrap_or_default().into_iter().filter_map(|adapter| adapter.mac) {
+            if !addresses.insert(mac.clone()) {
+                found.wrong(format!("{domain:?} has the address {mac} twice"));
+            }
+        }
     }
 }

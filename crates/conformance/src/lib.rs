@@ -29,8 +29,8 @@ use virt_api::Driver;
 pub use changes::{life_cycle_changes_states, resources_are_read_back, snapshots_form_a_tree};
 pub use documents::{documents_agree_with_handles, unknown_xml_flags_are_refused};
 pub use domains::{
-    classic_lists_agree_with_each_other, details_agree_with_single_questions,
-    filters_partition_the_list, list_agrees_with_lookups, states_agree,
+    classic_lists_agree_with_each_other, details_agree_with_single_questions, devices_agree,
+    filters_partition_the_list, list_agrees_with_lookups, states_agree, statistics_agree,
     unknown_domains_are_no_domain, unknown_list_flags_are_refused,
 };
 pub use host::{capabilities_describe_a_host, host_facts_make_sense};
@@ -80,6 +80,8 @@ pub const CHECKS: &[Check] = checks![
     capabilities_describe_a_host,
     list_agrees_with_lookups,
     states_agree,
+    statistics_agree,
+    devices_agree,
     details_agree_with_single_questions,
     filters_partition_the_list,
     unknown_list_flags_are_refused,

@@ -284,3 +284,26 @@ async fn what_the_host_does_not_take_is_put_back() {
     assert_eq!(scene.vmx("vm-00001"), before);
     scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
 }
+
+#[tokio::test]
+async fn an_automatic_controller_is_the_one_that_the_disk_was_made_for() {
+    let scene = Scene::new().await;
+    let auto = |name: &str| {
+        let controller = "<controller type='scsi' index='0' model='auto'/><interface";
+        document(name, "").replacen("<interface", controller, 1)
+    };
+    for adapter in ["lsilogic", "buslogic"] {
+        scene.sim.model().change(|m| {
+            let content = format!(
+                "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"vmfs\"\n\
+                 RW 16384 VMFS \"new-flat.vmdk\"\nddb.adapterType = \"{adapter}\"\n"
+            );
+            assert!(m.add_file(DATASTORE, DISK, content.as_bytes()));
+        });
+        scene.define(&auto(adapter)).await.unwrap();
+        let line = format!("scsi0.virtualDev = \"{adapter}\"");
+        assert!(scene.has_line(adapter, &line), "{}", scene.vmx(adapter));
+    }
+    let missing = auto("missing").replace("new/new.vmdk", "new/none.vmdk");
+    assert_eq!(code(scene.define(&missing).await), ErrorCode::NoStorageVol);
+}

@@ -90,7 +90,7 @@ async fn a_disk_is_made_taken_away_and_put_back() {
     let error = scene.attach(&disk("sdb", missing)).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::NoStorageVol, "{}", told(&error));
     let elsewhere = "<source file='[nowhere] none.vmdk'/>";
-    assert_eq!(code(scene.attach(&disk("sdb", elsewhere)).await), Some(ErrorCode::InvalidArg));
+    assert_eq!(code(scene.attach(&disk("sdb", elsewhere)).await), Some(ErrorCode::NoStoragePool));
     let local = "<source file='none.vmdk'/>";
     assert_eq!(code(scene.attach(&disk("sdb", local)).await), Some(ErrorCode::InvalidArg));
 }

@@ -79,6 +79,7 @@ impl Session {
             hardware_version,
             // The host runs no newer machine, whatever a kept key says.
             newest_kept_hardware: hardware_version,
+            scsi_models: self.scsi_models(domain).await?,
             seed: seed(),
             ..Context::default()
         };

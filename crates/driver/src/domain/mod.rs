@@ -16,6 +16,7 @@ mod question;
 mod redefine;
 mod resources;
 mod screenshot;
+mod scsi_model;
 mod snapshot;
 mod stats;
 mod xml;

@@ -49,6 +49,7 @@ impl Session {
             long_mode: self.facts().await?.long_mode,
             legacy_uuid: self.uri.legacy_uuid(),
             hardware_version: version.and_then(|version| u32::try_from(version).ok()).unwrap_or(4),
+            scsi_models: self.scsi_models(definition).await?,
             seed: seed(),
             ..Context::default()
         };

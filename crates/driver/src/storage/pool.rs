@@ -318,7 +318,7 @@ impl Session {
     }
 
     /// The browser of a datastore: no request if the session has seen the datastore.
-    pub(super) async fn browser(&self, name: &str) -> Result<MoRef> {
+    pub(crate) async fn browser(&self, name: &str) -> Result<MoRef> {
         if let Some((_, browser)) = self.storage.get(name) {
             return Ok(browser);
         }
