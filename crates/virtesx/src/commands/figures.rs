@@ -74,17 +74,20 @@ pub(crate) static DOMBLKINFO: Plain = Plain {
         }
         domain_request(matches, async move |hypervisor, domain| {
             let what = || format!("failed to get the disks of domain '{}'", domain.name);
-            let targets = match &device {
-                Some(device) => vec![device.clone()],
+            let disks: Vec<(String, String)> = match &device {
+                Some(device) => vec![(device.clone(), device.clone())],
                 None => {
                     let devices = hypervisor.domain_list_block_devices(&domain).await;
-                    devices.context(what)?.into_iter().map(|device| device.target).collect()
+                    // Sources are unique where a target may be of two buses.
+                    let by = |device: DomainBlockDevice| {
+                        (device.target.clone(), device.source.unwrap_or(device.target))
+                    };
+                    devices.context(what)?.into_iter().map(by).collect()
                 }
             };
             let mut rows = Vec::new();
-            for target in targets {
-                let info =
-                    hypervisor.domain_get_block_info(&domain, &target, NoFlags::empty()).await;
+            for (target, disk) in disks {
+                let info = hypervisor.domain_get_block_info(&domain, &disk, NoFlags::empty()).await;
                 rows.push((target, info.context(what)?));
             }
             shown(BlockSizes { rows, human, all })
