@@ -509,10 +509,33 @@ impl Session {
         known.get(moref).cloned().unwrap_or_else(nobody)
     }
 
+    /// No longer knows where the machine of this handle is.
+    pub(crate) fn forget(&self, domain: &Domain) {
+        let key = (domain.uuid, domain.name.clone());
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
     /// Where the machine of this handle was when it was last seen.
     pub(crate) fn remembered(&self, domain: &Domain) -> Option<MoRef> {
         let key = (domain.uuid, domain.name.clone());
         self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    /// The vCenter of the connection: the one it is connected to, or the one that manages its host.
+    pub(crate) fn vcenter_client(&self) -> Option<&Client> {
+        if self.is_vcenter() {
+            return Some(&self.client);
+        }
+        self.vcenter.as_ref().map(|vcenter| &vcenter.client)
+    }
+
+    /// The connection's host as the vCenter that manages it knows it; `None` if the connection is to the vCenter itself, or to
+    /// none.
+    pub(crate) async fn host_in_vcenter(&self) -> Result<Option<MoRef>> {
+        match &self.vcenter {
+            Some(vcenter) => Ok(Some(vcenter.find_host(self).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The machine of a handle as the connection's vCenter knows it; `None` without a vCenter.

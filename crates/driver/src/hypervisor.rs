@@ -9,9 +9,9 @@ use virt_api::{
     DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
     DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
     DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain, EventSubscription, Feature, Hypervisor,
-    InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, MetadataType,
-    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
-    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags,
+    MigratePrepared, NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot,
+    Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
     SnapshotXmlFlags, TypedParam, Version, check_flags,
 };
 
@@ -25,11 +25,13 @@ impl Hypervisor for Connection {
     }
 
     async fn connect_supports_feature(&self, feature: Feature) -> Result<bool> {
-        // Migration joins with the domain functions that do it.
-        Ok(matches!(
-            feature,
-            Feature::FdPassing | Feature::TypedParamString | Feature::NetworkUpdateHasCorrectOrder
-        ))
+        match feature {
+            Feature::MigrationV1 => self.session.can_migrate().await,
+            Feature::FdPassing
+            | Feature::TypedParamString
+            | Feature::NetworkUpdateHasCorrectOrder => Ok(true),
+            _ => Ok(false),
+        }
     }
 
     async fn connect_get_type(&self) -> Result<String> {
@@ -204,6 +206,38 @@ impl Hypervisor for Connection {
         flags: DomainCreateFlags,
     ) -> Result<Domain> {
         self.session.create(domain, flags).await
+    }
+
+    async fn domain_migrate_prepare(
+        &self,
+        uri: Option<&str>,
+        flags: MigrateFlags,
+        _name: Option<&str>,
+        _bandwidth_mib: u64,
+    ) -> Result<MigratePrepared> {
+        self.session.migrate_prepare(uri, flags).await
+    }
+
+    async fn domain_migrate_perform(
+        &self,
+        domain: &Domain,
+        _cookie: &[u8],
+        uri: &str,
+        flags: MigrateFlags,
+        name: Option<&str>,
+        _bandwidth_mib: u64,
+    ) -> Result<()> {
+        self.session.migrate_perform(domain, uri, flags, name).await
+    }
+
+    async fn domain_migrate_finish(
+        &self,
+        name: &str,
+        _cookie: &[u8],
+        _uri: &str,
+        flags: MigrateFlags,
+    ) -> Result<Domain> {
+        self.session.migrate_finish(name, flags).await
     }
 
     async fn domain_abort_job(&self, domain: &Domain) -> Result<()> {

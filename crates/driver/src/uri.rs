@@ -13,6 +13,7 @@
 
 mod error;
 mod generic;
+mod migration;
 mod parameters;
 mod proxy;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 use esx_vi_client::{Endpoint, Scheme, Thumbprint, TlsPolicy};
 
 pub(crate) use self::error::{CaFileError, TrustError, UriError};
+pub(crate) use self::migration::MigrationUri;
 use self::parameters::Parameters;
 use crate::known_hosts::KnownHosts;
 

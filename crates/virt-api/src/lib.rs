@@ -42,6 +42,7 @@ mod event;
 mod flags;
 mod hypervisor;
 mod interface;
+mod migrate;
 mod network;
 mod node;
 mod storage;
@@ -73,6 +74,7 @@ pub use flags::{
 };
 pub use hypervisor::Hypervisor;
 pub use interface::{Interface, InterfaceHandle};
+pub use migrate::{MigrateOptions, domain_migrate};
 pub use network::{Network, NetworkHandle};
 pub use node::{Feature, InterfaceAddressesSource, NodeInfo, Version};
 pub use storage::{

@@ -11,7 +11,8 @@ use virt_api::Error;
 use crate::cli::output_argument;
 use crate::commands::{
     card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, itself, list,
-    memory, naming, native, pin, power, question, screenshot, snapshot, snapshot_list, vmx,
+    memory, migrate, naming, native, pin, power, question, screenshot, snapshot, snapshot_list,
+    vmx,
 };
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
@@ -125,6 +126,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &event::EVENT,
     &list::List,
     &memory::MEMTUNE,
+    &migrate::MIGRATE,
     &question::QUESTION,
     &power::REBOOT,
     &power::RESET,
@@ -282,6 +284,7 @@ fn option_names(name: &str) -> (&'static str, &'static str) {
         "domain" => ("domain-option", "DOMAIN"),
         "format" => ("format-option", "FORMAT"),
         "config" => ("config-option", "FILE"),
+        "desturi" => ("desturi-option", "DESTURI"),
         "xml" => ("xml-option", "FILE"),
         "file" => ("file-option", "FILE"),
         "xmlfile" => ("xmlfile-option", "FILE"),

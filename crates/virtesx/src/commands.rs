@@ -14,6 +14,7 @@ pub(crate) mod host;
 pub(crate) mod itself;
 pub(crate) mod list;
 pub(crate) mod memory;
+pub(crate) mod migrate;
 pub(crate) mod naming;
 pub(crate) mod native;
 pub(crate) mod pin;

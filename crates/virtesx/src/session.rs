@@ -71,6 +71,34 @@ impl Session {
         Ok(self.connection().await?.driver.hypervisor())
     }
 
+    /// The driver of the connection.
+    ///
+    /// # Errors
+    /// As [`hypervisor`](Self::hypervisor).
+    pub(crate) async fn driver(&self) -> Result<&dyn Driver, Error> {
+        Ok(&*self.connection().await?.driver)
+    }
+
+    /// Opens another connection beside this session's.
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    pub(crate) async fn open_other(&self, uri: &str) -> Result<Arc<dyn Driver>, Error> {
+        let prompt = Arc::new(Prompt);
+        let read_only = self.options.read_only;
+        let opened = backend::open(uri, read_only, prompt, self.progress.clone(), None).await?;
+        Ok(opened.driver)
+    }
+
+    /// Closes a connection, as [`close`](Self::close) does.
+    pub(crate) async fn close_other(&self, driver: &dyn Driver) {
+        match tokio::time::timeout(CLOSE_TIMEOUT, driver.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot log out"),
+            Err(_) => tracing::warn!("the host did not answer the logout in time"),
+        }
+    }
+
     /// What looks at questions of domains, on the same connection.
     ///
     /// # Errors

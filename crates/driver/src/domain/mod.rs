@@ -9,6 +9,7 @@ mod guest;
 mod index;
 mod list;
 mod lookup;
+mod migrate;
 mod naming;
 mod operate;
 mod power;
@@ -26,7 +27,7 @@ use esx_vi_api::MoRef;
 use esx_vi_api::enums::VirtualMachinePowerState;
 use esx_vi_api::properties::ObjectRow;
 use uuid::Uuid;
-use virt_api::{Domain, DomainState, Error, ErrorDomain, Result};
+use virt_api::{Domain, DomainSelector, DomainState, Error, ErrorDomain, Result};
 
 use crate::error::decode_error;
 use crate::host::parse_uuid;

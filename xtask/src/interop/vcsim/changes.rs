@@ -195,6 +195,20 @@ pub(super) fn check(
         tool.ask(&["domrename", &renamed, &domain])?;
         Ok(())
     });
+    if name.contains("vCenter") {
+        report.check(
+            format!("{name}: {domain} stays where it is: vcsim's hosts deny vMotion"),
+            || {
+                let able = property(bench, server, &domain, "runtime.host")?;
+                let other = facts.hosts.last().context("it has no host")?;
+                let done = tool.run(&["migrate", &domain, &other.uri_path])?;
+                ensure!(done.status.code() == Some(1), "ended with {}", done.status);
+                ensure!(done.stderr.contains("virDomainMigrate"), "said {:?}", done.stderr);
+                ensure!(property(bench, server, &domain, "runtime.host")? == able, "it has moved");
+                Ok(())
+            },
+        );
+    }
     report.check(format!("{name}: undefine {domain}"), || {
         tool.ask(&["undefine", &domain])?;
         let left = govc(bench, server, &["find", "/", "-type", "m"])?;
