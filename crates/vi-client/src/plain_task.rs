@@ -63,9 +63,16 @@ impl Client {
         tracing::debug!(%task, method = M::NAME, "started");
         let mut run =
             PlainTask { client: Some(self.clone()), task, seen: TaskSeen::default(), result: None };
-        let mut watch = run.watch(self).await?;
         let mut reason = None;
         let (mut broken, mut deadline) = (0, options.deadline.map(|deadline| started + deadline));
+        let first = match run.watch(self).await {
+            Ok(watch) => Some(watch),
+            Err(error) => run.watch_again(self, error, &mut broken).await?,
+        };
+        let Some(mut watch) = first else {
+            run.client = None;
+            return Err(Error::TaskVanished { method: M::NAME, target: target.clone() });
+        };
         let ended = loop {
             if let Some(ended) = run.ended() {
                 break ended;
@@ -106,7 +113,10 @@ impl Client {
                 }
                 Err(error) => {
                     watch.abandon();
-                    watch = run.watch_again(self, error, &mut broken).await?;
+                    match run.watch_again(self, error, &mut broken).await? {
+                        Some(again) => watch = again,
+                        None => break Ended::Gone,
+                    }
                 }
             }
         };
@@ -173,13 +183,14 @@ impl PlainTask {
         }
     }
 
-    /// The wait has broken: with the connection, or because the collector went with its session. The task goes on.
+    /// The wait has broken: with the connection, or because the collector went with its session. The task goes on,
+    /// unless it is gone (`None`): hosts forget tasks some minutes after their end, and all of them when they restart.
     async fn watch_again(
         &mut self,
         client: &Client,
         error: Error,
         broken: &mut u32,
-    ) -> Result<Watch> {
+    ) -> Result<Option<Watch>> {
         let mut error = error;
         while *broken < MAX_BROKEN {
             let collector_gone = error.is_fault("ManagedObjectNotFound")
@@ -194,7 +205,8 @@ impl PlainTask {
             }
             *broken += 1;
             match self.watch(client).await {
-                Ok(watch) => return Ok(watch),
+                Ok(watch) => return Ok(Some(watch)),
+                Err(gone) if gone.is_fault("ManagedObjectNotFound") => return Ok(None),
                 Err(again) => error = again,
             }
         }

@@ -1,6 +1,8 @@
 //! Running a task: the I/O half of [`esx_task::TaskWait`]. It performs each output, reports back,
 //! decides nothing.
 
+mod again;
+
 use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::client::Client;
 use crate::collector::{Retrieval, traversal};
 use crate::error::{Error, Fault, Result};
 use crate::updates::{Change, Watch};
+
+use again::{Again, Found};
 
 /// The machine's property that holds its pending question.
 const QUESTION: &str = "runtime.question";
@@ -216,8 +220,9 @@ impl Client {
             seen: Seen::default(),
             task: None,
             options,
-            broken: 0,
+            again: Again::default(),
             given_up: false,
+            still_open: None,
         };
         let result = run.drive::<M, O, E>(&mut watch, target, make).await;
         if run.given_up {
@@ -239,10 +244,11 @@ struct Run<'a> {
     seen: Seen,
     task: Option<MoRef>,
     options: &'a TaskOptions,
-    /// How often in a row the wait has broken.
-    broken: u32,
+    again: Again,
     /// Whether a wait was left because the caller gave up.
     given_up: bool,
+    /// The question as it is after an answer that was not taken.
+    still_open: Option<Option<Question>>,
 }
 
 impl Run<'_> {
@@ -287,7 +293,7 @@ impl Run<'_> {
                 }
                 Output::Wait => match self.wait(watch).await {
                     Ok(input) => {
-                        self.broken = 0;
+                        self.again = Again::default();
                         input
                     }
                     Err(error) => self.watch_again(watch, error).await?,
@@ -309,6 +315,10 @@ impl Run<'_> {
             return Ok(Input::DeadlinePassed);
         }
         let Some(task) = self.task.clone() else { return Ok(Input::Vanished) };
+        if let Some(question) = self.still_open.take() {
+            let task = TaskUpdate::default();
+            return Ok(Input::Updated { task, question: Some(question) });
+        }
         // What the look before the start has told of this task does not count: it was not there yet.
         let shown = self.seen.tasks.iter().any(|(known, _)| *known == task);
         let limit =
@@ -345,53 +355,37 @@ impl Run<'_> {
         Ok(Input::Updated { task: seen.update, question: self.seen.question.take() })
     }
 
-    /// The wait has broken: with the connection, or because the collector went with its session. The task
-    /// goes on all the same, so it is watched again, and never started again.
+    /// The wait has broken: the task goes on all the same, so it is watched again, and never started again.
     async fn watch_again(&mut self, watch: &mut Watch, error: Error) -> Result<Input> {
-        let collector_gone =
-            error.is_fault("ManagedObjectNotFound") || error.is_fault("InvalidCollectorVersion");
-        let no_connection =
-            matches!(&error, Error::Transport(e) if e.is_before_send()) || error.is_broken();
-        let Some(task) = self.task.clone().filter(|_| collector_gone || no_connection) else {
-            return Err(error);
-        };
-        watch.abandon();
+        let Some(task) = self.task.clone() else { return Err(error) };
         let retrieval = Retrieval::from(self.machine)
             .read("VirtualMachine", [QUESTION])
             .and(&task)
             .read("Task", TASK);
-        let (mut error, mut pause) = (error, no_connection);
-        while self.broken < MAX_BROKEN {
-            tracing::debug!(%error, "watching the task again");
-            if pause {
-                tokio::time::sleep(PAUSE * 2u32.pow(self.broken)).await;
-            }
-            self.broken += 1;
-            match self.client.watch(&retrieval).await {
-                Ok(new) => {
-                    *watch = new;
-                    return Ok(Input::Updated { task: TaskUpdate::default(), question: None });
-                }
-                // Hosts forget tasks some minutes after their end.
-                Err(gone) if gone.is_fault("ManagedObjectNotFound") => return Ok(Input::Vanished),
-                Err(Error::Transport(again)) => (error, pause) = (Error::Transport(again), true),
-                Err(other) => return Err(other),
-            }
-        }
-        Err(error)
+        Ok(match self.again.watch(self.client, watch, &retrieval, error).await? {
+            Found::Again => Input::Updated { task: TaskUpdate::default(), question: None },
+            Found::Gone => Input::Vanished,
+        })
     }
 
-    async fn answer(&self, question: String, choice: String) -> Result<Input> {
+    async fn answer(&mut self, question: String, choice: String) -> Result<Input> {
         tracing::info!(machine = %self.machine, question, choice, "answering a question");
         let call = AnswerVM { question_id: question, answer_choice: choice };
         match self.client.call(self.machine, &call).await {
-            Ok(()) => Ok(Input::Answered { worked: true }),
-            Err(error @ Error::Fault { .. }) => {
+            Ok(()) => return Ok(Input::Answered { worked: true }),
+            Err(error) if matches!(error, Error::Fault { .. }) || error.is_broken() => {
                 tracing::debug!(%error, "the answer was not accepted");
-                Ok(Input::Answered { worked: false })
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         }
+        if self.task.is_some() {
+            // No update tells of a question that is still open: nothing has changed.
+            let row = self.client.read(self.machine, &[QUESTION]).await?;
+            let value = row.and_then(|row| row.get_lenient::<Object>(QUESTION).ok().flatten());
+            let open = value.and_then(|value| Question::from_object(&value).ok());
+            self.still_open = Some(open);
+        }
+        Ok(Input::Answered { worked: false })
     }
 
     async fn cancel(&self) -> bool {

@@ -337,6 +337,18 @@ async fn a_late_question_that_another_client_answers_first_does_no_harm() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_refused_while_the_question_stays_open_ends_the_wait() {
+    let scene = Scene::new().await;
+    scene.late_question("CreateSnapshot_Task", Some(0));
+    let deny = |m: &mut Model| m.deny_privilege("VirtualMachine.Interact.AnswerQuestion");
+    scene.sim.model().change(|model| model.before("AnswerVM", deny));
+    let (reason, leftover) = given_up(scene.snapshot(AutoAnswer::Default).await);
+    assert_eq!(reason, Reason::AnswerRefused("msg.test:Really?".to_owned()));
+    assert_eq!(leftover, Leftover::Cancelled);
+    assert_eq!((scene.calls("CreateSnapshot_Task"), scene.calls("AnswerVM")), (1, 3));
+}
+
+#[tokio::test]
 async fn the_question_of_a_serial_port_is_answered_with_its_default() {
     let scene = Scene::new().await;
     let machine = scene.sim.model().change(|model| {

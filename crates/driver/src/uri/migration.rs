@@ -50,8 +50,9 @@ impl MigrationUri {
             .split_once('/')
             .filter(|(pool, host)| !pool.is_empty() && !host.is_empty())
             .ok_or(MigrationUriError::Path)?;
-        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        let instance = pairs.filter(|(name, _)| *name == INSTANCE).next_back();
+        let mut pairs =
+            query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        let instance = pairs.rfind(|(name, _)| *name == INSTANCE);
         let instance = instance.map(|(_, value)| decode(value)).transpose()?;
         Ok(Self { vcenter, pool: pool.to_owned(), host: host.to_owned(), instance })
     }

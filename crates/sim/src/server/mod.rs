@@ -50,7 +50,7 @@ pub struct JournalEntry {
     pub soap_action: Option<String>,
     /// The header `Range`, as it was sent.
     pub range: Option<String>,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the answer; 0 if the connection was broken in place of one.
     pub status: u16,
     /// The size of the request's body.
     pub bytes_in: u64,
@@ -99,6 +99,8 @@ pub struct Arrival {
     pub number: u64,
     /// The HTTP method and path.
     pub line: String,
+    /// The SOAP method, if it is a SOAP request that can be read.
+    pub method: Option<String>,
     /// The query, as it was sent.
     pub query: Option<String>,
     /// The header `Range`, as it was sent.
@@ -330,33 +332,64 @@ async fn respond(
     };
     let soap_action = header("SOAPAction");
     let range = header("Range");
+    let upload = parts.method == Method::PUT && is_folder(parts.uri.path());
+    // A file is taken as it comes; everything else is looked at before anything is decided.
+    let (mut file, mut small) = (None, Bytes::new());
+    if upload {
+        file = Some(body);
+    } else {
+        small = match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => {
+                tracing::debug!(error, "unreadable request");
+                let text = "request too large or cut off";
+                return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, text));
+            }
+        };
+    }
+    let mut entry = JournalEntry {
+        method: String::new(),
+        session: None,
+        soap_action,
+        range: range.clone(),
+        status: 0,
+        bytes_in: small.len() as u64,
+        bytes_out: 0,
+        body: (shared.record_bodies && !upload).then(|| small.clone()),
+    };
+    let mut named = None;
     let reaction = match shared.plan() {
-        Some(plan) => plan(&Arrival {
-            number,
-            line: line.clone(),
-            query: parts.uri.query().map(str::to_owned),
-            range: range.clone(),
-        }),
+        Some(plan) => {
+            named = is_sdk(parts.uri.path()).then(|| soap::method(&small)).flatten();
+            plan(&Arrival {
+                number,
+                line: line.clone(),
+                method: named.clone(),
+                query: parts.uri.query().map(str::to_owned),
+                range,
+            })
+        }
         None => Reaction::Serve,
     };
-    let upload = parts.method == Method::PUT && is_folder(parts.uri.path());
-    let mut recorded = None;
-    let mut bytes_in = 0;
+    // Whoever hangs up tells the journal, too.
+    let hang_up = |entry: JournalEntry, method: String| {
+        let method =
+            if method.is_empty() { named.clone().unwrap_or_else(|| line.clone()) } else { method };
+        tracing::debug!(method, "hung up");
+        shared.journal().push(JournalEntry { method, ..entry });
+        Err(Hangup)
+    };
     let reply = match reaction {
         Reaction::Refuse { .. }
         | Reaction::Redirect { .. }
         | Reaction::Hangup { served: false } => {
-            if upload || !shared.record_bodies {
-                bytes_in = drain(body).await;
-            } else if let Ok(body) = Limited::new(body, MAX_BODY).collect().await {
-                let body = body.to_bytes();
-                bytes_in = body.len() as u64;
-                recorded = Some(body);
+            if let Some(file) = file {
+                entry.bytes_in = drain(file).await;
             }
             Reply::of(match &reaction {
                 Reaction::Refuse { status, retry_after } => refuse(*status, *retry_after),
                 Reaction::Redirect { location } => redirect(location),
-                _ => return Err(Hangup),
+                _ => return hang_up(entry, String::new()),
             })
         }
         _ => {
@@ -371,28 +404,21 @@ async fn respond(
                 Reaction::CutRequest { after } => Some(after),
                 _ => None,
             };
-            let reply = if upload {
-                folder::put(shared, &parts, body, cut, &mut bytes_in).await?
+            let reply = if let Some(file) = file {
+                match folder::put(shared, &parts, file, cut, &mut entry.bytes_in).await {
+                    Ok(reply) => reply,
+                    Err(Hangup) => return hang_up(entry, String::new()),
+                }
             } else if cut.is_some() {
-                return Err(Hangup);
+                return hang_up(entry, String::new());
             } else {
-                let body = match Limited::new(body, MAX_BODY).collect().await {
-                    Ok(body) => body.to_bytes(),
-                    Err(error) => {
-                        tracing::debug!(error, "unreadable request");
-                        let text = "request too large or cut off";
-                        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, text));
-                    }
-                };
-                bytes_in = body.len() as u64;
-                recorded = shared.record_bodies.then(|| body.clone());
                 route(
                     shared,
                     &parts.method,
                     parts.uri.path(),
                     parts.uri.query(),
                     &parts.headers,
-                    body,
+                    small,
                 )
                 .await
             };
@@ -400,7 +426,9 @@ async fn respond(
             match reaction {
                 Reaction::CutAnswer { after } => response.body_mut().cut(after, outflow),
                 Reaction::StallAnswer { after } => response.body_mut().stall(after),
-                Reaction::Hangup { .. } => return Err(Hangup),
+                Reaction::Hangup { .. } => {
+                    return hang_up(JournalEntry { session, ..entry }, method);
+                }
                 _ => {}
             }
             Reply { response, method, session }
@@ -413,14 +441,15 @@ async fn respond(
     shared.journal().push(JournalEntry {
         method,
         session: reply.session,
-        soap_action,
-        range,
         status,
-        bytes_in,
         bytes_out,
-        body: recorded,
+        ..entry
     });
     Ok(reply.response)
+}
+
+fn is_sdk(path: &str) -> bool {
+    matches!(path, "/sdk" | "/sdk/")
 }
 
 /// Reads a body to its end, or to where it breaks off, and forgets it.
@@ -446,12 +475,12 @@ async fn route(
 ) -> Reply {
     let answered = Reply::of;
     match (method, path) {
-        (&Method::POST, "/sdk" | "/sdk/") => soap::post(shared, headers, &body).await,
+        (&Method::POST, path) if is_sdk(path) => soap::post(shared, headers, &body).await,
         (&Method::GET, "/sdk/vimServiceVersions.xml") => {
             let version = shared.model().api_version();
             answered(xml(StatusCode::OK, soap::versions(version)))
         }
-        (_, "/sdk" | "/sdk/") => {
+        (_, path) if is_sdk(path) => {
             answered(plain(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request here"))
         }
         (&Method::GET, "/screen") => screen::serve(shared, query, headers),

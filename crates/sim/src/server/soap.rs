@@ -12,6 +12,11 @@ use crate::model::{Answer, Caller, Fault};
 /// The first version whose hosts take an unknown newer version for their own newest.
 const LENIENT: ApiVersion = ApiVersion::new(5, 0, 0, 0);
 
+/// The method that a request calls, if it can be read.
+pub(super) fn method(body: &[u8]) -> Option<String> {
+    soap::decode_request(body).ok().map(|request| request.method)
+}
+
 /// Answers a SOAP request.
 pub(super) async fn post(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Reply {
     let newest = shared.model().api_version();
