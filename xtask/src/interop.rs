@@ -2,9 +2,10 @@
 //!
 //! [`vcsim`]: `virtesx` against govmomi's simulator, judged by govc. [`virsh`]: Debian's `virsh` and the newest one
 //! against `esx-sim`, and `virtesx` beside them. [`parity`] (also `interop parity`): one script through Debian's `virsh`
-//! and through `virtesx`. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback
+//! and through `virtesx`. [`mod@daemon`]: virsh and python3-libvirt through `virtesxd`. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback
 //! port, every child process has a deadline and is killed at the end. A missing peer is a failure.
 
+mod daemon;
 mod fields;
 mod parity;
 mod report;
@@ -68,6 +69,8 @@ enum Half {
     Virsh,
     /// The same, by a script that changes things.
     Parity,
+    /// virsh and python3-libvirt through virtesxd.
+    Daemon,
 }
 
 /// Everything the checks share.
@@ -75,6 +78,7 @@ struct Bench {
     peers: Peers,
     virtesx: PathBuf,
     esx_sim: PathBuf,
+    virtesxd: PathBuf,
     /// Holds `auth.conf`, and is the home of programs that would else read the user's.
     home: tempfile::TempDir,
 }
@@ -86,7 +90,7 @@ impl Bench {
         if !options.no_build {
             peers.build()?;
             let mut build = workspace::cargo();
-            build.args(["build", "-p", "virtesx", "-p", "esx-sim"]);
+            build.args(["build", "-p", "virtesx", "-p", "esx-sim", "-p", "virtesxd"]);
             if options.release {
                 build.arg("--release");
             }
@@ -98,7 +102,8 @@ impl Bench {
         let home = tempfile::tempdir().context("make a temporary folder")?;
         write_auth_file(home.path())?;
         let (virtesx, esx_sim) = (programs.join("virtesx"), programs.join("esx-sim"));
-        Ok(Self { peers, virtesx, esx_sim, home })
+        let virtesxd = programs.join("virtesxd");
+        Ok(Self { peers, virtesx, esx_sim, virtesxd, home })
     }
 
     fn auth_file(&self) -> PathBuf {
@@ -124,6 +129,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wanted(Half::Parity) {
         parity::check(&bench, &mut report);
+    }
+    if wanted(Half::Daemon) {
+        daemon::check(&bench, &mut report);
     }
     report.finish()
 }

@@ -9,7 +9,9 @@ mod network;
 mod snapshot;
 mod storage;
 
-use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Stream, TypedParam, TypedValue};
+use virt_api::{
+    DomainModificationFlags, Driver, Error, ErrorCode, ErrorDomain, Stream, TypedParam, TypedValue,
+};
 
 use crate::error::WireError;
 use crate::frame::{Packet, Status};
@@ -74,6 +76,9 @@ fn wire_error_reply(call: &Packet, error: &WireError) -> Packet {
     });
     Packet::new(call.header.reply(Status::Error), bytes)
 }
+
+/// Of the flags of a call for parameters: the caller understands texts. A matter of the wire, no driver sees it.
+pub(crate) const TEXTS: DomainModificationFlags = DomainModificationFlags::from_bits_retain(1 << 2);
 
 /// Bytes of a reply.
 type Answer = Result<Vec<u8>, Error>;

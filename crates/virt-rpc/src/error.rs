@@ -155,6 +155,7 @@ const fn opening(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::InvalidArg => "invalid argument",
         ErrorCode::OperationFailed => "operation failed",
         ErrorCode::XmlError => "XML error",
+        ErrorCode::OperationDenied => "operation forbidden",
         ErrorCode::NetworkExist => "network already exists",
         ErrorCode::Rpc => "Cannot make the remote procedure call",
         ErrorCode::NoDomain => "Domain not found",

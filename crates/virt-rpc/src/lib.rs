@@ -20,7 +20,7 @@
 //! ```
 //!
 //! [`procedure`] is the table of calls, [`session`] the server's half of a connection, [`dispatch`] the way to the
-//! driver. Written from an interface description (numbers, names, layouts); no file of libvirt was used.
+//! driver, [`remote`] a driver at the client's end. Written from an interface description (numbers, names, layouts); no file of libvirt was used.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
@@ -31,6 +31,7 @@ pub mod error;
 pub mod frame;
 pub mod keepalive;
 pub mod procedure;
+pub mod remote;
 pub mod session;
 pub mod types;
 pub mod xdr;

@@ -167,7 +167,9 @@ procedures! {
     122 NodeGetSecurityModel "virNodeGetSecurityModel" [R] () -> (Chars<257>, Chars<257>);
     150 DomainIsActive "virDomainIsActive" [R] (Domain) -> bool;
     151 DomainIsPersistent "virDomainIsPersistent" [R] (Domain) -> bool;
+    159 DomainMemoryStats "virDomainMemoryStats" [R] (Domain, u32, NoFlags) -> List<(u32, u64), 1024>;
     183 DomainHasManagedSaveImage "virDomainHasManagedSaveImage" [R] (Domain, NoFlags) -> bool;
+    194 DomainGetBlockInfo "virDomainGetBlockInfo" [R] (Domain, String, NoFlags) -> (u64, u64, u64);
     198 DomainGetMemoryParameters "virDomainGetMemoryParameters" [R] (Domain, Max, DomainModificationFlags) -> (Params, Count);
     200 DomainGetVcpusFlags "virDomainGetVcpusFlags"
         [R unless (_, flags) => flags.contains(DomainVcpuFlags::VCPU_GUEST)]
@@ -212,6 +214,7 @@ procedures! {
     63 DomainMigrateFinish "virDomainMigrateFinish" [W] (String, Opaque<MAX_COOKIE>, String, MigrateFlags) -> Domain;
     160 DomainAttachDeviceFlags "virDomainAttachDeviceFlags" [W] (Domain, String, DomainDeviceModifyFlags) -> ();
     161 DomainDetachDeviceFlags "virDomainDetachDeviceFlags" [W] (Domain, String, DomainDeviceModifyFlags) -> ();
+    164 DomainAbortJob "virDomainAbortJob" [W] (Domain) -> ();
     174 DomainUpdateDeviceFlags "virDomainUpdateDeviceFlags" [W] (Domain, String, DomainDeviceModifyFlags) -> ();
     196 DomainCreateWithFlags "virDomainCreateWithFlags" [W] (Domain, DomainCreateFlags) -> Domain;
     197 DomainSetMemoryParameters "virDomainSetMemoryParameters" [W] (Domain, Params, DomainModificationFlags) -> ();
@@ -352,12 +355,9 @@ const UNSUPPORTED: &[(i32, &str)] = &[
     (55, "virDomainSave"),
     (111, "virNodeNumOfDevices"),
     (139, "virConnectNumOfSecrets"),
-    (159, "virDomainMemoryStats"),
     (163, "virDomainGetJobInfo"),
-    (164, "virDomainAbortJob"),
     (178, "virConnectNumOfNWFilters"),
     (182, "virDomainManagedSave"),
-    (194, "virDomainGetBlockInfo"),
     (201, "virDomainOpenConsole"),
     (203, "virConnectGetSysinfo"),
     (210, "virDomainInjectNMI"),

@@ -4,6 +4,7 @@
 //! a connection, and it stays open for a while after the last one has gone.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -138,6 +139,7 @@ impl Hub {
         let read_only = request.read_only || target.is_some_and(|target| target.read_only);
         let mut options = OpenOptions { read_only, ..OpenOptions::default() };
         let mut uri = destination.uri.clone();
+        let nobody = Arc::<Nobody>::default();
         if let Some(credentials) = &request.credentials {
             // What a person has just typed is meant; what a file or the URI says is not.
             options.environment =
@@ -159,6 +161,7 @@ impl Hub {
                 environment.libvirt_auth_file = Some(file.clone().into_os_string());
             }
             options.environment = Some(environment);
+            options.auth = Some(Arc::clone(&nobody) as Arc<dyn AuthCallback>);
         }
         let key = Key {
             uri,
@@ -167,7 +170,6 @@ impl Hub {
             uid: request.uid,
             credentials: request.credentials.as_ref().map(|credentials| self.digest(credentials)),
         };
-        let asked_nobody = request.credentials.is_none();
         let cell = self.take(&key);
         let opened = cell.get_or_try_init(|| (self.opener)(key.uri.clone(), options)).await;
         match opened {
@@ -177,11 +179,15 @@ impl Hub {
             }
             Err(error) => {
                 self.forget(&key, &cell);
-                Err(if asked_nobody && error.code == ErrorCode::AuthFailed {
-                    no_credentials("no stored credentials work").with_source(error)
-                } else {
-                    error
-                })
+                if nobody.was_asked.load(Ordering::Relaxed) {
+                    return Err(no_credentials("there are no stored credentials for this host"));
+                }
+                if request.credentials.is_none() && error.code == ErrorCode::AuthFailed {
+                    return Err(
+                        no_credentials("the stored credentials do not work").with_source(error)
+                    );
+                }
+                Err(error)
             }
         }
     }
@@ -278,6 +284,24 @@ fn without_user(uri: &str) -> String {
     let (authority, after) = rest.split_at(end);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{after}")
+}
+
+/// Where a person would be asked: without SASL there is none.
+#[derive(Default)]
+struct Nobody {
+    was_asked: AtomicBool,
+}
+
+#[async_trait]
+impl AuthCallback for Nobody {
+    fn credential_types(&self) -> &[CredentialType] {
+        &[CredentialType::AuthName, CredentialType::NoEchoPrompt]
+    }
+
+    async fn answer(&self, _requests: &[CredentialRequest]) -> Result<Vec<Secret>> {
+        self.was_asked.store(true, Ordering::Relaxed);
+        Err(no_credentials("there is nobody to ask"))
+    }
 }
 
 /// Answers the driver with what SASL brought.

@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -115,9 +115,19 @@ async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         sockets.push(Socket::bind(&readers, true)?);
         tracing::info!("listening for readers at {}", readers.display());
     }
+    announce(&main)?;
     let idle = matches.get_one::<u64>("timeout").map(|&seconds| Duration::from_secs(seconds));
     server.run(sockets, idle, stop).await;
     Ok(())
+}
+
+/// One line that a person or a program can use at once.
+fn announce(socket: &Path) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout();
+    writeln!(out, "esx+unix:///?socket={}", socket.display())
+        .and_then(|()| out.flush())
+        .context("cannot write")
 }
 
 fn is_root() -> anyhow::Result<bool> {

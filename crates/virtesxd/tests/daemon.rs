@@ -61,7 +61,7 @@ async fn a_client_reads_and_clients_share_a_login() {
     // What the table does not know, and what it knows and nobody has.
     for (number, code, part) in [
         (9999, ErrorCode::Rpc, "unknown procedure: 9999"),
-        (159, ErrorCode::NoSupport, "virDomainMemoryStats"),
+        (163, ErrorCode::NoSupport, "virDomainGetJobInfo"),
     ] {
         let header = Header::remote(number, PacketType::Call, 77, Status::Ok);
         peer.send(&Packet::new(header, Vec::new())).await;
@@ -121,17 +121,23 @@ async fn stored_credentials_are_for_the_users_that_are_named() {
         sim.password()
     );
     std::fs::write(&file, text).unwrap();
+    let empty = folder.path().join("empty.conf");
+    std::fs::write(&empty, "").unwrap();
     let uri = sim.uri();
     let text = format!(
         "default = 'mine'\n[target.mine]\nuri = '{uri}'\nauth_file = '{0}'\n\
+         [target.none]\nuri = '{uri}'\nauth_file = '{1}'\n\
          [target.others]\nuri = '{uri}'\nauth_file = '{0}'\nusers = [4294967294]\n",
-        file.display()
+        file.display(),
+        empty.display()
     );
     let daemon = Daemon::start(Config::parse(&text).unwrap(), hub::esx());
     let mut peer = daemon.connect().await;
-    let error = peer.open("esx:///others").await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::AuthFailed);
-    assert!(error.message.contains("auth=sasl"), "{error}");
+    for name in ["esx:///others", "esx:///none"] {
+        let error = peer.open(name).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::AuthFailed, "{name}");
+        assert!(error.message.contains("auth=sasl"), "{name}: {error}");
+    }
     peer.open("").await.unwrap();
 }
 

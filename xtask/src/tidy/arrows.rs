@@ -81,7 +81,7 @@ pub(super) const ROOMS: &[Room] = &[
         package: "virtesxd",
         pure: false,
         imports: &["virt-rpc", "virt-api", "esx-driver"],
-        tests_import: &["esx-sim"],
+        tests_import: &["esx-sim", "esx-conformance"],
     },
     Room { folder: "xtask", package: "xtask", pure: false, imports: &[], tests_import: &[] },
 ];

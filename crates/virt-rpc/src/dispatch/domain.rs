@@ -1,15 +1,10 @@
 //! Domains.
 
-use virt_api::{
-    DomainDeviceModifyFlags, DomainModificationFlags, Error, ErrorDomain, ListedDomain,
-};
+use virt_api::{DomainDeviceModifyFlags, Error, ErrorDomain, ListedDomain};
 
-use super::{fitting, handlers, lacks, listed};
+use super::{TEXTS, fitting, handlers, lacks, listed};
 use crate::types::{Count, StateAndReason};
 use crate::xdr::Opaque;
-
-/// Of the flags of a call for parameters: the caller understands texts. A matter of the wire, no driver sees it.
-const TEXTS: DomainModificationFlags = DomainModificationFlags::from_bits_retain(1 << 2);
 
 handlers! {
     /// What only reads.
@@ -72,6 +67,16 @@ handlers! {
             .connect_get_all_domain_stats(&domains.0, stats, flags)
             .await?
             .into();
+        DomainMemoryStats(domain, max, flags) => {
+            let stats = hypervisor.domain_memory_stats(&domain, flags).await?;
+            // Some figures are not libvirt's and have no number.
+            let numbered = stats.iter().filter_map(|stat| Some((stat.tag.number()?, stat.value)));
+            numbered.take(usize::try_from(max).unwrap_or(usize::MAX)).collect::<Vec<_>>().into()
+        };
+        DomainGetBlockInfo(domain, disk, flags) => {
+            let info = hypervisor.domain_get_block_info(&domain, &disk, flags).await?;
+            (info.allocation_bytes, info.capacity_bytes, info.physical_bytes)
+        };
         DomainGetMessages(_domain, _flags) => lacks("virDomainGetMessages")?;
         DomainGetAutostartOnce(_domain) => lacks("virDomainGetAutostartOnce")?;
     }
@@ -97,6 +102,7 @@ handlers! {
         DomainReset(domain, flags) => hypervisor.domain_reset(&domain, flags).await?;
         DomainSuspend(domain) => hypervisor.domain_suspend(&domain).await?;
         DomainResume(domain) => hypervisor.domain_resume(&domain).await?;
+        DomainAbortJob(domain) => hypervisor.domain_abort_job(&domain).await?;
         DomainSetAutostart(domain, autostart) => {
             hypervisor.domain_set_autostart(&domain, autostart).await?
         };

@@ -1,0 +1,259 @@
+//! The newest virsh, Debian's virsh and python3-libvirt through `virtesxd`, held against the newest virsh's own `esx://`.
+//!
+//! Two fresh simulated hosts: one is worked on through libvirt's own driver, the other through the daemon. Exit status
+//! and standard output of every command must be the same, unless the table says why they are not.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context, ensure};
+
+use super::{
+    Bench, USER,
+    report::Report,
+    tool::{Program, Tool},
+};
+use crate::process::{self, Server};
+
+const START: Duration = Duration::from_secs(60);
+const PYTHON: Duration = Duration::from_secs(120);
+
+/// Commands whose answers must be the same, in this order on both hosts.
+const SAME: &[&str] = &[
+    "hostname",
+    "nodeinfo",
+    "freecell",
+    "capabilities",
+    "list",
+    "list --all --name",
+    "list --all --uuid",
+    "list --inactive --name",
+    "list --all --with-snapshot",
+    "dominfo web01",
+    "dominfo nobody",
+    "domstate web01",
+    "domstate 99999",
+    "domid web01",
+    "domuuid web01",
+    "domname 1",
+    "domblklist web01",
+    "domblklist web01 --details",
+    "domiflist web01",
+    "dumpxml web01",
+    "dumpxml web01 --inactive",
+    "dumpxml vm-00001",
+    "dominfo console01",
+    "schedinfo web01",
+    "domhostname web01",
+    "managedsave web01",
+    "snapshot-list web01",
+    "snapshot-list web01 --tree",
+    "snapshot-current web01 --name",
+    "snapshot-info web01 nobody",
+    "start web01",
+    "start vm-00001",
+    "domstate vm-00001",
+    "suspend vm-00001",
+    "domstate vm-00001 --reason",
+    "start vm-00001",
+    "resume vm-00001",
+    "domstate vm-00001",
+    "destroy vm-00001",
+    "destroy vm-00001",
+    "domstate vm-00001",
+    "snapshot-create-as vm-00001 one first",
+    "snapshot-create-as vm-00001 two",
+    "snapshot-list vm-00001 --name",
+    "snapshot-list vm-00001 --tree",
+    "snapshot-parent vm-00001 two",
+    "snapshot-current vm-00001 --name",
+    "snapshot-revert vm-00001 one",
+    "snapshot-delete vm-00001 two",
+    "snapshot-delete vm-00001 one --children",
+    "snapshot-list vm-00001 --name",
+    "autostart vm-00001",
+    "dominfo vm-00001",
+    "autostart vm-00001 --disable",
+    "schedinfo vm-00001 --set shares=3000",
+    "schedinfo vm-00001",
+    "undefine vm-00003",
+    "domstate vm-00003",
+    "list --all --name",
+];
+
+/// Commands that succeed through the daemon only, and why.
+const ONLY_OURS: &[(&str, &str)] = &[
+    ("domstats web01 --state", "libvirt's driver has no statistics"),
+    ("memtune web01", "libvirt's driver refuses the flag that the client adds for texts"),
+    ("reset vm-00002", "libvirt's driver cannot reset"),
+];
+
+/// Commands that succeed on both sides with other answers, and why.
+const DIFFERENT: &[(&str, &str)] = &[
+    (
+        "list --all",
+        "libvirt's driver has no state for a machine without a UUID, so virsh leaves it out",
+    ),
+    ("domifaddr web01 --source agent", "libvirt's driver has 0 for every prefix"),
+];
+
+/// What python3-libvirt is to do; it prints what it found.
+const SCRIPT: &str = r#"
+import libvirt, sys, threading, time
+libvirt.virEventRegisterDefaultImpl()
+connection = libvirt.open(sys.argv[1])
+domains = connection.listAllDomains()
+print("domains", len(domains))
+web = connection.lookupByName("web01")
+print("web", web.state()[0], web.isActive(), web.info()[3], "<name>web01</name>" in web.XMLDesc())
+steps = []
+connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                  lambda c, d, event, detail, o: steps.append((d.name(), event)), None)
+libvirt.virEventAddTimeout(50, lambda *a: None, None)
+machine = connection.lookupByName("vm-00005")
+for _ in range(100):
+    machine.create()
+    machine.destroy()
+end = time.time() + 30
+while len(steps) < 200 and time.time() < end:
+    libvirt.virEventRunDefaultImpl()
+print("events", len(steps), steps == [("vm-00005", 2), ("vm-00005", 5)] * 100)
+try:
+    connection.lookupByName("nobody")
+except libvirt.libvirtError as error:
+    print("error", error.get_error_code(), error.get_error_domain())
+connection.close()
+"#;
+
+/// Runs every check of this part.
+pub(super) fn check(bench: &Bench, report: &mut Report) {
+    let hosts = report.check("daemon: two hosts and the daemon start", || Hosts::start(bench));
+    let Some(hosts) = hosts else { return };
+    for words in SAME {
+        report.check(format!("daemon: {words}"), || hosts.same(words));
+    }
+    for (words, reason) in ONLY_OURS {
+        report.check(format!("daemon: {words} ({reason})"), || {
+            let words: Vec<&str> = words.split(' ').collect();
+            ensure!(!hosts.theirs.run(&words)?.status.success(), "libvirt's driver can it too");
+            hosts.ours.ask(&words).map(drop)
+        });
+    }
+    for (words, reason) in DIFFERENT {
+        report.check(format!("daemon: {words} ({reason})"), || {
+            let words: Vec<&str> = words.split(' ').collect();
+            ensure!(
+                hosts.theirs.ask(&words)? != hosts.ours.ask(&words)?,
+                "the answers are the same"
+            );
+            Ok(())
+        });
+    }
+    report.check("daemon: Debian's virsh lists the same", || {
+        let list = ["list", "--all", "--name"];
+        let (debian, newest) = (hosts.debian.ask(&list)?, hosts.ours.ask(&list)?);
+        ensure!(debian == newest, "{debian}\n---\n{newest}");
+        Ok(())
+    });
+    report.check("daemon: readers change nothing", || {
+        let refused = hosts.reader.run(&["start", "vm-00007"])?;
+        ensure!(!refused.status.success(), "it was started");
+        ensure!(refused.stderr.contains("read only"), "{}", refused.stderr);
+        hosts.reader.ask(&["dumpxml", "web01"]).map(drop)
+    });
+    report.check("daemon: python3-libvirt lists, reads and hears 200 events in order", || {
+        let said = hosts.python(bench)?;
+        let lines: Vec<&str> = said.lines().collect();
+        let [domains, web, events, error] = lines[..] else { anyhow::bail!("{said}") };
+        let listed = hosts.ours.ask(&["list", "--all", "--name"])?.lines().count();
+        ensure!(domains == format!("domains {listed}"), "{said}, but virsh lists {listed}");
+        ensure!(web == "web 1 1 4 True", "{said}");
+        ensure!(events == "events 200 True", "{said}");
+        ensure!(error == "error 42 28", "{said}");
+        Ok(())
+    });
+}
+
+struct Hosts<'a> {
+    theirs: Tool<'a>,
+    ours: Tool<'a>,
+    debian: Tool<'a>,
+    reader: Tool<'a>,
+    /// As a program inside the newest virsh's folder sees it.
+    uri: String,
+    _servers: [Server; 3],
+    _folder: tempfile::TempDir,
+}
+
+impl<'a> Hosts<'a> {
+    fn start(bench: &'a Bench) -> anyhow::Result<Self> {
+        let theirs = super::virsh::start(bench, &["--vms", "12"])?;
+        let ours = super::virsh::start(bench, &["--vms", "12"])?;
+        let uri = |server: &Server| -> anyhow::Result<String> {
+            Ok(format!("esx://{USER}@{}/?transport=http", server.authority()?))
+        };
+        // Sockets lie where the newest virsh, which lives in a folder of its own, can reach them.
+        let root = newest_root(bench)?;
+        let folder = tempfile::Builder::new()
+            .prefix("virtesxd-")
+            .tempdir_in(root.join("tmp"))
+            .context("make a folder for the sockets")?;
+        let config = bench.home.path().join("virtesxd.toml");
+        let text = format!(
+            "[target.sim]\nuri = '{}'\nauth_file = '{}'\n",
+            uri(&ours)?,
+            bench.auth_file().display()
+        );
+        std::fs::write(&config, text).context("write the daemon's configuration")?;
+        let socket = |name: &str| folder.path().join(name);
+        let mut daemon = Command::new(&bench.virtesxd);
+        daemon.arg("--config").arg(&config).arg("--socket").arg(socket("sock"));
+        daemon.arg("--socket-ro").arg(socket("sock-ro"));
+        let daemon = Server::start(&mut daemon, START)?;
+        let outside = |name: &str| format!("esx+unix:///sim?socket={}", socket(name).display());
+        let inside = |name: &str| -> anyhow::Result<String> {
+            let path = socket(name);
+            let path = path.strip_prefix(&root).context("a socket outside of the folder")?;
+            Ok(format!("esx+unix:///sim?socket=/{}", path.display()))
+        };
+        let newest = |uri: String| Tool::new(bench, Program::NewestVirsh, uri);
+        Ok(Self {
+            theirs: newest(uri(&theirs)?),
+            ours: newest(inside("sock")?),
+            debian: Tool::new(bench, Program::DebianVirsh, outside("sock")),
+            reader: newest(inside("sock-ro")?),
+            uri: inside("sock")?,
+            _servers: [theirs, ours, daemon],
+            _folder: folder,
+        })
+    }
+
+    fn same(&self, words: &str) -> anyhow::Result<()> {
+        let words: Vec<&str> = words.split(' ').collect();
+        let (theirs, ours) = (self.theirs.run(&words)?, self.ours.run(&words)?);
+        ensure!(
+            theirs.status == ours.status,
+            "{} here, {} there: {}{}",
+            ours.status,
+            theirs.status,
+            ours.stderr,
+            theirs.stderr
+        );
+        ensure!(theirs.stdout == ours.stdout, "{}\n--- theirs\n{}", ours.stdout, theirs.stdout);
+        Ok(())
+    }
+
+    fn python(&self, bench: &Bench) -> anyhow::Result<String> {
+        let mut python = Command::new("chroot");
+        python.arg(newest_root(bench)?).args(["python3", "-c", SCRIPT, &self.uri]);
+        let done = process::run(&mut python, PYTHON)?;
+        ensure!(done.status.success(), "{}: {}", done.status, done.stderr);
+        Ok(done.stdout)
+    }
+}
+
+/// The folder that the newest virsh lives in.
+fn newest_root(bench: &Bench) -> anyhow::Result<PathBuf> {
+    let done = process::run(bench.peers.newest_virsh().arg("root"), START)?;
+    ensure!(done.status.success(), "{}", done.stderr);
+    Ok(PathBuf::from(done.stdout.trim()))
+}
