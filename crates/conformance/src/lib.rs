@@ -9,7 +9,8 @@
 //!
 //! A check asks the driver the same thing in several ways and compares the answers, so it needs to know nothing of
 //! the host: the suite fits the simulator, vcsim, a real ESX host and libvirt's own driver behind `virt-rpc`. The
-//! suite only reads, unless [`Expectations::scratch_domain`] names a domain that it may change. A function that the driver lacks (`VIR_ERR_NO_SUPPORT`) is skipped and named in the [`Report`];
+//! suite only reads, unless [`Expectations::scratch_domain`] names a domain that it may change, or
+//! [`Expectations::scratch_pool`] a storage pool. A function that the driver lacks (`VIR_ERR_NO_SUPPORT`) is skipped and named in the [`Report`];
 //! whether a skip is acceptable is up to the caller.
 //!
 //! The checks are [`CHECKS`]; each of their functions can be run alone.
@@ -21,6 +22,7 @@ mod documents;
 mod domains;
 mod host;
 mod report;
+mod storage;
 
 use std::pin::Pin;
 
@@ -35,6 +37,10 @@ pub use domains::{
 };
 pub use host::{capabilities_describe_a_host, host_facts_make_sense};
 pub use report::{Finding, Findings, Report};
+pub use storage::{
+    pool_details_agree_with_single_questions, pools_agree_with_lookups,
+    unknown_pools_and_volumes_are_missing, volumes_agree_with_lookups, volumes_live_and_die,
+};
 
 /// What is known of the host beforehand.
 #[derive(Clone, Debug)]
@@ -47,11 +53,18 @@ pub struct Expectations {
     /// Name of a domain that may be started, stopped and changed, and that nobody else touches meanwhile. Afterwards
     /// it is as it was before, as far as the driver does what it is told. Without one nothing is changed.
     pub scratch_domain: Option<String>,
+    /// Name of a storage pool in which the folder `conformance` may be used. Without one no volume is made.
+    pub scratch_pool: Option<String>,
 }
 
 impl Default for Expectations {
     fn default() -> Self {
-        Self { max_domains: 50, every_domain_has_a_document: true, scratch_domain: None }
+        Self {
+            max_domains: 50,
+            every_domain_has_a_document: true,
+            scratch_domain: None,
+            scratch_pool: None,
+        }
     }
 }
 
@@ -92,6 +105,11 @@ pub const CHECKS: &[Check] = checks![
     life_cycle_changes_states,
     snapshots_form_a_tree,
     resources_are_read_back,
+    pools_agree_with_lookups,
+    pool_details_agree_with_single_questions,
+    unknown_pools_and_volumes_are_missing,
+    volumes_agree_with_lookups,
+    volumes_live_and_die,
 ];
 
 /// Runs every check.

@@ -7,6 +7,7 @@ use esx_conformance::Expectations;
 use esx_sim::{PowerState, Preset, Simulator};
 use virt_api::{
     DomainSelector, DomainState, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags,
+    Storage as _,
 };
 
 const ALL: ListAllDomainsFlags = ListAllDomainsFlags::empty();
@@ -14,7 +15,9 @@ const ALL: ListAllDomainsFlags = ListAllDomainsFlags::empty();
 async fn conforms(builder: esx_sim::Builder, query: &str) {
     let sim = builder.start().await.unwrap();
     let connection = connect(&sim, query).await;
-    let report = esx_conformance::run(&connection, &Expectations::default()).await;
+    let scratch_pool = connection.connect_list_storage_pools(1).await.unwrap().pop();
+    let expect = Expectations { scratch_pool, ..Expectations::default() };
+    let report = esx_conformance::run(&connection, &expect).await;
     connection.close().await.unwrap();
     report.assert();
     assert_eq!(sim.model().read(|m| m.session_count()), 0);

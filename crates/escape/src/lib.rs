@@ -43,9 +43,12 @@ pub mod percent;
 pub mod percent_pipe;
 pub mod pipe;
 pub mod url;
+mod vmfs_path;
 
 pub use datastore_path::DatastorePath;
 pub use error::{DatastorePathError, DecodeBase64Error, UnescapeError, UnescapeErrorKind};
 pub use folder::{
-    folder_listing_path_and_query, folder_path_and_query, folder_upload_path_and_query,
+    folder_listing_path_and_query, folder_path_and_query, folder_path_and_query_once,
+    folder_upload_path_and_query,
 };
+pub use vmfs_path::VmfsPath;

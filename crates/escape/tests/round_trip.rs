@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use esx_escape::{
-    DatastorePath, UnescapeError, base64, datastore_item, inventory_path, percent, percent_pipe,
-    pipe, url,
+    DatastorePath, UnescapeError, VmfsPath, base64, datastore_item, inventory_path, percent,
+    percent_pipe, pipe, url,
 };
 use proptest::prelude::*;
 
@@ -67,6 +67,13 @@ proptest! {
     fn datastore_paths_survive_being_written(path in text()) {
         if let Ok(parsed) = path.parse::<DatastorePath>() {
             prop_assert_eq!(parsed.to_string().parse::<DatastorePath>().unwrap(), parsed);
+        }
+    }
+
+    #[test]
+    fn paths_below_vmfs_survive_being_written(rest in text()) {
+        if let Ok(parsed) = format!("/vmfs/volumes/{rest}").parse::<VmfsPath>() {
+            prop_assert_eq!(parsed.to_string().parse::<VmfsPath>().unwrap(), parsed);
         }
     }
 

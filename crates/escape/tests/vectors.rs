@@ -1,7 +1,8 @@
 //! The published vectors of `connection.md` 12.2, 13 and 14.3 and of `domain.md` 20.1.
 
 use esx_escape::{
-    DatastorePath, base64, datastore_item, folder_path_and_query, folder_upload_path_and_query,
+    DatastorePath, VmfsPath, base64, datastore_item, folder_listing_path_and_query,
+    folder_path_and_query, folder_path_and_query_once, folder_upload_path_and_query,
     inventory_path, percent, percent_pipe, pipe, url,
 };
 
@@ -84,6 +85,52 @@ fn folder_urls() {
         folder_upload_path_and_query("ds", "", "a.vmx", "dc"),
         "/folder/a.vmx?dcPath=dc&dsName=ds"
     );
+}
+
+#[test]
+fn folder_urls_once_and_twice() {
+    for (datastore, once, twice) in [
+        ("LocalDS_0", "LocalDS_0", "LocalDS_0"),
+        ("ds 1", "ds%201", "ds%25201"),
+        ("D+s 1%", "D%2Bs%201%25", "D%252Bs%25201%2525"),
+        ("odd (50%2f)", "odd%20%2850%252f%29", "odd%2520%252850%25252f%2529"),
+    ] {
+        let path = DatastorePath::new(datastore, "a b/c.iso").unwrap();
+        let url = |name: &str| format!("/folder/a%20b%2Fc.iso?dcPath=ha-datacenter&dsName={name}");
+        assert_eq!(folder_path_and_query_once(&path, "ha-datacenter"), url(once));
+        assert_eq!(folder_path_and_query(&path, "ha-datacenter"), url(twice));
+    }
+    assert_eq!(
+        folder_listing_path_and_query("ds 1", "", "dc"),
+        "/folder?dcPath=dc&dsName=ds%25201"
+    );
+    let root = DatastorePath::new("ds 1", "").unwrap();
+    assert_eq!(folder_path_and_query_once(&root, "dc"), "/folder?dcPath=dc&dsName=ds%201");
+}
+
+#[test]
+fn paths_below_vmfs() {
+    for (text, expect) in [
+        ("/vmfs/volumes/ds 1/a/b.vmdk", Some(("ds 1", "a/b.vmdk"))),
+        ("/vmfs/volumes/ds//a//b", Some(("ds", "a//b"))),
+        ("/vmfs/volumes/a1b2c3d4-e5f60718", Some(("a1b2c3d4-e5f60718", ""))),
+        ("/vmfs/volumes/ds/", Some(("ds", ""))),
+        ("/vmfs/volumes/vsan:52a1-7a8b/x", Some(("vsan:52a1-7a8b", "x"))),
+        ("/vmfs/volumes/", None),
+        ("/vmfs/volumes//a", None),
+        ("/vmfs/devices/disks/naa.1", None),
+        ("vmfs/volumes/ds", None),
+        ("", None),
+    ] {
+        let path = text.parse::<VmfsPath>().ok();
+        assert_eq!(path.as_ref().map(|path| (path.volume(), path.path())), expect, "{text:?}");
+        if let Some(path) = path {
+            assert_eq!(path.to_string().parse::<VmfsPath>().unwrap(), path, "{text:?}");
+        }
+    }
+    let path: VmfsPath = "/vmfs/volumes/ds/ a".parse().unwrap();
+    assert!(path.on_datastore("ds").is_err());
+    assert_eq!(path.to_string(), "/vmfs/volumes/ds/ a");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use virt_api::Error;
 use crate::cli::output_argument;
 use crate::commands::{
     card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, itself, list,
-    memory, migrate, naming, native, pin, power, question, screenshot, snapshot, snapshot_list,
-    vmx,
+    memory, migrate, naming, native, pin, pool, power, question, screenshot, snapshot,
+    snapshot_list, vmx, volume, volume_change,
 };
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
@@ -25,6 +25,10 @@ pub(crate) enum Group {
     Domain,
     /// Their snapshots.
     Snapshot,
+    /// Storage pools.
+    Pool,
+    /// Storage volumes.
+    Volume,
     /// The host and its hypervisor.
     Host,
     /// The program itself.
@@ -37,6 +41,8 @@ impl Group {
         match self {
             Self::Domain => "domain",
             Self::Snapshot => "snapshot",
+            Self::Pool => "pool",
+            Self::Volume => "volume",
             Self::Host => "host",
             Self::Program => "virtesx",
         }
@@ -46,6 +52,8 @@ impl Group {
         match self {
             Self::Domain => "Domains (virtual machines)",
             Self::Snapshot => "Snapshots of domains",
+            Self::Pool => "Storage pools (datastores, iSCSI targets)",
+            Self::Volume => "Storage volumes (disks, images, LUNs)",
             Self::Host => "Host and hypervisor",
             Self::Program => "virtesx itself",
         }
@@ -152,6 +160,27 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &snapshot_list::LIST,
     &snapshot::PARENT,
     &snapshot::REVERT,
+    &pool::AUTOSTART,
+    &pool::DUMPXML,
+    &pool::INFO,
+    &pool::LIST,
+    &pool::NAME,
+    &pool::REFRESH,
+    &pool::UUID,
+    &volume_change::CLONE,
+    &volume_change::CREATE,
+    &volume_change::CREATE_AS,
+    &volume_change::CREATE_FROM,
+    &volume_change::DELETE,
+    &volume::DUMPXML,
+    &volume::INFO,
+    &volume::KEY,
+    &volume::LIST,
+    &volume::NAME,
+    &volume::PATH,
+    &volume::POOL,
+    &volume_change::RESIZE,
+    &volume_change::WIPE,
     &host::Capabilities,
     &host::FREECELL,
     &host::Hostname,
@@ -294,6 +323,10 @@ fn option_names(name: &str) -> (&'static str, &'static str) {
         "snapshotname" => ("snapshotname-option", "SNAPSHOT"),
         "name" => ("name-option", "NAME"),
         "server" => ("server-option", "HOST"),
+        "pool" => ("pool-option", "POOL"),
+        "vol" => ("vol-option", "VOLUME"),
+        "newname" => ("newname-option", "NEWNAME"),
+        "capacity" => ("capacity-option", "CAPACITY"),
         "description" => ("description-option", "DESCRIPTION"),
         "source" => ("source-option", "SOURCE"),
         "target" => ("target-option", "TARGET"),

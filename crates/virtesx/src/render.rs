@@ -9,6 +9,7 @@ pub(crate) mod pin;
 pub(crate) mod question;
 pub(crate) mod resources;
 pub(crate) mod snapshot;
+pub(crate) mod storage;
 mod table;
 mod text;
 pub(crate) mod vmx;

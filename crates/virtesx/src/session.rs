@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
-use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Questions};
+use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Questions, Storage};
 
 use crate::auth::Prompt;
 use crate::backend::{self, Opened, SessionStore, Simulator};
@@ -112,6 +112,14 @@ impl Session {
         if let Some(progress) = &self.progress {
             progress.clear();
         }
+    }
+
+    /// The storage driver of the connection, as [`hypervisor`](Self::hypervisor).
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn storage(&self) -> Result<&dyn Storage, Error> {
+        Ok(self.connection().await?.driver.storage())
     }
 
     /// The URI of the connection.

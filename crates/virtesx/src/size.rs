@@ -4,11 +4,11 @@ use virt_api::{Error, ErrorCode, ErrorDomain};
 
 use crate::failure::usage;
 
-/// The factor of a unit: KiB without any; powers of 1024 for `k`, `KiB` and so on, powers of 1000 for `KB` and so on.
-fn factor(unit: &str) -> Option<u128> {
+/// The factor of a unit, `default` without any; powers of 1024 for `k`, `KiB` and so on, powers of 1000 for `KB` and so on.
+fn factor(unit: &str, default: u128) -> Option<u128> {
     let unit = unit.to_ascii_lowercase();
     match unit.as_str() {
-        "" => return Some(1024),
+        "" => return Some(default),
         "b" | "byte" | "bytes" => return Some(1),
         _ => {}
     }
@@ -26,6 +26,18 @@ fn factor(unit: &str) -> Option<u128> {
 /// # Errors
 /// `VIR_ERR_INVALID_ARG` for what is not a size, `VIR_ERR_OVERFLOW` for one that 64 bits of bytes cannot hold.
 pub(crate) fn parse_kib(text: &str, option: &str) -> Result<u64, Error> {
+    parse(text, option, 1024).map(|bytes| bytes.div_ceil(1024))
+}
+
+/// The size in bytes; without a unit, a number is bytes.
+///
+/// # Errors
+/// As [`parse_kib`].
+pub(crate) fn parse_bytes(text: &str, option: &str) -> Result<u64, Error> {
+    parse(text, option, 1)
+}
+
+fn parse(text: &str, option: &str, default: u128) -> Result<u64, Error> {
     let trimmed = text.trim_start().strip_prefix('+').unwrap_or(text.trim_start());
     let end = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
     let (digits, unit) = trimmed.split_at(end);
@@ -35,11 +47,11 @@ pub(crate) fn parse_kib(text: &str, option: &str) -> Result<u64, Error> {
         Err(_) if digits.is_empty() => return Err(malformed()),
         Err(_) => return Err(overflow(text)),
     };
-    let factor = factor(unit).ok_or_else(|| {
+    let factor = factor(unit, default).ok_or_else(|| {
         malformed().with_source(usage(format!("unknown suffix '{unit}'; possible are k, M, G, T")))
     })?;
     let bytes = number.checked_mul(factor).and_then(|bytes| u64::try_from(bytes).ok());
-    bytes.map(|bytes| bytes.div_ceil(1024)).ok_or_else(|| overflow(text))
+    bytes.ok_or_else(|| overflow(text))
 }
 
 fn overflow(text: &str) -> Error {
@@ -49,7 +61,7 @@ fn overflow(text: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_kib;
+    use super::{parse_bytes, parse_kib};
 
     // Held against Debian's virsh 9.0.0 with its test driver, as far as that shows the result.
     #[test]
@@ -74,6 +86,16 @@ mod tests {
         ] {
             assert_eq!(parse_kib(text, "SIZE").unwrap(), kib, "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_in_bytes() {
+        for (text, bytes) in
+            [("0", 0), ("1025", 1025), ("1k", 1024), ("1G", 1 << 30), ("1GB", 1_000_000_000)]
+        {
+            assert_eq!(parse_bytes(text, "SIZE").unwrap(), bytes, "{text}");
+        }
+        assert!(parse_bytes("-1", "SIZE").is_err());
     }
 
     #[test]

@@ -209,3 +209,95 @@ fn the_built_in_host_needs_nothing() {
     let text = String::from_utf8(trace.stderr).unwrap();
     assert!(text.contains("Login") && !text.contains("<password>pass"), "{text}");
 }
+
+/// What a run printed; it must have gone well.
+fn printed(output: &Output) -> String {
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{err}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn volumes_are_listed_in_few_requests_whatever_their_number() {
+    let mut counts = Vec::new();
+    for volumes in [10, 2000] {
+        let host = Host::start(Simulator::builder().volumes(volumes));
+        let text = printed(&host.run(&["vol-list", "bulk", "--details"]));
+        assert_eq!(text.lines().filter(|line| line.contains(".vmdk")).count(), volumes as usize);
+        counts.push(host.methods().len());
+        host.stop();
+    }
+    assert_eq!(counts[0], counts[1]);
+    assert!(counts[1] <= 11, "{counts:?}");
+}
+
+#[test]
+fn volumes_are_made_shown_and_deleted() {
+    let host = Host::start(Simulator::builder());
+    let run = |arguments: &[&str]| printed(&host.run(arguments));
+    let disk = "new/a b.vmdk";
+    assert_eq!(
+        run(&["vol-create-as", "datastore1", disk, "3G", "--allocation", "0"]),
+        "Vol new/a b.vmdk created\n\n"
+    );
+    let expected = "Name:           new/a b.vmdk
+Type:           file
+Capacity:       3.00 GiB
+Allocation:     0.00 B
+
+";
+    assert_eq!(run(&["vol-info", disk, "--pool", "datastore1"]), expected);
+    assert_eq!(run(&["vol-info", "[datastore1] new/a b.vmdk"]), expected);
+    let key = run(&["vol-key", disk, "datastore1"]);
+    assert_eq!(run(&["vol-info", key.trim()]), expected);
+    assert_eq!(run(&["vol-name", key.trim()]), "new/a b.vmdk\n\n");
+    assert_eq!(run(&["vol-pool", "[datastore1] new/a b.vmdk"]), "datastore1\n\n");
+    assert_eq!(run(&["vol-path", disk, "datastore1"]), "[datastore1] new/a b.vmdk\n\n");
+    assert_eq!(
+        run(&["vol-clone", disk, "new/c.vmdk", "datastore1"]),
+        "Vol new/c.vmdk cloned from new/a b.vmdk\n\n"
+    );
+    assert_eq!(
+        run(&["vol-resize", "new/c.vmdk", "4GiB", "datastore1"]),
+        "Size of volume 'new/c.vmdk' successfully changed to 4GiB\n\n"
+    );
+    let json = run(&["-o", "json", "vol-info", "new/c.vmdk", "datastore1"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["capacity_bytes"], 4_u64 << 30);
+    assert_eq!(run(&["vol-wipe", "new/c.vmdk", "datastore1"]), "Vol new/c.vmdk wiped\n\n");
+    for name in [disk, "new/c.vmdk"] {
+        assert_eq!(run(&["vol-delete", name, "datastore1"]), format!("Vol {name} deleted\n\n"));
+    }
+    let gone = host.run(&["vol-delete", disk, "datastore1"]);
+    assert_eq!(gone.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&gone.stderr).into_owned();
+    assert!(
+        text.starts_with("error: failed to get vol 'new/a b.vmdk': no storage volume"),
+        "{text}"
+    );
+    host.stop();
+}
+
+#[test]
+fn pools_are_shown() {
+    let host = Host::start(Simulator::builder());
+    let run = |arguments: &[&str]| printed(&host.run(arguments));
+    let details = run(&["pool-list", "--details"]);
+    let lost = details.lines().find(|line| line.contains("nfs-lost")).unwrap();
+    let words: Vec<_> = lost.split_whitespace().collect();
+    assert_eq!(words, ["nfs-lost", "inaccessible", "yes", "yes", "-", "-", "-"]);
+    assert_eq!(host.methods()[2..].len(), 3, "{:?}", host.methods());
+    let uuid = run(&["pool-uuid", "fast +1"]);
+    assert_eq!(run(&["pool-name", uuid.trim()]), "fast +1\n\n");
+    assert_eq!(run(&["pool-refresh", uuid.trim()]), format!("Pool {} refreshed\n\n", uuid.trim()));
+    assert_eq!(
+        run(&["pool-list", "--type", "netfs", "--name"]),
+        "nfs-iso             \nnfs-lost            \n\n"
+    );
+    let json = run(&["pool-list", "-o", "json", "--type", "iscsi"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["name"], "iqn.2001-05.com.example:target.big");
+    let refused = host.run(&["pool-autostart", "datastore1", "--disable"]);
+    assert_eq!(refused.status.code(), Some(1));
+    host.stop();
+}

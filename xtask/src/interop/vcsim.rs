@@ -1,6 +1,7 @@
 //! `virtesx` against vcsim as a host and as a vCenter, over HTTP and HTTPS; govc says what is right.
 
 mod changes;
+mod storage;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,6 +67,7 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
                 report.check::<()>(name.clone(), || Err(error));
             }
             changes::check(bench, &server, &facts, tls, &name, report);
+            storage::check(bench, &server, &facts, tls, &name, report);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use esx_escape::percent;
+use esx_escape::{VmfsPath, percent};
 use esx_vi_api::methods::RefreshDatastore;
 use esx_vi_api::properties::ObjectRow;
 use esx_vi_api::{MoRef, Object, Value, schema};
@@ -379,7 +379,8 @@ impl Session {
     pub(super) async fn pool_by_target_path(&self, path: &str) -> Result<StoragePool> {
         let wanted = path.trim_end_matches('/');
         let pools = self.pools().await?;
-        let by_name = wanted.strip_prefix("/vmfs/volumes/");
+        let below: Option<VmfsPath> = wanted.parse().ok();
+        let by_name = below.as_ref().filter(|path| path.path().is_empty()).map(VmfsPath::volume);
         let stores = pools.datastores.iter();
         stores
             .clone()

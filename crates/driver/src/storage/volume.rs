@@ -7,7 +7,7 @@
 //! or described; a list, where that would be a request for each volume, has the path as key, as a vCenter has for all.
 //! Wherever a key is taken, both are.
 
-use esx_escape::DatastorePath;
+use esx_escape::{DatastorePath, VmfsPath};
 use esx_vi_api::data::{
     AnyFileQuery, FileQueryFlags, FloppyImageFileQuery, FolderFileQuery,
     HostDatastoreBrowserSearchSpec, IsoImageFileQuery, VmDiskFileQuery, VmDiskFileQueryFlags,
@@ -65,6 +65,13 @@ impl Found {
             _ => FileKind::Other,
         };
         let file = info.str("path").filter(|path| !path.is_empty())?;
+        let kind = match kind {
+            // A server that does not tell types; the query has chosen.
+            FileKind::Other if is_disk_name(file) => FileKind::Disk,
+            FileKind::Other if file.to_ascii_lowercase().ends_with(".iso") => FileKind::Iso,
+            FileKind::Other if file.to_ascii_lowercase().ends_with(".flp") => FileKind::Floppy,
+            kind => kind,
+        };
         let number =
             |name: &str| info.get(name).and_then(Value::as_i64).and_then(|n| u64::try_from(n).ok());
         let size = if kind == FileKind::Folder { 0 } else { number("fileSize").unwrap_or(0) };
@@ -103,7 +110,7 @@ fn files(results: &Value) -> Vec<Found> {
     let mut found = Vec::new();
     for result in results.iter().filter_map(Value::as_object) {
         let folder = result.str("folderPath").and_then(|path| path.parse::<DatastorePath>().ok());
-        let folder = folder.as_ref().map_or("", |path| path.path().trim_end_matches('/'));
+        let folder = folder.as_ref().map_or("", |path| path.path().trim_matches('/'));
         let files = result.get("file").map_or(&[][..], Value::items).iter();
         found.extend(
             files.filter_map(Value::as_object).filter_map(|info| Found::read(info, folder)),
@@ -130,7 +137,8 @@ fn search_spec(pattern: Option<&str>) -> HostDatastoreBrowserSearchSpec {
             file_size: true,
             ..FileQueryFlags::default()
         }),
-        match_pattern: pattern.map(str::to_owned).into_iter().collect(),
+        // Without a pattern hosts find everything, but vcsim nothing.
+        match_pattern: vec![pattern.unwrap_or("*").to_owned()],
         ..HostDatastoreBrowserSearchSpec::default()
     }
 }
@@ -194,7 +202,9 @@ impl Session {
             datastore_path: path_of(datastore, ""),
             search_spec: Some(search_spec(None)),
         };
-        self.search(datastore, &operation).await
+        let mut found = self.search(datastore, &operation).await?;
+        found.retain(|file| !matches!(file.kind, FileKind::Other | FileKind::Folder));
+        Ok(found)
     }
 
     /// One volume or directory; `None` if it is not there.
@@ -306,8 +316,9 @@ impl Session {
             .filter(|store| !store.mount_path.is_empty())
             .find_map(|store| Some((store, below(&store.mount_path)?)));
         let found = found.or_else(|| {
-            let by_name = |store| format!("/vmfs/volumes/{store}");
-            pools.datastores.iter().find_map(|store| Some((store, below(&by_name(&store.name))?)))
+            let path: VmfsPath = path.parse().ok()?;
+            let store = pools.datastores.iter().find(|store| store.name == path.volume())?;
+            Some((store, path.path().to_owned()))
         });
         match found {
             Some((store, name)) if !name.is_empty() => self.file_volume(&store.name, &name).await,
@@ -414,6 +425,8 @@ mod tests {
             ("[ds]", "a.iso", "a.iso"),
             ("[ds] ", "a.iso", "a.iso"),
             ("[ds] iso/", "a.iso", "iso/a.iso"),
+            // vcsim
+            ("[ds]/iso", "a.iso", "iso/a.iso"),
             ("[ds] vm/sub//", "d.vmdk", "vm/sub/d.vmdk"),
         ] {
             let info = Object::new("IsoImageFileInfo").with("path", file).with("fileSize", 5_i64);

@@ -128,6 +128,17 @@ fn no_space(store: &Datastore) -> Fault {
     Fault::new("NoDiskSpace", message).with("datastore", name)
 }
 
+/// A UUID that depends on the place alone, so that equal hosts give equal ones.
+fn new_disk_uuid(datastore: &MoRef, path: &str) -> String {
+    let hash = |text: &str| {
+        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    let high = 0x6000_c290_0000_0000 | (hash(&datastore.value) & 0xffff_ffff);
+    uuid_text(uuid::Uuid::from_u64_pair(high, hash(path)))
+}
+
 fn is_descriptor_name(path: &str) -> bool {
     path.to_ascii_lowercase().ends_with(".vmdk")
 }
@@ -199,14 +210,6 @@ impl Model {
         Ok(())
     }
 
-    fn new_disk_uuid(&self, path: &str) -> String {
-        let low = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let high = 0x6000_c290_0000_0000 | (u64::from(self.next_task.unsigned_abs()) & 0xffff_ffff);
-        uuid_text(uuid::Uuid::from_u64_pair(high, low))
-    }
-
     /// Puts a disk in its place, if there is room for what it takes.
     fn put_new_disk(
         &mut self,
@@ -215,7 +218,7 @@ impl Model {
         disk: &NewDisk,
         content: FileContent,
     ) -> Outcome {
-        let uuid = self.new_disk_uuid(path);
+        let uuid = new_disk_uuid(datastore, path);
         let now = self.now;
         let Some(Item::Datastore(store)) = self.inventory.get_mut(datastore) else {
             return Err(Fault::object_not_found(datastore));

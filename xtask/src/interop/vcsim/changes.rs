@@ -9,7 +9,7 @@ use super::{
         report::Report,
         tool::{Program, Tool},
     },
-    Facts, collect, govc, thumbprint,
+    Facts, Host, collect, govc, thumbprint,
 };
 use crate::process::Server;
 
@@ -136,16 +136,7 @@ pub(super) fn check(
         let machine = machine.context("no machine is off")?;
         let host = facts.hosts.iter().find(|host| host.moref == machine.host);
         let host = host.context("the machine is on no known host")?;
-        let security = match tls {
-            true => format!("thumbprint={}", thumbprint(bench, server, "SHA256")?),
-            false => "transport=http".to_owned(),
-        };
-        let authority = server.authority()?;
-        let uri = match name.contains("vCenter") {
-            true => format!("vpx://{USER}@{authority}{}", host.uri_path),
-            false => format!("esx://{USER}@{authority}/"),
-        };
-        Ok((Tool::new(bench, Program::Virtesx, uri).with(&security), machine.name.clone()))
+        Ok((connect(bench, server, host, tls, name)?, machine.name.clone()))
     });
     let Some((tool, domain)) = found else { return };
     for Step { command, path, expect } in STEPS {
@@ -215,6 +206,26 @@ pub(super) fn check(
         ensure!(!left.lines().any(|path| path.ends_with(&format!("/{domain}"))), "govc: {left}");
         Ok(())
     });
+}
+
+/// `virtesx` on a host of vcsim, or on vcsim itself.
+pub(super) fn connect<'a>(
+    bench: &'a Bench,
+    server: &Server,
+    host: &Host,
+    tls: bool,
+    name: &str,
+) -> anyhow::Result<Tool<'a>> {
+    let security = match tls {
+        true => format!("thumbprint={}", thumbprint(bench, server, "SHA256")?),
+        false => "transport=http".to_owned(),
+    };
+    let authority = server.authority()?;
+    let uri = match name.contains("vCenter") {
+        true => format!("vpx://{USER}@{authority}{}", host.uri_path),
+        false => format!("esx://{USER}@{authority}/"),
+    };
+    Ok(Tool::new(bench, Program::Virtesx, uri).with(&security))
 }
 
 /// A property of a machine in one line, by govc.
