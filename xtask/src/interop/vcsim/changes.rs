@@ -249,8 +249,7 @@ fn property(bench: &Bench, server: &Server, domain: &str, path: &str) -> anyhow:
             names.join(" ")
         }
         CARDS => {
-            let cards = value.as_array().into_iter().flatten();
-            let ours = cards.filter(|card| card["macAddress"] == MAC);
+            let ours = items(&value).filter(|card| card["macAddress"] == MAC);
             let shown = ours.map(|card| {
                 let connected = card["connectable"]["startConnected"] == true;
                 format!("{MAC}{} connected", if connected { "" } else { " not" })
@@ -265,14 +264,19 @@ const DEVICES: &str = "config.hardware.device";
 
 /// The files of hard disks.
 fn files(devices: &Value) -> Vec<String> {
-    let devices = devices.as_array().into_iter().flatten();
-    let disks = devices.filter(|device| device.get("capacityInKB").is_some());
+    let disks = items(devices).filter(|device| device.get("capacityInKB").is_some());
     disks.filter_map(|disk| disk["backing"]["fileName"].as_str()).map(str::to_owned).collect()
 }
 
 /// A member of the devices that have it.
 fn of_class<'a>(devices: &'a Value, member: &'a str) -> impl Iterator<Item = &'a Value> {
-    devices.as_array().into_iter().flatten().filter_map(move |device| device.get(member))
+    items(devices).filter_map(move |device| device.get(member))
+}
+
+/// The items of an `ArrayOf…` value, which govc writes as an object of its type and its items.
+fn items(array: &Value) -> impl Iterator<Item = &Value> {
+    let items = array.get("_value").unwrap_or(array);
+    items.as_array().into_iter().flatten()
 }
 
 /// The snapshots as `NAME DESCRIPTION {CHILDREN}`.
