@@ -5,7 +5,7 @@ use uuid::Uuid;
 use virt_api::{
     Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
     DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
-    DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
+    DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
     DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
     DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
     DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain, EventSubscription, Feature, Hypervisor,
@@ -490,6 +490,10 @@ impl Hypervisor for Connection {
         flags: DomainStatsFlags,
     ) -> Result<Vec<DomainStats>> {
         self.session.stats(domains, stats, flags).await
+    }
+
+    async fn domain_inspect(&self, domains: &[Domain]) -> Result<Vec<DomainInspection>> {
+        self.session.inspect(domains).await
     }
 
     async fn domain_screenshot(

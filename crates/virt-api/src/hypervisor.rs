@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
     DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
-    DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
+    DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
     DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
     DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
     DomainVcpuFlags, DomainXmlFlags, Error, EventSubscription, Feature, InterfaceAddressesSource,
@@ -918,6 +918,12 @@ pub trait Hypervisor: Send + Sync {
             managed_save: self.domain_has_managed_save_image(&domain, NoFlags::empty()).await.ok(),
             domain,
         })
+    }
+
+    /// What stands in the way of taking domains elsewhere; of all domains if none are named. Beyond libvirt: a
+    /// migration or backup tool asks it first. A domain that the host tells little of is described as far as it goes.
+    async fn domain_inspect(&self, _domains: &[Domain]) -> Result<Vec<DomainInspection>> {
+        Err(Error::no_support("virtesxDomainInspect"))
     }
 
     /// State of the domain a selector names. This body is a lookup and `domain_get_state`.

@@ -41,6 +41,7 @@ mod error;
 mod event;
 mod flags;
 mod hypervisor;
+mod inspection;
 mod interface;
 mod migrate;
 mod network;
@@ -73,6 +74,7 @@ pub use flags::{
     StorageXmlFlags,
 };
 pub use hypervisor::Hypervisor;
+pub use inspection::{DomainInspection, Finding, InspectedDisk, Severity};
 pub use interface::{Interface, InterfaceHandle};
 pub use migrate::{MigrateOptions, domain_migrate};
 pub use network::{Network, NetworkHandle};

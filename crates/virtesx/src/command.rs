@@ -9,6 +9,7 @@ use clap::{Arg, ArgMatches};
 use virt_api::Error;
 
 use crate::cli::output_argument;
+use crate::commands::inspect::INSPECT;
 use crate::commands::{
     card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, itself, list,
     memory, migrate, naming, native, pin, pool, power, question, screenshot, snapshot,
@@ -132,6 +133,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &native::ToNative,
     &dumpxml::DumpXml,
     &event::EVENT,
+    &INSPECT,
     &list::List,
     &memory::MEMTUNE,
     &migrate::MIGRATE,

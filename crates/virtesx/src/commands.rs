@@ -11,6 +11,7 @@ pub(crate) mod event;
 pub(crate) mod figures;
 pub(crate) mod guest;
 pub(crate) mod host;
+pub(crate) mod inspect;
 pub(crate) mod itself;
 pub(crate) mod list;
 pub(crate) mod memory;

@@ -4,6 +4,7 @@ pub(crate) mod devices;
 pub(crate) mod domain;
 mod done;
 pub(crate) mod host;
+pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod pin;
 pub(crate) mod question;

@@ -1,6 +1,6 @@
 //! Listing: one request and one per further page, whatever the number of machines.
 
-use esx_vi_api::data::VirtualMachineSnapshotTree;
+use esx_vi_api::data::{AnySelectionSpec, VirtualMachineSnapshotTree};
 use esx_vi_client::{Retrieval, traversal};
 use virt_api::{DomainState, ListAllDomainsFlags as Flags, ListedDomain, Result, check_flags};
 
@@ -24,12 +24,21 @@ const STATES: Flags = Flags::RUNNING.union(Flags::PAUSED).union(Flags::SHUTOFF).
 impl Session {
     /// Retrieves `paths` of every machine of the connection's host in one go.
     pub(crate) fn machines_retrieval(&self, paths: &[&str]) -> Retrieval {
-        let machines = || [traversal("hostSystemToVm", "HostSystem", "vm", [])];
+        self.machines_retrieval_then(paths, [])
+    }
+
+    /// The same, going on from the machines along `then`.
+    pub(crate) fn machines_retrieval_then(
+        &self,
+        paths: &[&str],
+        then: impl IntoIterator<Item = AnySelectionSpec>,
+    ) -> Retrieval {
+        let machines = [traversal("hostSystemToVm", "HostSystem", "vm", then)];
         let retrieval = match self.known_binding() {
-            Some(binding) => Retrieval::from(&binding.host).via(machines()),
+            Some(binding) => Retrieval::from(&binding.host).via(machines),
             // The way to the host need not be known: the host walks it itself.
             None => {
-                Retrieval::from(&self.client.content().root_folder).via(steps_to_hosts(machines()))
+                Retrieval::from(&self.client.content().root_folder).via(steps_to_hosts(machines))
             }
         };
         retrieval.read("VirtualMachine", paths.iter().copied())

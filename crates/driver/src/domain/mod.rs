@@ -7,6 +7,7 @@ mod device;
 mod events;
 mod guest;
 mod index;
+mod inspect;
 mod list;
 mod lookup;
 mod migrate;

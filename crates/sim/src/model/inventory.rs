@@ -157,6 +157,8 @@ pub(crate) struct Inventory {
     pub(crate) shelf: BTreeMap<(MoRef, String), Box<Machine>>,
     /// Whether the licence covers serial ports on the network.
     pub(crate) serial_uri_licensed: bool,
+    /// Whether it is the licence without charge, under which nothing may be changed.
+    pub(crate) free_license: bool,
 }
 
 impl Inventory {
@@ -171,6 +173,7 @@ impl Inventory {
             locations: BTreeMap::new(),
             shelf: BTreeMap::new(),
             serial_uri_licensed: true,
+            free_license: false,
         }
     }
 

@@ -58,7 +58,6 @@ const WRITES: &[(&str, &str)] = &[
 /// What is refused at the moment.
 #[derive(Debug, Default)]
 pub(super) struct Restrictions {
-    free_license: bool,
     missing_privileges: Vec<String>,
     /// Missing ones that are reported with `NotAuthenticated`, though the session lives.
     unnamed_privileges: Vec<String>,
@@ -71,7 +70,8 @@ impl Model {
     /// Gives the host the free licence, or takes it away: with it everything that changes something is refused with
     /// `RestrictedVersion`.
     pub fn set_free_license(&mut self, free: bool) {
-        self.restrictions.free_license = free;
+        self.inventory.free_license = free;
+        self.changed(true);
     }
 
     /// Takes serial ports on the network out of the host's licence, or puts them in: without it they are refused with
@@ -144,7 +144,7 @@ impl Model {
         let Some((_, privilege)) = WRITES.iter().find(|(name, _)| *name == method) else {
             return Ok(());
         };
-        if self.restrictions.free_license {
+        if self.inventory.free_license {
             let message = "Current license or ESXi version prohibits execution of the requested \
                            operation.";
             return Err(Fault::new("RestrictedVersion", message));

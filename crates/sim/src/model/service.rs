@@ -122,6 +122,7 @@ impl Inventory {
 
     /// `LicenseManager.licenses`: one licence, with the features that anybody asks about.
     pub(super) fn licenses(&self) -> Value {
+        let free = self.free_license;
         let pair = |key: &'static str, value: &'static str| {
             Object::new("KeyValue").with("key", key).with("value", value)
         };
@@ -134,8 +135,8 @@ impl Inventory {
             });
         let license = Object::new("LicenseManagerLicenseInfo")
             .with("licenseKey", "00000-00000-00000-00000-00000")
-            .with("editionKey", "eval")
-            .with("name", "Evaluation Mode")
+            .with("editionKey", if free { "esxBasic" } else { "eval" })
+            .with("name", if free { "vSphere 8 Hypervisor" } else { "Evaluation Mode" })
             .with("total", 0)
             .with("costUnit", "")
             .with("properties", objects("KeyAnyValue", features));

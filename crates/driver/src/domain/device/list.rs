@@ -18,6 +18,7 @@ use crate::error::decode_error;
 pub(crate) const FILES: &str = "layoutEx";
 
 /// The devices of a row that was read with [`DEVICES`] and [`VERSION`].
+#[derive(Default)]
 pub(crate) struct DeviceRow {
     devices: Option<Value>,
     version: Option<Value>,

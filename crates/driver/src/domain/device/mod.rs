@@ -27,8 +27,7 @@ use virt_api::{
 };
 use virt_xml::domain::Device;
 
-use self::hardware::Hardware;
-pub(crate) use self::hardware::{DEVICES, VERSION};
+pub(crate) use self::hardware::{DEVICES, DriveAt, DriveKind, Hardware, VERSION};
 pub(crate) use self::list::{DeviceRow, FILES, drive_source};
 use super::operate::{Stop, checked_state};
 use super::xml::conversion_error;
