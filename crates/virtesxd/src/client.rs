@@ -98,13 +98,12 @@ where
     let mut tasks = JoinSet::new();
     let mut queue = Queue::new(&limits);
     let end = read_packets(read, &shared, &mut service, &mut tasks, &mut queue).await;
-    // A client that has gone wants no replies; one that the daemon leaves gets those on their way.
-    if end == End::Stopped {
-        queue.close();
-        let rest = async { while tasks.join_next().await.is_some() {} };
-        shared.registrations.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let _ = tokio::time::timeout(Duration::from_secs(limits.stop_seconds), rest).await;
-    }
+    // Calls that run are finished, also for a client that has gone: half of a definition helps nobody.
+    queue.close();
+    shared.registrations.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    shared.streams.clear();
+    let rest = async { while tasks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(limits.stop_seconds), rest).await;
     tasks.shutdown().await;
     shared.streams.clear();
     drop(queue);

@@ -17,6 +17,8 @@ use crate::client::{self, Service};
 use crate::config::{Auth, Config};
 use crate::hub::{Hub, Opener};
 
+/// How much longer than its calls a client may take to end.
+const FLUSH: Duration = Duration::from_secs(2);
 /// How long to wait after an accept that failed, as when descriptors have run out.
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 
@@ -120,8 +122,18 @@ impl Server {
             }
         }
         drop(sockets);
+        self.end().await;
+    }
+
+    /// Lets clients end, then ends those that do not: one that reads nothing would keep the daemon for ever.
+    async fn end(mut self) {
         self.stop.send_replace(true);
-        while self.tasks.join_next().await.is_some() {}
+        let patience = Duration::from_secs(self.hub.config().limits.stop_seconds) + FLUSH;
+        let rest = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, rest).await.is_err() {
+            tracing::warn!(clients = self.tasks.len(), "clients that do not end are cut off");
+            self.tasks.shutdown().await;
+        }
         self.hub.close().await;
     }
 
@@ -130,12 +142,9 @@ impl Server {
         self.admit(stream, false);
         tokio::select! {
             _ = self.tasks.join_next() => {}
-            () = stop => {
-                self.stop.send_replace(true);
-                while self.tasks.join_next().await.is_some() {}
-            }
+            () = stop => {}
         }
-        self.hub.close().await;
+        self.end().await;
     }
 
     fn admit(&mut self, stream: UnixStream, read_only: bool) {

@@ -284,6 +284,52 @@ async fn too_many_waiting_calls_end_a_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_leaves_no_half_definition() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "");
+    let mut peer = open(&daemon, &sim).await;
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    let xml =
+        peer.call::<call::DomainGetXmlDesc>(&(machine, DomainXmlFlags::empty())).await.unwrap();
+    let new = |line: &&str| !line.contains("uuid>");
+    let xml = xml.lines().filter(new).collect::<Vec<_>>().join("\n");
+    let xml = xml.replace("<name>vm-00001</name>", "<name>left behind</name>");
+    sim.reset_journal();
+    peer.begin::<call::DomainDefineXml>(&(xml,)).await;
+    // It has begun; what has not is not begun for a client that has gone.
+    in_time(async {
+        while sim.journal().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(peer);
+    let mut other = open(&daemon, &sim).await;
+    in_time(async {
+        let name = ("left behind".to_owned(),);
+        while other.call::<call::DomainLookupByName>(&name).await.is_err() {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_does_not_keep_the_daemon() {
+    let sim = host(0).await;
+    let daemon = daemon(&sim, "[limits]\nstop_seconds = 0\ncalls = 50");
+    let mut peer = open(&daemon, &sim).await;
+    let ping = virt_rpc::keepalive::packet(virt_rpc::keepalive::Message::Ping).to_bytes().unwrap();
+    let pings = ping.repeat(4096);
+    // Until neither side has room for more.
+    while let Ok(sent) =
+        tokio::time::timeout(std::time::Duration::from_millis(200), peer.stream.write_all(&pings))
+            .await
+    {
+        sent.unwrap();
+    }
+    daemon.stopped().await;
+}
+
+#[tokio::test]
 async fn stopping_finishes_what_runs() {
     let sim = host(1).await;
     let mut daemon = daemon(&sim, "");
