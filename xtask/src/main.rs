@@ -6,6 +6,7 @@
 
 mod ci;
 mod codegen;
+mod faults;
 mod fuzz;
 mod interop;
 mod peers;
@@ -54,6 +55,12 @@ enum Command {
     },
     /// Run virtesx and esx-sim against other people's programs: vcsim, Debian's virsh, the newest virsh.
     Interop(interop::Options),
+    /// Run the fault matrix and write docs/faults.md.
+    Faults {
+        /// Write nothing; fail if the document would change.
+        #[arg(long)]
+        check: bool,
+    },
     /// Build the fuzz targets and run each for a while.
     Fuzz(fuzz::Options),
     /// Run the simulated host in the foreground; the arguments go to esx-sim.
@@ -79,6 +86,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Codegen { check } => codegen::run(check),
         Command::Wsdl { action } => wsdl::run(&action),
         Command::Tidy => tidy::run(),
+        Command::Faults { check } => faults::run(check),
         Command::Ci => ci::run(),
         Command::Peers { action } => peers::run(action),
         Command::Fuzz(options) => fuzz::run(&options),

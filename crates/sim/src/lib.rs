@@ -29,10 +29,12 @@
 
 #![forbid(unsafe_code)]
 
+mod fault_plan;
 pub mod model;
 mod server;
 mod simulator;
 
+pub use fault_plan::{FAULT_GRAMMAR, FaultPlan, FaultPlanError};
 pub use model::{FileContent, Model, PowerState, Preset, TaskState};
-pub use server::{Arrival, JournalEntry, Reaction, TransferStats};
+pub use server::{Arrival, BodyChange, JournalEntry, Reaction, TransferStats};
 pub use simulator::{Builder, Error, ModelHandle, Running, Simulator};

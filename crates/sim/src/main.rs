@@ -6,10 +6,11 @@ use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use esx_sim::{Preset, Simulator};
+use esx_sim::{FAULT_GRAMMAR, FaultPlan, Preset, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a simulated VMware host until Ctrl-C.
@@ -48,9 +49,22 @@ struct Options {
     /// How long tasks run, in milliseconds
     #[arg(long, default_value_t = 0)]
     task_duration: u64,
+    /// What goes wrong with which request, for example 'cut-processed @PowerOnVM_Task; status=503,1 @GET #1+'
+    #[arg(long, value_name = "PLAN", long_help = FAULT_GRAMMAR, value_parser = fault_plan)]
+    fault: Option<Arc<FaultPlan>>,
+    /// The random numbers of the fault plan
+    #[arg(long, default_value_t = 0, requires = "fault")]
+    fault_seed: u64,
+    /// Serve another certificate than the one whose thumbprint is printed (with --tls)
+    #[arg(long, requires = "tls")]
+    wrong_certificate: bool,
     /// Let --listen name an address that other machines reach
     #[arg(long)]
     allow_any_address: bool,
+}
+
+fn fault_plan(text: &str) -> Result<Arc<FaultPlan>, String> {
+    text.parse().map(Arc::new).map_err(|error: esx_sim::FaultPlanError| error.to_string())
 }
 
 fn preset(name: &str) -> Result<Preset, String> {
@@ -90,6 +104,13 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .credentials(options.username, options.password)
         .task_duration(Duration::from_millis(options.task_duration))
         .allow_any_address(options.allow_any_address);
+    if let Some(plan) = options.fault {
+        plan.set_seed(options.fault_seed);
+        builder = builder.plan(move |arrival| plan.react(arrival));
+    }
+    if options.wrong_certificate {
+        builder = builder.wrong_certificate();
+    }
     if let Some(page_size) = options.page_size {
         builder = builder.page_size(page_size);
     }

@@ -55,6 +55,7 @@ impl Simulator {
             vms: 0,
             volumes: 0,
             tls: false,
+            wrong_certificate: false,
             username: "user".to_owned(),
             password: "pass".to_owned(),
             page_size: None,
@@ -74,6 +75,7 @@ pub struct Builder {
     vms: u32,
     volumes: u32,
     tls: bool,
+    wrong_certificate: bool,
     username: String,
     password: String,
     page_size: Option<usize>,
@@ -129,6 +131,14 @@ impl Builder {
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// HTTPS with another certificate than the one whose thumbprint [`Running::uri`] and [`Running::thumbprint`] tell.
+    #[must_use]
+    pub fn wrong_certificate(mut self) -> Self {
+        self.tls = true;
+        self.wrong_certificate = true;
         self
     }
 
@@ -212,8 +222,12 @@ impl Builder {
         });
         let shared = Arc::new(Shared::new(model, self.tls, self.plan, self.record_bodies));
         let (stop, stopped) = watch::channel(false);
+        let told = match self.wrong_certificate {
+            true => Some(tls::Identity::new().map_err(Error::Certificate)?.thumbprint),
+            false => None,
+        };
         let (acceptor, thumbprint) = match identity {
-            Some(identity) => (Some(identity.acceptor), Some(identity.thumbprint)),
+            Some(identity) => (Some(identity.acceptor), told.or(Some(identity.thumbprint))),
             None => (None, None),
         };
         let task = tokio::spawn(server::serve(listener, acceptor, Arc::clone(&shared), stopped));

@@ -12,6 +12,7 @@ use crate::collector::Retrieval;
 use crate::error::{Error, Result};
 use crate::task::{MAX_BROKEN, PAUSE, TASK, TaskOptions, TaskSeen, given_up, task_fault};
 use crate::updates::{Change, Watch};
+use crate::{TransportError, Waiting};
 
 /// What a task returned.
 const RESULT: &str = "info.result";
@@ -196,7 +197,12 @@ impl PlainTask {
             let collector_gone = error.is_fault("ManagedObjectNotFound")
                 || error.is_fault("InvalidCollectorVersion");
             let no_connection = matches!(&error, Error::Transport(_));
-            if !collector_gone && !no_connection {
+            // The time for everything does not come back.
+            let over = matches!(
+                &error,
+                Error::Transport(TransportError::Timeout { waiting: Waiting::Total, .. })
+            );
+            if over || !collector_gone && !no_connection {
                 return Err(error);
             }
             tracing::debug!(%error, "watching the task again");

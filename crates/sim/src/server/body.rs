@@ -3,13 +3,18 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 
 use super::outflow::Outflow;
 use crate::model::FileContent;
+
+/// How large the pieces of a slow body are.
+const PIECE: u64 = 16 << 10;
 
 /// The connection is to be broken off.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +95,8 @@ enum Ending {
 #[derive(Debug)]
 pub(super) struct ReplyBody {
     source: Source,
+    /// The pause before each small piece, and the one that is being waited for.
+    drip: Option<(Duration, Pin<Box<Sleep>>)>,
     /// After how many more bytes it ends, and how.
     limit: Option<(u64, Ending)>,
 }
@@ -98,6 +105,7 @@ pub(super) struct ReplyBody {
 enum Source {
     Bytes(Bytes),
     File { content: FileContent, position: u64, end: u64, on_its_way: OnItsWay },
+    Endless,
 }
 
 impl ReplyBody {
@@ -109,7 +117,11 @@ impl ReplyBody {
         transfers: Arc<Transfers>,
     ) -> Self {
         let on_its_way = OnItsWay::new(transfers);
-        Self { source: Source::File { content, position: start, end, on_its_way }, limit: None }
+        Self {
+            source: Source::File { content, position: start, end, on_its_way },
+            drip: None,
+            limit: None,
+        }
     }
 
     /// Lets the connection break after so many bytes.
@@ -122,18 +134,38 @@ impl ReplyBody {
         self.limit = Some((after, Ending::Stall));
     }
 
+    /// Lets it come in small pieces, with a pause before each.
+    pub(super) fn drip(&mut self, pause: Duration) {
+        self.drip = Some((pause, Box::pin(tokio::time::sleep(pause))));
+    }
+
+    /// Puts white space without end behind it, not faster than 16 MB/s.
+    pub(super) fn never_end(&mut self) {
+        self.source = Source::Endless;
+        self.drip(Duration::from_millis(1));
+    }
+
+    /// Its bytes, unless it is a file.
+    pub(super) fn bytes(&self) -> Option<Bytes> {
+        match &self.source {
+            Source::Bytes(bytes) => Some(bytes.clone()),
+            Source::File { .. } | Source::Endless => None,
+        }
+    }
+
     /// How many bytes are left, were it not cut short.
     pub(super) fn left(&self) -> u64 {
         match &self.source {
             Source::Bytes(bytes) => bytes.len() as u64,
             Source::File { position, end, .. } => end - position,
+            Source::Endless => u64::MAX,
         }
     }
 }
 
 impl<T: Into<Bytes>> From<T> for ReplyBody {
     fn from(bytes: T) -> Self {
-        Self { source: Source::Bytes(bytes.into()), limit: None }
+        Self { source: Source::Bytes(bytes.into()), drip: None, limit: None }
     }
 }
 
@@ -154,7 +186,14 @@ impl Body for ReplyBody {
             Some((most, _)) => *most,
             None => u64::MAX,
         };
+        if let Some((pause, sleep)) = &mut self.drip {
+            ready!(sleep.as_mut().poll(cx));
+            let next = tokio::time::Instant::now() + *pause;
+            sleep.as_mut().reset(next);
+        }
+        let most = if self.drip.is_some() { most.min(PIECE) } else { most };
         let chunk = match &mut self.source {
+            Source::Endless => Bytes::from_static(&[b' '; PIECE as usize]),
             Source::Bytes(bytes) => {
                 let most = usize::try_from(most).map_or(bytes.len(), |most| most.min(bytes.len()));
                 bytes.split_to(most)
@@ -177,6 +216,9 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left())
+        match self.source {
+            Source::Endless => SizeHint::default(),
+            _ => SizeHint::with_exact(self.left()),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod folder;
+mod gzip;
 mod outflow;
 mod screen;
 mod soap;
@@ -16,7 +17,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -107,6 +110,20 @@ pub struct Arrival {
     pub range: Option<String>,
 }
 
+/// What becomes of the body of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyChange {
+    /// It ends in the middle; the length in the head is that of what is sent.
+    Truncate,
+    /// A tag in the middle is no tag.
+    Corrupt,
+    /// It stays, but the head calls it something else.
+    ContentType(String),
+    /// It is compressed.
+    Gzip,
+}
+
 /// What a plan wants to happen to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -145,6 +162,31 @@ pub enum Reaction {
         /// Bytes of the body that are read.
         after: u64,
     },
+    /// It is served, but the connection breaks after so many bytes of the answer's head.
+    CutHead {
+        /// Bytes of the head that are sent.
+        after: u64,
+    },
+    /// It is served, but the answer begins so late.
+    DelayAnswer {
+        /// How late; the greatest duration means never.
+        by: Duration,
+    },
+    /// It is served, but the answer's body comes in small pieces with pauses.
+    DripAnswer {
+        /// The pause before each.
+        pause: Duration,
+    },
+    /// It is served, and the answer never ends.
+    EndlessAnswer,
+    /// It is served, and the answer's body is changed.
+    Change(BodyChange),
+    /// It is served with what the last `WaitForUpdatesEx` that told something was answered with, if there was one.
+    RepeatUpdates,
+    /// Tasks make no progress from then on; it is served.
+    HoldTasks,
+    /// All sessions are ended and the connection breaks before it is served.
+    Restart,
     /// The connection breaks in place of an answer.
     Hangup {
         /// Whether the request is served before.
@@ -168,6 +210,8 @@ pub(crate) struct Shared {
     plan: Mutex<Option<Plan>>,
     record_bodies: bool,
     pub(crate) transfers: Arc<Transfers>,
+    /// The last answer to `WaitForUpdatesEx` that told something, kept while there is a plan.
+    last_updates: Mutex<Option<Bytes>>,
 }
 
 impl fmt::Debug for Shared {
@@ -188,6 +232,7 @@ impl Shared {
             plan: Mutex::new(plan),
             record_bodies,
             transfers: Arc::default(),
+            last_updates: Mutex::default(),
         }
     }
 
@@ -227,6 +272,20 @@ impl Shared {
         self.clock_ahead.fetch_add(millis, Ordering::SeqCst);
         // Whoever waits looks at the clock again.
         self.generation.send_modify(|_| {});
+    }
+
+    /// Remembers an answer to `WaitForUpdatesEx`, or puts the remembered one in its place.
+    fn repeat_updates(&self, response: &mut Response<ReplyBody>, repeat: bool) {
+        let mut last = self.last_updates.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*last, repeat) {
+            (Some(body), true) => *response.body_mut() = body.clone().into(),
+            _ => {
+                let told = |body: &Bytes| body.windows(9).any(|part| part == b"filterSet");
+                if let Some(body) = response.body().bytes().filter(told) {
+                    *last = Some(body);
+                }
+            }
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -379,10 +438,15 @@ async fn respond(
         shared.journal().push(JournalEntry { method, ..entry });
         Err(Hangup)
     };
+    let mut delay = Duration::ZERO;
     let reply = match reaction {
         Reaction::Refuse { .. }
         | Reaction::Redirect { .. }
+        | Reaction::Restart
         | Reaction::Hangup { served: false } => {
+            if reaction == Reaction::Restart {
+                shared.with_model(Model::expire_sessions);
+            }
             if let Some(file) = file {
                 entry.bytes_in = drain(file).await;
             }
@@ -395,6 +459,7 @@ async fn respond(
         _ => {
             match reaction {
                 Reaction::ExpireSessions => shared.with_model(Model::expire_sessions),
+                Reaction::HoldTasks => shared.with_model(Model::hold_tasks),
                 Reaction::IgnoreRange => {
                     parts.headers.remove(RANGE);
                 }
@@ -423,14 +488,13 @@ async fn respond(
                 .await
             };
             let Reply { mut response, method, session } = reply;
-            match reaction {
-                Reaction::CutAnswer { after } => response.body_mut().cut(after, outflow),
-                Reaction::StallAnswer { after } => response.body_mut().stall(after),
-                Reaction::Hangup { .. } => {
-                    return hang_up(JournalEntry { session, ..entry }, method);
-                }
-                _ => {}
+            if named.is_some() && method == "WaitForUpdatesEx" {
+                shared.repeat_updates(&mut response, reaction == Reaction::RepeatUpdates);
             }
+            if matches!(reaction, Reaction::Hangup { .. }) {
+                return hang_up(JournalEntry { session, ..entry }, method);
+            }
+            delay = spoil(&mut response, reaction, outflow);
             Reply { response, method, session }
         }
     };
@@ -445,11 +509,60 @@ async fn respond(
         bytes_out,
         ..entry
     });
+    if delay == Duration::MAX {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(delay).await;
     Ok(reply.response)
 }
 
 fn is_sdk(path: &str) -> bool {
     matches!(path, "/sdk" | "/sdk/")
+}
+
+/// Does to an answer what the plan wants; returns how late it is to begin.
+fn spoil(
+    response: &mut Response<ReplyBody>,
+    reaction: Reaction,
+    outflow: Arc<Outflow>,
+) -> Duration {
+    match reaction {
+        Reaction::CutAnswer { after } => response.body_mut().cut(after, outflow),
+        Reaction::StallAnswer { after } => response.body_mut().stall(after),
+        Reaction::CutHead { after } => outflow.break_after(after),
+        Reaction::DripAnswer { pause } => response.body_mut().drip(pause),
+        Reaction::EndlessAnswer => response.body_mut().never_end(),
+        Reaction::DelayAnswer { by } => return by,
+        Reaction::Change(BodyChange::ContentType(kind)) => {
+            if let Ok(kind) = HeaderValue::from_str(&kind) {
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+            }
+        }
+        Reaction::Change(change) => {
+            let Some(body) = response.body().bytes() else { return Duration::ZERO };
+            let middle = match change {
+                // In the text of the innermost elements, not in an attribute that nobody reads.
+                BodyChange::Corrupt => {
+                    let ends = (0..body.len()).rev().filter(|at| body[*at..].starts_with(b"</"));
+                    ends.take(3).last().unwrap_or(body.len() / 2)
+                }
+                _ => body.len() / 2,
+            };
+            let changed: Vec<u8> = match change {
+                BodyChange::Truncate => body[..middle].to_vec(),
+                BodyChange::Corrupt => [&body[..middle], b"<<&\x01>", &body[middle..]].concat(),
+                BodyChange::Gzip => {
+                    let gzip = HeaderValue::from_static("gzip");
+                    response.headers_mut().insert(CONTENT_ENCODING, gzip);
+                    gzip::stored(&body)
+                }
+                BodyChange::ContentType(_) => body.to_vec(),
+            };
+            *response.body_mut() = changed.into();
+        }
+        _ => {}
+    }
+    Duration::ZERO
 }
 
 /// Reads a body to its end, or to where it breaks off, and forgets it.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -12,7 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a connection and a body on it share.
 #[derive(Debug, Default)]
-pub(super) struct Outflow(Mutex<State>);
+pub(super) struct Outflow {
+    state: Mutex<State>,
+    /// After how many more bytes the connection breaks, plus one; 0 for never.
+    left: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 enum State {
@@ -24,9 +29,29 @@ enum State {
 }
 
 impl Outflow {
+    /// Lets the connection break after so many more bytes.
+    pub(super) fn break_after(&self, bytes: u64) {
+        self.left.store(bytes.saturating_add(1), Ordering::SeqCst);
+    }
+
+    /// How many bytes may still be written; an error if the connection is to break now.
+    fn allowed(&self) -> io::Result<usize> {
+        match self.left.load(Ordering::SeqCst) {
+            0 => Ok(usize::MAX),
+            1 => Err(io::ErrorKind::ConnectionAborted.into()),
+            left => Ok(usize::try_from(left - 1).unwrap_or(usize::MAX)),
+        }
+    }
+
+    fn wrote(&self, bytes: usize) {
+        if self.left.load(Ordering::SeqCst) > 0 {
+            self.left.fetch_sub(bytes as u64, Ordering::SeqCst);
+        }
+    }
+
     /// Ready as soon as everything has been written since it was first asked.
     pub(super) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Flushed) {
             return Poll::Ready(());
         }
@@ -35,7 +60,7 @@ impl Outflow {
     }
 
     fn flushed(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Wanted(waker) = &*state {
             waker.wake_by_ref();
             *state = State::Flushed;
@@ -66,7 +91,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let most = self.outflow.allowed()?.min(bytes.len());
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[..most]))?;
+        self.outflow.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -84,6 +112,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.outflow.allowed()? < usize::MAX {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use esx_escape::{DatastorePath, folder_path_and_query, folder_upload_path_and_query};
 
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{ByteRange, TransportError};
 
 pub use self::download::{Download, DownloadOptions, TransferProgress};
@@ -35,12 +35,24 @@ impl Client {
         limit: u64,
     ) -> Result<Bytes> {
         let url = folder_path_and_query(path, datacenter_path);
-        let session = self.session_number();
-        match self.transport().get_bytes(&url, limit).await {
-            Err(error) if self.logged_in_again(session, &error).await? => {
-                Ok(self.transport().get_bytes(&url, limit).await?)
+        let (mut healed, mut repeated) = (false, false);
+        loop {
+            let session = self.session_number();
+            let error = match self.transport().get_bytes(&url, limit).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            if !healed && self.logged_in_again(session, &error).await? {
+                healed = true;
+                continue;
             }
-            result => Ok(result?),
+            let error = Error::from(error);
+            let Some(pause) = error.worth_repeating().filter(|_| !repeated) else {
+                return Err(error);
+            };
+            tracing::debug!(%error, "asking once more");
+            repeated = true;
+            tokio::time::sleep(pause).await;
         }
     }
 

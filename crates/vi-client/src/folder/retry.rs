@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::TransportError;
+use crate::{TransportError, Waiting};
 
 /// How long and how often a transfer tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,8 @@ pub(super) fn transient(error: &TransportError) -> Option<Option<Duration>> {
         TransportError::Status { status: 408 | 429 | 502 | 503 | 504, retry_after, .. } => {
             Some(*retry_after)
         }
+        // The time for everything does not come back.
+        TransportError::Timeout { waiting: Waiting::Total, .. } => None,
         TransportError::Closed { .. }
         | TransportError::Timeout { .. }
         | TransportError::Refused { .. }
