@@ -15,8 +15,8 @@ use esx_vmx_domain::ProductLine;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 use virt_api::{
-    AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, ProgressCallback,
-    QuestionCallback, Questions, Result, Secret, Storage,
+    AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Interface, Network,
+    ProgressCallback, QuestionCallback, Questions, Result, Secret, Storage,
 };
 
 use crate::auth::{self, AuthError, CredentialSource, Environment};
@@ -592,6 +592,14 @@ impl Driver for Connection {
     }
 
     fn storage(&self) -> &dyn Storage {
+        self
+    }
+
+    fn network(&self) -> &dyn Network {
+        self
+    }
+
+    fn interface(&self) -> &dyn Interface {
         self
     }
 

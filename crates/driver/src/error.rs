@@ -51,6 +51,38 @@ pub(crate) fn storage_error(what: &str, error: ViError) -> Error {
     error
 }
 
+/// The same of something about networks.
+pub(crate) fn network_error(what: &str, error: ViError) -> Error {
+    const NAMES: &[(&str, ErrorCode)] = &[
+        ("AlreadyExists", ErrorCode::NetworkExist),
+        ("ManagedObjectNotFound", ErrorCode::NoNetwork),
+        ("NotFound", ErrorCode::NoNetwork),
+        ("ResourceInUse", ErrorCode::ResourceBusy),
+    ];
+    let own = error.fault().and_then(|fault| NAMES.iter().find(|(name, _)| fault.name == *name));
+    let own = own.map(|(_, code)| *code);
+    let mut error = vi_error(what, error);
+    error.code = own.unwrap_or(error.code);
+    error
+}
+
+/// A document that cannot be used: libvirt's numbers are those of its kind.
+pub(crate) fn document_error(what: &str, error: virt_xml::Error) -> Error {
+    use virt_xml::ErrorKind as Kind;
+    let code = match error.kind {
+        Kind::NotWellFormed | Kind::Contradiction => ErrorCode::XmlDetail,
+        Kind::Element | Kind::Attribute => ErrorCode::XmlError,
+        Kind::Value => ErrorCode::InternalError,
+        Kind::Argument | Kind::Characters => ErrorCode::InvalidArg,
+        Kind::Overflow => ErrorCode::Overflow,
+        Kind::Unsupported | Kind::CpuMode => ErrorCode::ConfigUnsupported,
+        Kind::NoName => ErrorCode::NoName,
+        Kind::NoSource => ErrorCode::NoSource,
+        Kind::NoTarget => ErrorCode::NoTarget,
+    };
+    Error::new(code, ErrorDomain::Network, what).with_source(error)
+}
+
 /// A property that is not what the schema says.
 pub(crate) fn decode_error(error: DecodeError) -> Error {
     Error::internal(ErrorDomain::Esx, "the host sent something unexpected").with_source(error)

@@ -34,6 +34,8 @@ mod writer;
 
 pub mod capabilities;
 pub mod domain;
+pub mod interface;
+pub mod network;
 pub mod snapshot;
 pub mod storage;
 

@@ -205,6 +205,7 @@ impl Inventory {
                     .with("numPorts", 8)
                     .with("distributedVirtualSwitch", &switch.moref)
                     .with("type", "earlyBinding")
+                    .with("defaultPortConfig", port_config())
                     .into()
             }
             _ => return None,
@@ -243,6 +244,30 @@ impl Inventory {
         hosts.sort_by_key(|moref| (moref.value.len(), &moref.value));
         hosts
     }
+}
+
+/// What the ports of the built-in distributed port group have: VLAN 200, limits both ways.
+fn port_config() -> Object {
+    let of = |class: &'static str, value: Value| {
+        Object::new(class).with("inherited", false).with("value", value)
+    };
+    let shaping = |average: i64| {
+        Object::new("DVSTrafficShapingPolicy")
+            .with("inherited", false)
+            .with("enabled", of("BoolPolicy", true.into()))
+            .with("averageBandwidth", of("LongPolicy", average.into()))
+            .with("peakBandwidth", of("LongPolicy", (2 * average).into()))
+            .with("burstSize", of("LongPolicy", 104_857_600_i64.into()))
+    };
+    Object::new("VMwareDVSPortSetting")
+        .with("inShapingPolicy", shaping(100_000_000))
+        .with("outShapingPolicy", shaping(80_000_000))
+        .with(
+            "vlan",
+            Object::new("VmwareDistributedVirtualSwitchVlanIdSpec")
+                .with("inherited", false)
+                .with("vlanId", 200),
+        )
 }
 
 fn das() -> Object {

@@ -5,6 +5,7 @@ use esx_vi_api::{Array, MoRef, Object, Value};
 use super::autostart::AutoStart;
 use super::inventory::Inventory;
 use super::machine::PowerState;
+use super::network::Networking;
 use super::storage::Storage;
 use super::tree::{enumeration, green, objects, references, skeleton, strings};
 
@@ -31,6 +32,7 @@ pub(crate) struct Host {
     pub(crate) networks: Vec<MoRef>,
     pub(crate) browser: MoRef,
     pub(crate) storage: Storage,
+    pub(crate) networking: Networking,
     /// What `configManager` refers to.
     pub(crate) managers: Vec<MoRef>,
 }
@@ -243,7 +245,7 @@ impl Inventory {
                     .with("numCpuPkgs", host.packages)
                     .with("numCpuCores", host.cores)
                     .with("numCpuThreads", host.threads)
-                    .with("numNics", 2)
+                    .with("numNics", host.networking.card_count())
                     .with("numHBAs", 1),
             )
             .with("runtime", host.runtime())
@@ -272,7 +274,7 @@ impl Inventory {
         Object::new("HostConfigInfo")
             .with("host", &host.moref)
             .with("product", self.host_product())
-            .with("network", Object::new("HostNetworkInfo").with("dnsConfig", host.dns_config()))
+            .with("network", self.network_info(host))
             .with("storageDevice", host.storage.device_info())
             .with("autoStart", host.autostart.config())
     }

@@ -510,9 +510,9 @@ impl Inventory {
                 let host = self.host(&self.host_of_manager(moref)?)?;
                 Some(tree::references(&host.datastores))
             }
-            ("HostNetworkSystem", "dnsConfig") => {
+            ("HostNetworkSystem", name) => {
                 let host = self.host(&self.host_of_manager(moref)?)?;
-                Some(host.dns_config().into())
+                self.network_system_property(host, name)
             }
             ("HostDatastoreBrowser", "datastore") => {
                 Some(tree::references(self.items.values().filter_map(|item| match item {
@@ -528,6 +528,22 @@ impl Inventory {
                 (!property.optional).then(|| tree::default(property))
             }
         }
+    }
+
+    /// Takes a network out of the inventory.
+    pub(crate) fn remove_network(&mut self, moref: &MoRef) {
+        if let Some(Item::Network(network)) = self.items.remove(moref)
+            && let Some(Item::Folder(folder)) = self.items.get_mut(&network.parent)
+        {
+            folder.children.retain(|child| child != moref);
+        }
+    }
+
+    /// A value, `prefix` and a number, that no object of the class has.
+    pub(crate) fn free_value(&self, class: &'static str, prefix: &str) -> String {
+        let numbers = self.items.keys().filter(|moref| moref.kind == class);
+        let numbers = numbers.filter_map(|moref| moref.value.strip_prefix(prefix)?.parse().ok());
+        format!("{prefix}{}", numbers.max().unwrap_or(0_u32).saturating_add(1))
     }
 
     pub(crate) fn host_of_manager(&self, manager: &MoRef) -> Option<MoRef> {

@@ -220,7 +220,9 @@ impl Model {
                 })?;
                 found(self.inventory.find_by_datastore_path(datacenter, &path))
             }
-            _ => Err(Fault::not_supported()),
+            method => self
+                .network_method(this, method, args)
+                .unwrap_or_else(|| Err(Fault::not_supported())),
         }
     }
 

@@ -37,6 +37,7 @@ mod inventory;
 mod machine;
 mod methods;
 mod migrate;
+mod network;
 mod path;
 mod power;
 mod preset;

@@ -14,6 +14,7 @@ use super::inventory::{
     Compute, Datacenter, Folder, Inventory, Item, Network, Pool, Preset, Switch, SwitchEntity,
 };
 use super::machine::{Machine, Placement, PowerState};
+use super::network::Networking;
 use super::samples;
 use super::service;
 use super::storage::Storage;
@@ -235,11 +236,13 @@ struct HostSpec<'a> {
     number: u8,
     name: &'a str,
     manager: &'a dyn Fn(&str) -> String,
+    preset: Preset,
     datastores: &'a [MoRef],
     networks: &'a [MoRef],
 }
 
 fn host(parent: &MoRef, spec: &HostSpec<'_>) -> Host {
+    let address = format!("10.80.0.{}", 10 + spec.number);
     let host_name = spec.name.split('.').next().unwrap_or_default();
     Host {
         moref: MoRef::new("HostSystem", spec.moref),
@@ -248,7 +251,7 @@ fn host(parent: &MoRef, spec: &HostSpec<'_>) -> Host {
         uuid: format!("4c4c4544-0042-4a10-8057-b4c04f4d30{:02x}", 0x31 + spec.number),
         host_name: host_name.to_owned(),
         domain: "sim.test".to_owned(),
-        address: format!("10.80.0.{}", 10 + spec.number),
+        address: address.clone(),
         packages: 2,
         cores: 16,
         threads: 32,
@@ -260,6 +263,7 @@ fn host(parent: &MoRef, spec: &HostSpec<'_>) -> Host {
         datastores: spec.datastores.to_vec(),
         networks: spec.networks.to_vec(),
         storage: Storage::sample(spec.number),
+        networking: Networking::sample(spec.number, &address, spec.preset),
         browser: MoRef::new("HostDatastoreBrowser", (spec.manager)("datastoreBrowser")),
         managers: MANAGERS
             .iter()
@@ -380,6 +384,7 @@ fn esx(api_version: ApiVersion, volumes: u32) -> (Inventory, Sites, Vec<Arc<Plac
         number: 1,
         name: "esx01.sim.test",
         manager: &manager,
+        preset: Preset::Esx,
         datastores: &all,
         networks: &[network.clone(), other.clone()],
     };
@@ -468,7 +473,7 @@ fn vcenter(api_version: ApiVersion) -> (Inventory, Sites, Vec<Arc<Placement>>) {
     );
     inventory.add(Item::Switch(SwitchEntity {
         parent: first.network_folder.clone(),
-        switch,
+        switch: switch.clone(),
         portgroups: vec![portgroup.clone()],
     }));
     let remote_network =
@@ -511,13 +516,17 @@ fn vcenter(api_version: ApiVersion) -> (Inventory, Sites, Vec<Arc<Placement>>) {
                     number,
                     name,
                     manager: &manager,
+                    preset: Preset::VCenter,
                     datastores: &datastores,
                     networks: &networks,
                 };
-                Host {
-                    manager_address: Some("10.80.0.2".to_owned()),
-                    ..host(&compute.moref, &spec)
+                let mut host = host(&compute.moref, &spec);
+                host.manager_address = Some("10.80.0.2".to_owned());
+                if !remote_site {
+                    let uuid = super::machine::uuid_text(switch.uuid);
+                    host.networking.join(&switch.name, uuid, "vmnic2");
                 }
+                host
             })
             .collect();
         add_compute(&mut inventory, compute, made);

@@ -51,6 +51,12 @@ const WRITES: &[(&str, &str)] = &[
     ("InflateVirtualDisk_Task", "Datastore.FileManagement"),
     ("ExtendVirtualDisk_Task", "Datastore.FileManagement"),
     ("SetVirtualDiskUuid", "Datastore.FileManagement"),
+    ("AddVirtualSwitch", "Host.Config.Network"),
+    ("UpdateVirtualSwitch", "Host.Config.Network"),
+    ("RemoveVirtualSwitch", "Host.Config.Network"),
+    ("AddPortGroup", "Host.Config.Network"),
+    ("UpdatePortGroup", "Host.Config.Network"),
+    ("RemovePortGroup", "Host.Config.Network"),
     ("RescanHba", "Host.Config.Storage"),
     ("RescanAllHba", "Host.Config.Storage"),
 ];
