@@ -21,6 +21,7 @@ mod changes;
 mod documents;
 mod domains;
 mod host;
+mod networks;
 mod report;
 mod storage;
 
@@ -36,6 +37,7 @@ pub use domains::{
     unknown_domains_are_no_domain, unknown_list_flags_are_refused,
 };
 pub use host::{capabilities_describe_a_host, host_facts_make_sense};
+pub use networks::{interfaces_agree_with_each_other, networks_agree_with_each_other};
 pub use report::{Finding, Findings, Report};
 pub use storage::{
     pool_details_agree_with_single_questions, pools_agree_with_lookups,
@@ -102,6 +104,8 @@ pub const CHECKS: &[Check] = checks![
     unknown_domains_are_no_domain,
     documents_agree_with_handles,
     unknown_xml_flags_are_refused,
+    networks_agree_with_each_other,
+    interfaces_agree_with_each_other,
     life_cycle_changes_states,
     snapshots_form_a_tree,
     resources_are_read_back,

@@ -11,9 +11,9 @@ use virt_api::Error;
 use crate::cli::output_argument;
 use crate::commands::inspect::INSPECT;
 use crate::commands::{
-    card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, itself, list,
-    memory, migrate, naming, native, pin, pool, power, question, screenshot, snapshot,
-    snapshot_list, vmx, volume, volume_change,
+    card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, interface,
+    itself, list, memory, migrate, naming, native, network, pin, pool, power, question, screenshot,
+    snapshot, snapshot_list, vmx, volume, volume_change,
 };
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
@@ -30,6 +30,10 @@ pub(crate) enum Group {
     Pool,
     /// Storage volumes.
     Volume,
+    /// Virtual networks.
+    Network,
+    /// Interfaces of the host.
+    Interface,
     /// The host and its hypervisor.
     Host,
     /// The program itself.
@@ -44,6 +48,8 @@ impl Group {
             Self::Snapshot => "snapshot",
             Self::Pool => "pool",
             Self::Volume => "volume",
+            Self::Network => "network",
+            Self::Interface => "interface",
             Self::Host => "host",
             Self::Program => "virtesx",
         }
@@ -55,6 +61,8 @@ impl Group {
             Self::Snapshot => "Snapshots of domains",
             Self::Pool => "Storage pools (datastores, iSCSI targets)",
             Self::Volume => "Storage volumes (disks, images, LUNs)",
+            Self::Network => "Virtual networks",
+            Self::Interface => "Interfaces of the host",
             Self::Host => "Host and hypervisor",
             Self::Program => "virtesx itself",
         }
@@ -183,6 +191,18 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &volume::POOL,
     &volume_change::RESIZE,
     &volume_change::WIPE,
+    &network::AUTOSTART,
+    &network::DEFINE,
+    &network::DUMPXML,
+    &network::INFO,
+    &network::LIST,
+    &network::NAME,
+    &network::UNDEFINE,
+    &network::UUID,
+    &interface::DUMPXML,
+    &interface::LIST,
+    &interface::MAC,
+    &interface::NAME,
     &host::Capabilities,
     &host::FREECELL,
     &host::Hostname,

@@ -6,6 +6,7 @@ mod done;
 pub(crate) mod host;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod network;
 pub(crate) mod pin;
 pub(crate) mod question;
 pub(crate) mod resources;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
-use virt_api::{Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Questions, Storage};
+use virt_api::{
+    Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Interface, Network, Questions, Storage,
+};
 
 use crate::auth::Prompt;
 use crate::backend::{self, Opened, SessionStore, Simulator};
@@ -105,6 +107,22 @@ impl Session {
     /// As [`hypervisor`](Self::hypervisor).
     pub(crate) async fn questions(&self) -> Result<&dyn Questions, Error> {
         Ok(self.connection().await?.driver.questions())
+    }
+
+    /// What looks at networks, on the same connection.
+    ///
+    /// # Errors
+    /// As [`hypervisor`](Self::hypervisor).
+    pub(crate) async fn network(&self) -> Result<&dyn Network, Error> {
+        Ok(self.connection().await?.driver.network())
+    }
+
+    /// What looks at interfaces of the host, on the same connection.
+    ///
+    /// # Errors
+    /// As [`hypervisor`](Self::hypervisor).
+    pub(crate) async fn interface(&self) -> Result<&dyn Interface, Error> {
+        Ok(self.connection().await?.driver.interface())
     }
 
     /// Takes away what shows how far an operation is.

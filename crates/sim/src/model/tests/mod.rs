@@ -2,6 +2,7 @@
 
 mod collector;
 mod inventory;
+mod network;
 mod operations;
 mod properties;
 mod search;
