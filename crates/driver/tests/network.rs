@@ -301,7 +301,7 @@ async fn a_network_in_use_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn machines_hold_their_port_groups() {
+async fn machines_that_are_off_hold_no_network() {
     let (sim, connection) = host().await;
     let second = connection.network_lookup_by_name("vSwitch1").await.unwrap();
     sim.model().change(|m| {

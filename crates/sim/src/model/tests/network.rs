@@ -52,7 +52,7 @@ fn what_is_refused_and_why() {
     let mut client = Client::logged_in(Preset::Esx);
     let system = system(&client);
     let none = || Object::new("");
-    let name = |member: &str, name: &str| none().with(member, name);
+    let name = |member: &'static str, name: &str| none().with(member, name);
     for (method, args, fault) in [
         ("AddVirtualSwitch", switch("vSwitch0", &[]), "AlreadyExists"),
         ("AddVirtualSwitch", switch("", &[]), "InvalidArgument"),
