@@ -367,6 +367,14 @@ impl Hypervisor for Connection {
         self.session.snapshot_xml(snapshot, flags).await
     }
 
+    async fn domain_snapshots_get_xml_desc(
+        &self,
+        snapshots: &[Snapshot],
+        flags: SnapshotXmlFlags,
+    ) -> Result<Vec<Result<String>>> {
+        self.session.snapshots_xml(snapshots, flags).await
+    }
+
     async fn domain_snapshot_num(&self, domain: &Domain, flags: SnapshotListFlags) -> Result<u32> {
         Ok(count(self.session.list_snapshots(domain, None, flags).await?.len()))
     }

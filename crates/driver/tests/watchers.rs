@@ -109,6 +109,27 @@ async fn questions_are_listed_with_one_request_and_answered() {
 }
 
 #[tokio::test]
+async fn documents_of_all_snapshots_cost_no_more_than_one() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let (connection, _) = open(&sim, options("pass")).await;
+    let web = connection.domain_lookup_by_name("web01").await.unwrap();
+    let flags = virt_api::SnapshotListFlags::empty();
+    let snapshots = connection.domain_list_all_snapshots(&web, flags).await.unwrap();
+    assert!(snapshots.len() > 2);
+    let flags = virt_api::SnapshotXmlFlags::empty();
+    sim.reset_journal();
+    let documents = connection.domain_snapshots_get_xml_desc(&snapshots, flags).await.unwrap();
+    let all = methods(&sim).len();
+    let mut one_by_one = Vec::new();
+    for snapshot in &snapshots {
+        one_by_one.push(connection.domain_snapshot_get_xml_desc(snapshot, flags).await.unwrap());
+    }
+    assert_eq!(methods(&sim).len(), all * snapshots.len());
+    let documents: Vec<_> = documents.into_iter().map(Result::unwrap).collect();
+    assert_eq!(documents, one_by_one);
+}
+
+#[tokio::test]
 async fn progress_is_told_once_per_percent() {
     let sim = host().await;
     let (send, mut told) = tokio::sync::mpsc::unbounded_channel();

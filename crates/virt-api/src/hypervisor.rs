@@ -596,6 +596,20 @@ pub trait Hypervisor: Send + Sync {
         Err(Error::no_support("virDomainSnapshotGetXMLDesc"))
     }
 
+    /// The documents of several snapshots of one domain, in their order; one that cannot be told from another of its name has
+    /// an error of its own. Beyond libvirt: a driver may read all of them at once.
+    async fn domain_snapshots_get_xml_desc(
+        &self,
+        snapshots: &[Snapshot],
+        flags: SnapshotXmlFlags,
+    ) -> Result<Vec<Result<String>>> {
+        let mut documents = Vec::with_capacity(snapshots.len());
+        for snapshot in snapshots {
+            documents.push(self.domain_snapshot_get_xml_desc(snapshot, flags).await);
+        }
+        Ok(documents)
+    }
+
     /// Number of snapshots. libvirt: `virDomainSnapshotNum`.
     async fn domain_snapshot_num(
         &self,

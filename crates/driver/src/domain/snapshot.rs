@@ -70,6 +70,25 @@ impl Tree {
         self.all().into_iter().find(|n| n.node.snapshot == *current)
     }
 
+    /// The document of a snapshot (spec `domain.md` 15.2).
+    fn document(&self, snapshot: &Snapshot) -> Result<String> {
+        let Node { node, parent } = self.find(&snapshot.name)?;
+        let state = match node.state {
+            VirtualMachinePowerState::PoweredOn => "running",
+            VirtualMachinePowerState::Suspended => "paused",
+            _ => "shutoff",
+        };
+        let document = document::Snapshot {
+            name: node.name.clone(),
+            description: Some(node.description.clone()),
+            state: state.to_owned(),
+            parent: parent.map(|p| p.name.clone()),
+            creation_time: node.create_time.unix_seconds().unwrap_or(0),
+            domain_uuid: snapshot.domain.uuid,
+        };
+        Ok(document.to_xml())
+    }
+
     fn handle(&self, node: Node<'_>) -> Snapshot {
         Snapshot { domain: self.domain.clone(), name: node.node.name.clone() }
     }
@@ -222,22 +241,26 @@ impl Session {
         flags: SnapshotXmlFlags,
     ) -> Result<String> {
         check_flags("virDomainSnapshotGetXMLDesc", flags, SnapshotXmlFlags::SECURE)?;
-        let tree = self.snapshots(&snapshot.domain).await?;
-        let Node { node, parent } = tree.find(&snapshot.name)?;
-        let state = match node.state {
-            VirtualMachinePowerState::PoweredOn => "running",
-            VirtualMachinePowerState::Suspended => "paused",
-            _ => "shutoff",
+        self.snapshots(&snapshot.domain).await?.document(snapshot)
+    }
+
+    /// The same of several snapshots of one domain, from one look at the tree.
+    pub(crate) async fn snapshots_xml(
+        &self,
+        snapshots: &[Snapshot],
+        flags: SnapshotXmlFlags,
+    ) -> Result<Vec<Result<String>>> {
+        check_flags("virDomainSnapshotGetXMLDesc", flags, SnapshotXmlFlags::SECURE)?;
+        let Some(first) = snapshots.first() else { return Ok(Vec::new()) };
+        let tree = self.snapshots(&first.domain).await?;
+        let of_one = |snapshot: &Snapshot| {
+            if snapshot.domain.uuid == first.domain.uuid {
+                return tree.document(snapshot);
+            }
+            let message = "the snapshots are not of one domain";
+            Err(Error::invalid_arg(ErrorDomain::DomainSnapshot, message))
         };
-        let document = document::Snapshot {
-            name: node.name.clone(),
-            description: Some(node.description.clone()),
-            state: state.to_owned(),
-            parent: parent.map(|p| p.name.clone()),
-            creation_time: node.create_time.unix_seconds().unwrap_or(0),
-            domain_uuid: snapshot.domain.uuid,
-        };
-        Ok(document.to_xml())
+        Ok(snapshots.iter().map(of_one).collect())
     }
 
     /// libvirt `virDomainSnapshotCreateXML`. `QUIESCE` stands for a snapshot without memory: the two are

@@ -8,7 +8,7 @@ use virt_api::{
 use super::plain::{
     Outcome, Plain, Switches, bits, domain_request, option, shown, switch, with_switches,
 };
-use super::snapshot::{Which, document};
+use super::snapshot::Which;
 use crate::command::Group;
 use crate::commands::domain::domain_argument;
 use crate::failure::{Context, usage};
@@ -99,20 +99,24 @@ async fn list(
             snapshots.extend(below);
         }
     }
-    let mut rows = Vec::new();
-    for snapshot in snapshots {
-        rows.push(match shape {
-            Shape::Names => Row { name: snapshot.name, facts: None, problem: None },
-            _ => row(hypervisor, snapshot).await?,
-        });
-    }
+    let rows = match shape {
+        Shape::Names => {
+            let row = |snapshot: Snapshot| Row { name: snapshot.name, facts: None, problem: None };
+            snapshots.into_iter().map(row).collect()
+        }
+        _ => {
+            let flags = SnapshotXmlFlags::empty();
+            let documents = hypervisor.domain_snapshots_get_xml_desc(&snapshots, flags).await;
+            let pairs = snapshots.into_iter().zip(documents.context(failed)?);
+            pairs.map(|(snapshot, xml)| row(snapshot, xml)).collect::<Result<_, _>>()?
+        }
+    };
     let sorted = !filter.contains(Filter::TOPOLOGICAL);
     shown(List::new(rows, shape, sorted, TimeZone::system()))
 }
 
 /// A snapshot with its facts. One that cannot be told from another of its name does not spoil the list.
-async fn row(hypervisor: &dyn Hypervisor, snapshot: Snapshot) -> Result<Row, Error> {
-    let xml = document(hypervisor, &snapshot, SnapshotXmlFlags::empty()).await;
+fn row(snapshot: Snapshot, xml: Result<String, Error>) -> Result<Row, Error> {
     match xml.and_then(|xml| Facts::parse(&xml)) {
         Ok(facts) => Ok(Row { name: snapshot.name, facts: Some(facts), problem: None }),
         Err(error) if error.code == ErrorCode::OperationInvalid => {
