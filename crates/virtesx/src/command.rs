@@ -13,7 +13,7 @@ use crate::commands::inspect::INSPECT;
 use crate::commands::{
     card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, interface,
     itself, list, memory, migrate, naming, native, network, pin, pool, power, question, screenshot,
-    snapshot, snapshot_list, vmx, volume, volume_change,
+    snapshot, snapshot_list, vmx, volume, volume_change, volume_transfer,
 };
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
@@ -182,6 +182,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &volume_change::CREATE_AS,
     &volume_change::CREATE_FROM,
     &volume_change::DELETE,
+    &volume_transfer::DOWNLOAD,
     &volume::DUMPXML,
     &volume::INFO,
     &volume::KEY,
@@ -190,6 +191,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &volume::PATH,
     &volume::POOL,
     &volume_change::RESIZE,
+    &volume_transfer::UPLOAD,
     &volume_change::WIPE,
     &network::AUTOSTART,
     &network::DEFINE,

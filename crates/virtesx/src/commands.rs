@@ -31,3 +31,4 @@ pub(crate) mod snapshot_list;
 pub(crate) mod vmx;
 pub(crate) mod volume;
 pub(crate) mod volume_change;
+pub(crate) mod volume_transfer;

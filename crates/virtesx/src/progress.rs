@@ -20,6 +20,21 @@ impl Progress {
         std::io::stderr().is_terminal().then(Arc::default)
     }
 
+    /// Shows how many bytes have been transferred.
+    pub(crate) fn transfer(&self, what: &str, bytes: u64, total: Option<u64>) {
+        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+            let template = "{msg} [{bar:30}] {percent:>3} % {bytes} at {bytes_per_sec}, {eta} left";
+            match ProgressStyle::with_template(template) {
+                Ok(style) => bar.with_style(style.progress_chars("=> ")),
+                Err(_) => bar,
+            }
+            .with_message(printable(what))
+        });
+        bar.set_position(bytes);
+    }
+
     /// Takes the line away: what was running has ended.
     pub(crate) fn clear(&self) {
         let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take();

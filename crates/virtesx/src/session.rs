@@ -125,6 +125,11 @@ impl Session {
         Ok(self.connection().await?.driver.interface())
     }
 
+    /// What shows how far something is, if somebody looks.
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_deref()
+    }
+
     /// Takes away what shows how far an operation is.
     pub(crate) fn clear_progress(&self) {
         if let Some(progress) = &self.progress {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use esx_sim::{Builder, Running, Simulator};
+use esx_sim::{Builder, FileContent, Running, Simulator};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -300,4 +300,46 @@ fn pools_are_shown() {
     let refused = host.run(&["pool-autostart", "datastore1", "--disable"]);
     assert_eq!(refused.status.code(), Some(1));
     host.stop();
+}
+
+#[test]
+fn volumes_are_transferred() {
+    let content = FileContent::generated(1, 3 << 20);
+    let host = Host::start(Simulator::builder());
+    host.running.model().change(|model| {
+        let descriptor = "# Disk DescriptorFile\nRW 6144 VMFS \"d-flat.vmdk\"\n";
+        model.add_file("datastore1", "vol/d.vmdk", descriptor.as_bytes());
+        model.add_content("datastore1", "vol/d-flat.vmdk", content.clone());
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (local, part) = (file("d.img"), file("part.img"));
+    assert_eq!(printed(&host.run(&["vol-download", "vol/d.vmdk", &local, "datastore1"])), "\n");
+    assert!(std::fs::read(&local).unwrap() == content.read(0, 3 << 20));
+    let arguments = ["vol-download", "vol/d.vmdk", &part, "--pool", "datastore1"];
+    let cut = ["--offset", "1KiB", "--length", "2000"];
+    printed(&host.run(&[&arguments[..], &cut[..]].concat()));
+    assert!(std::fs::read(&part).unwrap() == content.read(1024, 2000));
+    let output = host.run(&["vol-download", "vol/d.vmdk", "-", "datastore1", "--length", "9"]);
+    assert_eq!(output.stdout, content.read(0, 9));
+
+    // Upwards, and down again with a hole.
+    let mut new = vec![7; 1 << 20];
+    new.resize(3 << 20, 0);
+    std::fs::write(&local, &new).unwrap();
+    printed(&host.run(&["vol-upload", "vol/d.vmdk", &local, "datastore1"]));
+    let stored = host.running.model().read(|model| model.file("datastore1", "vol/d-flat.vmdk"));
+    assert_eq!(stored.unwrap().content, FileContent::from(new.clone()));
+    let sparse = file("sparse.img");
+    printed(&host.run(&["vol-download", "vol/d.vmdk", &sparse, "datastore1", "--sparse"]));
+    assert!(std::fs::read(&sparse).unwrap() == new);
+
+    // What fails leaves no file, unless it was there before.
+    let none = file("none.img");
+    let output = host.run(&["vol-download", "vol/d.vmdk", &none, "datastore1", "--offset", "4M"]);
+    assert!(!output.status.success());
+    assert!(!std::path::Path::new(&none).exists());
+    let output = host.run(&["vol-upload", "vol/d.vmdk", &local, "datastore1", "--offset", "1"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("whole files only"), "{text}");
 }
