@@ -302,3 +302,20 @@ async fn broken_connections_and_busy_hosts() {
     assert!(error.chain().any(|line| line.contains("closed the connection")), "{error:?}");
     assert_eq!(sim.model().read(|m| m.tasks().len()), 1, "started once");
 }
+
+/// The collector that the first operation has left went with its session; the second must not use it.
+#[tokio::test]
+async fn an_operation_after_the_end_of_the_session_finds_its_machine() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let domain = connection.domain_lookup_by_name("web01").await.unwrap();
+    connection.domain_suspend(&domain).await.unwrap();
+    sim.model().change(|model| model.expire_sessions());
+    connection.domain_resume(&domain).await.unwrap();
+    let methods = methods(&sim);
+    assert_eq!(
+        methods.iter().filter(|method| *method == "PowerOnVM_Task").count(),
+        1,
+        "{methods:?}"
+    );
+}

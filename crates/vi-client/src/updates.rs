@@ -89,7 +89,18 @@ impl Client {
             watch.add(retrieval).await?;
             return Ok(watch);
         }
-        let collector = match self.take_collector() {
+        match self.watch_by(self.take_collector(), retrieval).await {
+            // The collector went with the session that had it, while the call was on its way: a new one is of the new session.
+            // If it was one of the objects to watch that is gone, the host says so again.
+            Err(error) if error.is_fault("ManagedObjectNotFound") => {
+                self.watch_by(None, retrieval).await
+            }
+            result => result,
+        }
+    }
+
+    async fn watch_by(&self, collector: Option<MoRef>, retrieval: &Retrieval) -> Result<Watch> {
+        let collector = match collector {
             Some(collector) => collector,
             None => {
                 self.call(&self.content().property_collector, &CreatePropertyCollector {}).await?

@@ -45,13 +45,13 @@ pub struct DownloadOptions {
 }
 
 impl Default for DownloadOptions {
-    /// The whole file in blocks of 2 MiB, four at once, without holes.
+    /// The whole file in blocks of 4 MiB, four at once, without holes.
     fn default() -> Self {
         Self {
             offset: 0,
             length: None,
             holes: false,
-            block: const { NonZeroU64::new(2 << 20).unwrap() },
+            block: const { NonZeroU64::new(4 << 20).unwrap() },
             parallel: MAX_PARALLEL,
             retry: RetryPolicy::default(),
         }
