@@ -58,31 +58,53 @@ pub(crate) fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     }
 }
 
-/// Waits for Ctrl-C or a polite request to end; the exit status that it asks for.
-async fn interruption() -> u8 {
-    const INTERRUPT: u8 = SIGNALLED + 2;
+/// Ctrl-C and polite requests to end. They are listened to from the moment this is made: before, as after, they end the
+/// program at once.
+struct Interruptions {
     #[cfg(unix)]
-    {
+    signals: [Option<tokio::signal::unix::Signal>; 3],
+}
+
+/// The number of SIGINT, which Ctrl-C sends.
+const INTERRUPT: u8 = 2;
+
+impl Interruptions {
+    #[cfg(unix)]
+    fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        // Without a handler the signal ends the program at once, as it does any other.
-        let wait = async |kind: SignalKind| {
-            if let Ok(mut signal) = signal(kind)
-                && signal.recv().await.is_some()
-            {
-                return;
+        let kinds = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()];
+        Self { signals: kinds.map(|kind| signal(kind).ok()) }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Self {
+        Self {}
+    }
+
+    /// The exit status that the next one asks for.
+    #[cfg(unix)]
+    async fn next(&mut self) -> u8 {
+        async fn wait(signal: &mut Option<tokio::signal::unix::Signal>) {
+            let heard = match signal {
+                Some(signal) => signal.recv().await.is_some(),
+                None => false,
+            };
+            if !heard {
+                std::future::pending().await
             }
-            std::future::pending().await
-        };
+        }
+        let [interrupt, hangup, terminate] = &mut self.signals;
         tokio::select! {
-            () = wait(SignalKind::interrupt()) => INTERRUPT,
-            () = wait(SignalKind::hangup()) => SIGNALLED + 1,
-            () = wait(SignalKind::terminate()) => SIGNALLED + 15,
+            () = wait(interrupt) => SIGNALLED + INTERRUPT,
+            () = wait(hangup) => SIGNALLED + 1,
+            () = wait(terminate) => SIGNALLED + 15,
         }
     }
+
     #[cfg(not(unix))]
-    {
+    async fn next(&mut self) -> u8 {
         let _ = tokio::signal::ctrl_c().await;
-        INTERRUPT
+        SIGNALLED + INTERRUPT
     }
 }
 
@@ -93,13 +115,29 @@ async fn until_interrupted(
     streams: &mut Streams<'_>,
 ) -> io::Result<ExitCode> {
     let session = Session::new(options);
-    let result = tokio::select! {
-        // A command that knows what to do about Ctrl-C does it.
-        biased;
-        result = run(&session, task, streams) => {
-            result.map(|good| if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut interruptions = Interruptions::listen();
+    let result = {
+        let run = run(&session, task, streams);
+        tokio::pin!(run);
+        let mut ending = None;
+        loop {
+            tokio::select! {
+                // A command that knows what to do about Ctrl-C does it.
+                biased;
+                result = &mut run => break result.map(|good| match ending {
+                    Some(status) => ExitCode::from(status),
+                    None if good => ExitCode::SUCCESS,
+                    None => ExitCode::FAILURE,
+                }),
+                status = interruptions.next() => {
+                    if ending.is_some() || !session.interrupt() {
+                        break Ok(ExitCode::from(status));
+                    }
+                    // Something has to be put away on the host first; whoever asks twice does not wait for it.
+                    ending = Some(status);
+                }
+            }
         }
-        status = interruption() => Ok(ExitCode::from(status)),
     };
     session.close().await;
     result

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 use virt_api::{
     Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Interface, Network, Questions, Storage,
@@ -34,6 +34,9 @@ pub(crate) struct Session {
     opening: RefCell<Option<JoinHandle<Result<Opened, Error>>>>,
     failed: Cell<bool>,
     progress: Option<Arc<Progress>>,
+    /// Whether the command that runs has something to put away if it is interrupted.
+    holding: Cell<bool>,
+    interrupted: Notify,
 }
 
 struct Connection {
@@ -54,6 +57,8 @@ impl Session {
             opening: RefCell::new(None),
             failed: Cell::new(false),
             progress,
+            holding: Cell::new(false),
+            interrupted: Notify::new(),
         }
     }
 
@@ -63,6 +68,30 @@ impl Session {
         let connection = Connection { driver, uri: None, _simulator: None };
         let connection = OnceCell::new_with(Some(connection));
         Self { connection, progress: None, ..Self::new(options) }
+    }
+
+    /// Tells the command that the run is to end. Whether it wants to be waited for.
+    pub(crate) fn interrupt(&self) -> bool {
+        self.interrupted.notify_one();
+        self.holding.get()
+    }
+
+    /// For a command with something to put away on the host: until what this gives is dropped, an interrupt does not end the
+    /// run but [`interrupted`](Self::interrupted).
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        struct Held<'a>(&'a Cell<bool>);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+        self.holding.set(true);
+        Held(&self.holding)
+    }
+
+    /// Comes when the run is to end.
+    pub(crate) async fn interrupted(&self) {
+        self.interrupted.notified().await;
     }
 
     /// The hypervisor driver of the connection, which is opened now if it is not open yet.
