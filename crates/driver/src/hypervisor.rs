@@ -4,14 +4,15 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
     Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
-    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
-    DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
-    DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
-    DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
-    DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain, EventSubscription, Feature, Hypervisor,
-    InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags,
-    MigratePrepared, NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot,
-    Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainExport,
+    DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags,
+    DomainMemoryStat, DomainModificationFlags, DomainRebootFlags, DomainSelector,
+    DomainShutdownFlags, DomainState, DomainStateReason, DomainStats, DomainStatsFlags,
+    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain,
+    EventSubscription, ExportOptions, Feature, Hypervisor, InterfaceAddressesSource,
+    ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags, MigratePrepared,
+    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
     SnapshotXmlFlags, TypedParam, Version, check_flags,
 };
 
@@ -502,6 +503,14 @@ impl Hypervisor for Connection {
 
     async fn domain_inspect(&self, domains: &[Domain]) -> Result<Vec<DomainInspection>> {
         self.session.inspect(domains).await
+    }
+
+    async fn domain_export(
+        &self,
+        domain: &Domain,
+        options: ExportOptions,
+    ) -> Result<Box<dyn DomainExport>> {
+        Session::export(&self.session, domain, options).await
     }
 
     async fn domain_screenshot(

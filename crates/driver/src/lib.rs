@@ -25,6 +25,7 @@ mod connection;
 mod digest;
 mod domain;
 mod error;
+mod export;
 mod host;
 mod hypervisor;
 mod interface;

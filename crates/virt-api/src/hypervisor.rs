@@ -5,15 +5,16 @@ use uuid::Uuid;
 
 use crate::{
     Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
-    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
-    DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
-    DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
-    DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
-    DomainVcpuFlags, DomainXmlFlags, Error, EventSubscription, Feature, InterfaceAddressesSource,
-    ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags, MigratePrepared,
-    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
-    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
-    SnapshotXmlFlags, Stream, TypedParam, Version,
+    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainExport,
+    DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags,
+    DomainMemoryStat, DomainModificationFlags, DomainRebootFlags, DomainSelector,
+    DomainShutdownFlags, DomainState, DomainStateReason, DomainStats, DomainStatsFlags,
+    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags, Error,
+    EventSubscription, ExportOptions, Feature, InterfaceAddressesSource, ListAllDomainsFlags,
+    ListedDomain, MetadataType, MigrateFlags, MigratePrepared, NativeConversionFlags, NoFlags,
+    NodeInfo, Result, SchedulerType, Screenshot, Snapshot, SnapshotCreateFlags,
+    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, Stream,
+    TypedParam, Version,
 };
 
 /// The functions of libvirt's hypervisor driver that its ESX driver has, and a few more.
@@ -938,6 +939,16 @@ pub trait Hypervisor: Send + Sync {
     /// migration or backup tool asks it first. A domain that the host tells little of is described as far as it goes.
     async fn domain_inspect(&self, _domains: &[Domain]) -> Result<Vec<DomainInspection>> {
         Err(Error::no_support("virtesxDomainInspect"))
+    }
+
+    /// Begins to take a domain away: its configuration and its disks. A running one gets a snapshot for the time of the
+    /// export. Beyond libvirt.
+    async fn domain_export(
+        &self,
+        _domain: &Domain,
+        _options: ExportOptions,
+    ) -> Result<Box<dyn DomainExport>> {
+        Err(Error::no_support("virtesxDomainExport"))
     }
 
     /// State of the domain a selector names. This body is a lookup and `domain_get_state`.

@@ -39,6 +39,7 @@ mod domain;
 mod driver;
 mod error;
 mod event;
+mod export;
 mod flags;
 mod hypervisor;
 mod inspection;
@@ -62,6 +63,7 @@ pub use domain::{
 pub use driver::{Driver, Unsupported};
 pub use error::{Error, Result, check_flags};
 pub use event::{DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle, EventSubscription};
+pub use export::{DomainExport, ExportDisk, ExportFile, ExportOptions, ExportPlan, ExportRole};
 pub use flags::{
     ConnectFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
     DomainDeviceModifyFlags, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,

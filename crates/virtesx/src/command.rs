@@ -9,6 +9,7 @@ use clap::{Arg, ArgMatches};
 use virt_api::Error;
 
 use crate::cli::output_argument;
+use crate::commands::export::EXPORT;
 use crate::commands::inspect::INSPECT;
 use crate::commands::{
     card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, interface,
@@ -141,6 +142,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &native::ToNative,
     &dumpxml::DumpXml,
     &event::EVENT,
+    &EXPORT,
     &INSPECT,
     &list::List,
     &memory::MEMTUNE,
@@ -346,6 +348,7 @@ fn option_names(name: &str) -> (&'static str, &'static str) {
         "cellno" => ("cellno-option", "NUMBER"),
         "snapshotname" => ("snapshotname-option", "SNAPSHOT"),
         "name" => ("name-option", "NAME"),
+        "dir" => ("dir-option", "DIR"),
         "server" => ("server-option", "HOST"),
         "pool" => ("pool-option", "POOL"),
         "vol" => ("vol-option", "VOLUME"),

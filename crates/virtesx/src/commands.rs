@@ -8,6 +8,7 @@ pub(crate) mod disk;
 pub(crate) mod domain;
 pub(crate) mod dumpxml;
 pub(crate) mod event;
+pub(crate) mod export;
 pub(crate) mod figures;
 pub(crate) mod guest;
 pub(crate) mod host;

@@ -33,9 +33,10 @@ use virt_api::{Domain, DomainSelector, DomainState, Error, ErrorDomain, Result};
 use crate::error::decode_error;
 use crate::host::parse_uuid;
 
+pub(crate) use device::{DEVICES, DeviceRow, DriveKind, VERSION};
 pub(crate) use index::NameIndex;
 pub(crate) use lookup::Wanted;
-pub(crate) use xml::conversion_error;
+pub(crate) use xml::{VMX_PATHS, conversion_error};
 
 /// A virtual machine as one row of properties describes it: what a handle and a list entry need.
 #[derive(Clone, Debug)]

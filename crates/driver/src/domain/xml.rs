@@ -21,7 +21,7 @@ const VMX: &str = "vmware-vmx";
 /// VMX files have a few kilobytes; this is room for very long annotations.
 const MAX_VMX_BYTES: u64 = 16 << 20;
 /// Where the VMX file is. `summary` has it even if the configuration cannot be read.
-pub(super) const VMX_PATHS: &[&str] = &["config.files.vmPathName", "summary.config.vmPathName"];
+pub(crate) const VMX_PATHS: &[&str] = &["config.files.vmPathName", "summary.config.vmPathName"];
 
 impl Session {
     /// libvirt `virDomainGetXMLDesc` (spec `domain.md` 11.1).
@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// The VMX file of a machine that was read with [`VMX_PATHS`].
-    pub(super) async fn vmx_file(&self, found: &Found) -> Result<(DatastorePath, Bytes)> {
+    pub(crate) async fn vmx_file(&self, found: &Found) -> Result<(DatastorePath, Bytes)> {
         let path = vmx_path(found)?;
         let binding = self.binding().await?;
         let bytes = match self.client.download(&path, &binding.datacenter_path, MAX_VMX_BYTES).await

@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// The beginning of a file, as much as a descriptor may have: one request.
-    async fn start_of(&self, path: &DatastorePath, what: &str) -> Result<Bytes> {
+    pub(crate) async fn start_of(&self, path: &DatastorePath, what: &str) -> Result<Bytes> {
         let options = DownloadOptions {
             length: Some(MAX_DESCRIPTOR),
             parallel: 1,
@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// Where the file of an extent lies: beside its descriptor, or where a path says.
-    async fn extent_path(
+    pub(crate) async fn extent_path(
         &self,
         descriptor: &DatastorePath,
         file: &str,
