@@ -174,6 +174,12 @@ async fn a_slow_reader_fills_no_memory() {
     let scene = Scene::new(FileContent::generated(3, 16 * MIB)).await;
     let mut download = scene.open(blocks()).await.unwrap();
     let mut chunk = download.chunk().await.unwrap();
+    let four = async {
+        while scene.sim.transfers().bytes_out < 4 * BLOCK {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), four).await.expect("four blocks are fetched");
     scene.idle().await;
     // Four blocks are here, and no fifth is asked for before the first has been taken.
     assert_eq!(scene.sim.transfers().bytes_out, 4 * BLOCK);

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use esx_escape::{DatastorePath, folder_path_and_query};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
 
 use super::error::TransferError;
@@ -60,6 +60,9 @@ impl Default for DownloadOptions {
 
 /// Most requests that one download sends together, whatever the options say (users-and-servers.md, fact 6).
 const MAX_PARALLEL: usize = 4;
+/// Pieces of a block that wait at the most: more than a block is made of, so that it is for whole files that a host which does
+/// not heed ranges sends.
+const WAITING: usize = 512;
 /// A session that ends more often than this without a byte in between does not live.
 const MAX_LOGINS: u32 = 3;
 
@@ -143,7 +146,7 @@ pub struct Download {
 /// A part of the file and the task that fetches it.
 #[derive(Debug)]
 struct Block {
-    chunks: UnboundedReceiver<Result<Bytes>>,
+    chunks: Receiver<Result<Bytes>>,
     task: AbortHandle,
 }
 
@@ -270,12 +273,12 @@ impl Download {
 
     /// Lets a task fetch what is between `next` and `end`.
     fn start(&mut self, end: u64, reply: Option<GetReply>) {
-        let (sender, chunks) = unbounded_channel();
+        let (sender, chunks) = channel(WAITING);
         let (source, start) = (Arc::clone(&self.source), self.next);
         let task = tokio::spawn(async move {
             if let Err(error) = source.fetch(start, end, reply, &sender).await {
                 // Nobody may be listening any more.
-                let _ = sender.send(Err(error));
+                let _ = sender.send(Err(error)).await;
             }
         });
         self.blocks.push_back(Block { chunks, task: task.abort_handle() });
@@ -290,7 +293,7 @@ impl Source {
         mut at: u64,
         end: u64,
         mut reply: Option<GetReply>,
-        chunks: &UnboundedSender<Result<Bytes>>,
+        chunks: &Sender<Result<Bytes>>,
     ) -> Result<()> {
         while at < end {
             let round = self.gate.pass().await;
@@ -312,7 +315,7 @@ impl Source {
                         bytes.truncate(usize::try_from(end - at).unwrap_or(usize::MAX));
                         at += bytes.len() as u64;
                         // If nobody wants it any more, the task is about to be ended.
-                        if !bytes.is_empty() && chunks.send(Ok(bytes)).is_err() {
+                        if !bytes.is_empty() && chunks.send(Ok(bytes)).await.is_err() {
                             return Ok(());
                         }
                         if at == end && whole {
