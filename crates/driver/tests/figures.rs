@@ -207,3 +207,16 @@ async fn the_description_is_the_machines_notes() {
     let title = set(MetadataType::Title, Some("x")).await.unwrap_err();
     assert_eq!(title.code, ErrorCode::OperationUnsupported);
 }
+
+#[tokio::test]
+async fn small_answers_ask_the_host() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let free = connection.node_get_free_memory().await.unwrap();
+    let all = connection.node_get_info().await.unwrap().memory_kib * 1024;
+    assert!(free > 0 && free < all, "{free} of {all}");
+    let domain = connection.domain_lookup_by_name("web01").await.unwrap();
+    assert!(!connection.domain_is_updated(&domain).await.unwrap());
+    let gone = Domain { name: "gone".to_owned(), uuid: uuid::Uuid::from_u128(7), id: None };
+    assert_eq!(connection.domain_is_updated(&gone).await.unwrap_err().code, ErrorCode::NoDomain);
+}
