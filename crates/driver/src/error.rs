@@ -2,7 +2,9 @@
 
 use esx_task::Reason;
 use esx_vi_api::{DecodeError, schema};
-use esx_vi_client::{Error as ViError, Fault, TlsFailure, TransferError, TransportError};
+use esx_vi_client::{
+    Error as ViError, Fault, LeaseError, TlsFailure, TransferError, TransportError,
+};
 use virt_api::{Error, ErrorCode, ErrorDomain};
 
 /// An error of the VI API while doing `what`, as a libvirt error with a fitting code.
@@ -26,6 +28,7 @@ pub(crate) fn vi_error(what: &str, error: ViError) -> Error {
         ViError::TooOld { .. } | ViError::NoService(_) => ErrorCode::OperationUnsupported,
         ViError::Transport(transport) => transport_code(transport),
         ViError::Transfer(transfer) => transfer_code(transfer),
+        ViError::Lease(lease) => lease_code(lease),
     };
     let advice = match &error {
         ViError::Transport(transport) => transport_advice(transport),
@@ -121,6 +124,16 @@ fn transfer_code(error: &TransferError) -> ErrorCode {
         | TransferError::NotTaken { .. }
         | TransferError::Changed { .. }
         | TransferError::LeftBehind { .. } => ErrorCode::OperationFailed,
+    }
+}
+
+fn lease_code(error: &LeaseError) -> ErrorCode {
+    match error {
+        LeaseError::NotReady { .. } => ErrorCode::OperationTimeout,
+        LeaseError::Lost { .. } | LeaseError::Different { .. } => ErrorCode::OperationFailed,
+        LeaseError::BadUrl { .. } => ErrorCode::InternalError,
+        LeaseError::Broken { source, .. } => transport_code(source),
+        LeaseError::NoDevice(_) => ErrorCode::InvalidArg,
     }
 }
 

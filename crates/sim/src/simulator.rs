@@ -56,6 +56,7 @@ impl Simulator {
             volumes: 0,
             tls: false,
             wrong_certificate: false,
+            lease_door: false,
             username: "user".to_owned(),
             password: "pass".to_owned(),
             page_size: None,
@@ -76,6 +77,7 @@ pub struct Builder {
     volumes: u32,
     tls: bool,
     wrong_certificate: bool,
+    lease_door: bool,
     username: String,
     password: String,
     page_size: Option<usize>,
@@ -139,6 +141,13 @@ impl Builder {
     pub fn wrong_certificate(mut self) -> Self {
         self.tls = true;
         self.wrong_certificate = true;
+        self
+    }
+
+    /// Serves the disks of leases at a second address with a certificate of its own, as the hosts behind a vCenter do.
+    #[must_use]
+    pub fn lease_door(mut self) -> Self {
+        self.lease_door = true;
         self
     }
 
@@ -209,7 +218,7 @@ impl Builder {
         let listen = |source| Error::Listen { address: self.listen, source };
         let listener = TcpListener::bind(self.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let model = Model::new(Config {
+        let mut model = Model::new(Config {
             preset: self.preset,
             api_version,
             vms: self.vms,
@@ -220,6 +229,25 @@ impl Builder {
             task_duration: self.task_duration,
             seed: u64::from_be_bytes(seed),
         });
+        let thumbprint = identity.as_ref().map(|identity| identity.short_thumbprint.clone());
+        let thumbprint = thumbprint.unwrap_or_default();
+        let door = match (self.preset, self.tls) {
+            // A host does not know what its client calls it.
+            (Preset::Esx, _) => "https://*".to_owned(),
+            (Preset::VCenter, true) => format!("https://{address}"),
+            (Preset::VCenter, false) => format!("http://{address}"),
+        };
+        model.set_lease_door(door, thumbprint);
+        let mut second = None;
+        if self.lease_door {
+            let identity = tls::Identity::new().map_err(Error::Certificate)?;
+            let own = SocketAddr::new(self.listen.ip(), 0);
+            let listen = |source| Error::Listen { address: own, source };
+            let listener = TcpListener::bind(own).await.map_err(listen)?;
+            let address = listener.local_addr().map_err(listen)?;
+            model.set_lease_door(format!("https://{address}"), identity.short_thumbprint);
+            second = Some((listener, identity.acceptor));
+        }
         let shared = Arc::new(Shared::new(model, self.tls, self.plan, self.record_bodies));
         let (stop, stopped) = watch::channel(false);
         let told = match self.wrong_certificate {
@@ -230,7 +258,12 @@ impl Builder {
             Some(identity) => (Some(identity.acceptor), told.or(Some(identity.thumbprint))),
             None => (None, None),
         };
-        let task = tokio::spawn(server::serve(listener, acceptor, Arc::clone(&shared), stopped));
+        let mut tasks = Vec::new();
+        if let Some((listener, acceptor)) = second {
+            let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
+            tasks.push(tokio::spawn(server::serve(listener, Some(acceptor), shared, stopped)));
+        }
+        tasks.push(tokio::spawn(server::serve(listener, acceptor, Arc::clone(&shared), stopped)));
         Ok(Running {
             preset: self.preset,
             address,
@@ -239,7 +272,7 @@ impl Builder {
             thumbprint,
             shared,
             stop,
-            task,
+            tasks,
         })
     }
 }
@@ -253,7 +286,7 @@ pub struct Running {
     thumbprint: Option<String>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Running {
@@ -369,9 +402,11 @@ impl Running {
 
     /// Ends the service and all connections, and waits until that is done.
     pub async fn stop(self) {
-        // The receiver lives in the task: an error means that it has ended already.
+        // The receivers live in the tasks: an error means that they have ended already.
         let _ = self.stop.send(true);
-        let _ = self.task.await;
+        for task in self.tasks {
+            let _ = task.await;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use esx_vi_api::{ApiVersion, DecodeError, MoRef, Object};
 
-use crate::{TransferError, TransportError};
+use crate::{LeaseError, TransferError, TransportError};
 
 /// Result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -48,6 +48,9 @@ pub enum Error {
     /// A file could not be transferred as asked.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// A disk could not be had by a lease.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// The host's API is too old for the method; nothing was sent.
     #[error("{method} needs VI API {since}, but the host speaks {version}")]
     TooOld {

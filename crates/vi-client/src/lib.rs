@@ -24,6 +24,7 @@ mod cookie;
 mod endpoint;
 mod error;
 mod folder;
+mod lease;
 mod plain_task;
 mod proxy;
 mod screen;
@@ -42,6 +43,7 @@ pub use folder::{
     Chunk, Download, DownloadOptions, Existing, FilePlace, RetryPolicy, TransferError,
     TransferProgress, Upload,
 };
+pub use lease::{Lease, LeaseDevice, LeaseDownload, LeaseError, LeaseOptions};
 pub use proxy::{Proxy, ProxyKind};
 pub use task::{Checked, Progress, TaskOptions};
 pub use tls::{

@@ -354,7 +354,20 @@ impl Transport {
         range: Option<ByteRange>,
     ) -> Result<GetReply, TransportError> {
         let request = self.request(Method::GET, path_and_query)?;
-        self.got(request, path_and_query, range).await
+        self.got(request, path_and_query, range, self.options().idle).await
+    }
+
+    /// Starts the download of something that is made while it is read: the server may be silent for `idle`.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(crate) async fn get_stream(
+        &self,
+        path_and_query: &str,
+        idle: Option<Duration>,
+    ) -> Result<GetReply, TransportError> {
+        let request = self.request(Method::GET, path_and_query)?;
+        self.got(request, path_and_query, None, idle).await
     }
 
     /// [`get`](Self::get) as a user with a password of HTTP's basic authentication instead of the session: for
@@ -371,7 +384,7 @@ impl Transport {
         let url = self.request(Method::GET, path_and_query)?.url().clone();
         let request = self.inner.client.get(url).basic_auth(user_name, Some(password)).build();
         let request = request.map_err(|_| self.setup("the user name is not a valid header"))?;
-        self.got(request, path_and_query, None).await
+        self.got(request, path_and_query, None, self.options().idle).await
     }
 
     async fn got(
@@ -379,6 +392,7 @@ impl Transport {
         mut request: Request,
         path_and_query: &str,
         range: Option<ByteRange>,
+        idle: Option<Duration>,
     ) -> Result<GetReply, TransportError> {
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -386,7 +400,6 @@ impl Transport {
             let range = HeaderValue::try_from(range.header()).expect("digits and ASCII signs only");
             headers.insert(header::RANGE, range);
         }
-        let idle = self.options().idle;
         let started = Instant::now();
         let response = self.send(request, idle).await?;
         let status = response.status().as_u16();

@@ -13,7 +13,11 @@
 //! # Ok::<(), esx_vmx::vmdk::DescriptorError>(())
 //! ```
 
+mod stream;
+
 use crate::charset::{Charset, EncodingError};
+
+pub use stream::{StreamCheck, StreamError, StreamSummary};
 
 /// What the first line says.
 const MARK: &[u8] = b"# disk descriptorfile";

@@ -175,6 +175,13 @@ impl FileContent {
         }
     }
 
+    /// The first place from `offset` on that something was written to; zeros lie before it.
+    pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
+        let (block, _) = self.blocks.range(offset / BLOCK..).next()?;
+        let start = (block * BLOCK).max(offset);
+        (start < self.size).then_some(start)
+    }
+
     /// Up to `length` bytes from `offset` on; fewer at the end.
     pub fn read(&self, offset: u64, length: usize) -> Bytes {
         let mut bytes = BytesMut::new();

@@ -462,6 +462,20 @@ impl Machine {
         uuid_for(self.id, 17 + number.unwrap_or_default() as u64)
     }
 
+    /// The content ID that the descriptor of one of its disks' files tells, in hexadecimal.
+    pub(super) fn content_id(&self, inventory: &Inventory, file: &FileRef) -> String {
+        let (datastore, path) = self.file_place(file);
+        // A descriptor that was written in place of the machine's own counts.
+        let written = inventory.datastore(datastore).and_then(|store| store.files.get(&path));
+        let told = written.and_then(|file| {
+            let text = String::from_utf8_lossy(&file.content.text()).into_owned();
+            text.lines().find_map(|line| line.strip_prefix("CID=").map(str::to_owned))
+        });
+        told.unwrap_or_else(|| {
+            format!("{:08x}", identity(path.rsplit('/').next().unwrap_or(&path)))
+        })
+    }
+
     /// The controller that a disk hangs on, in a descriptor's words.
     fn adapter_word(&self, disk: &Disk) -> &'static str {
         let found = self.controllers.iter().find(|controller| {

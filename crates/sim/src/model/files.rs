@@ -4,7 +4,7 @@ use esx_escape::DatastorePath;
 use esx_vi_api::{MoRef, Object, Value};
 
 use super::content::{FileContent, StoredFile};
-use super::datastore::{Datastore, Entry, is_data};
+use super::datastore::{Datastore, DatastoreKind, Entry, is_data};
 use super::fault::Fault;
 use super::folder::FolderRequest;
 use super::inventory::Item;
@@ -105,6 +105,12 @@ impl Model {
     /// Lets moves and copies refuse to replace a file, also if they are told to by `force`.
     pub fn ignore_force(&mut self, ignore: bool) {
         self.ignores_force = ignore;
+    }
+
+    /// Makes a datastore one of objects (vSAN): `/folder` does not serve what disks consist of. Returns whether there is such a
+    /// datastore.
+    pub fn set_object_store(&mut self, datastore: &str) -> bool {
+        self.change_store(datastore, |store| store.kind = DatastoreKind::Vsan).is_some()
     }
 
     /// Sets the free bytes of a datastore. Returns whether there is such a datastore.

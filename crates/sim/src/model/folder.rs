@@ -6,7 +6,7 @@ use esx_escape::percent;
 use esx_vi_api::MoRef;
 
 use super::Model;
-use super::datastore::{Entry, Listed};
+use super::datastore::{DatastoreKind, Entry, Listed};
 use super::inventory::{Inventory, Preset};
 use super::time::Timestamp;
 
@@ -28,7 +28,7 @@ pub enum FolderAnswer {
     Found(Entry),
     /// There is no such thing.
     NotFound,
-    /// Someone has the file open.
+    /// The file cannot be opened: someone else has it open, or it is no file but an object of its store.
     Locked,
     /// Neither a session nor a password came with the request.
     Unauthorized,
@@ -51,10 +51,13 @@ impl Model {
             return FolderAnswer::Unauthorized;
         }
         let datastore = self.inventory.folder_datastore(request);
-        let locked = datastore
-            .and_then(|moref| self.inventory.datastore(moref))
-            .is_some_and(|d| self.inventory.is_locked(d, request.path.trim_matches('/')));
-        if locked {
+        let path = request.path.trim_matches('/');
+        let closed = datastore.and_then(|moref| self.inventory.datastore(moref)).is_some_and(|d| {
+            // What a disk consists of on such a store are objects.
+            d.kind == DatastoreKind::Vsan && path.ends_with(".vmdk")
+                || self.inventory.is_locked(d, path)
+        });
+        if closed {
             return FolderAnswer::Locked;
         }
         self.inventory.folder(request).map_or(FolderAnswer::NotFound, FolderAnswer::Found)

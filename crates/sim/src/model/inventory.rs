@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::datastore::Datastore;
 use super::host::Host;
+use super::lease::Lease;
 use super::machine::{FileRef, Machine, Snapshot, entity_default, uuid_for};
 use super::task::Task;
 use super::time::Timestamp;
@@ -101,6 +102,7 @@ pub(crate) enum Item {
     /// A snapshot of the machine given; the tree is there.
     Snapshot(MoRef),
     Task(Box<Task>),
+    Lease(Box<Lease>),
     /// A manager: an object whose properties, if any, say nothing.
     Manager(MoRef),
 }
@@ -119,6 +121,7 @@ impl Item {
             Self::Machine(item) => &item.moref,
             Self::Manager(moref) => moref,
             Self::Task(item) => &item.moref,
+            Self::Lease(item) => &item.moref,
             Self::Snapshot(_) => return None,
         })
     }
@@ -135,7 +138,7 @@ impl Item {
             Self::Network(item) => (&item.name, Some(&item.parent)),
             Self::Switch(item) => (&item.switch.name, Some(&item.parent)),
             Self::Machine(item) => (&item.name, Some(&item.place.folder)),
-            Self::Snapshot(_) | Self::Task(_) | Self::Manager(_) => return None,
+            Self::Snapshot(_) | Self::Task(_) | Self::Lease(_) | Self::Manager(_) => return None,
         })
     }
 }
@@ -151,6 +154,7 @@ pub(crate) struct Inventory {
     machines: Vec<MoRef>,
     /// The tasks that can still be seen, the oldest first.
     pub(crate) tasks: Vec<MoRef>,
+    leases: Vec<MoRef>,
     /// `uuid.location` of VMX files that were registered once: datastore and path.
     pub(crate) locations: BTreeMap<(MoRef, String), Uuid>,
     /// Machines that were unregistered, by datastore and path: what their `.vmsd` files would tell.
@@ -170,6 +174,7 @@ impl Inventory {
             items: HashMap::new(),
             machines: Vec::new(),
             tasks: Vec::new(),
+            leases: Vec::new(),
             locations: BTreeMap::new(),
             shelf: BTreeMap::new(),
             serial_uri_licensed: true,
@@ -343,6 +348,42 @@ impl Inventory {
         !gone.is_empty()
     }
 
+    /// All leases, in no order.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.iter().filter_map(|moref| match self.items.get(moref) {
+            Some(Item::Lease(lease)) => Some(&**lease),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn leases_mut(&mut self) -> impl Iterator<Item = &mut Lease> {
+        // There are few: looking at everything would be slow for the machines' sake.
+        let mut found = Vec::new();
+        if !self.leases.is_empty() {
+            found.extend(self.items.values_mut().filter_map(|item| match item {
+                Item::Lease(lease) => Some(&mut **lease),
+                _ => None,
+            }));
+        }
+        found.into_iter()
+    }
+
+    pub(crate) fn add_lease(&mut self, lease: Lease) {
+        self.leases.push(lease.moref.clone());
+        self.items.insert(lease.moref.clone(), Item::Lease(Box::new(lease)));
+    }
+
+    /// Removes the leases that `old` accepts. Returns whether there were any.
+    pub(crate) fn forget_leases(&mut self, old: impl Fn(&Lease) -> bool) -> bool {
+        let gone: Vec<MoRef> =
+            self.leases().filter(|lease| old(lease)).map(|lease| lease.moref.clone()).collect();
+        for moref in &gone {
+            self.items.remove(moref);
+        }
+        self.leases.retain(|moref| !gone.contains(moref));
+        !gone.is_empty()
+    }
+
     /// The machine that a snapshot is of.
     pub(crate) fn owner_of_snapshot(&self, snapshot: &MoRef) -> Option<&MoRef> {
         if let Some(Item::Snapshot(owner)) = self.items.get(snapshot) { Some(owner) } else { None }
@@ -480,6 +521,7 @@ impl Inventory {
                 return machine.snapshot_property(self, machine.snapshot(moref)?, name);
             }
             Item::Task(task) => return task.property(name),
+            Item::Lease(lease) => return lease.property(name),
             Item::Manager(moref) => return self.manager_property(moref, name),
         };
         own.or_else(|| match (name, item.name_and_parent()?) {

@@ -72,6 +72,7 @@ impl Model {
             )));
         }
         self.check_allowed(&request.method, this)?;
+        self.check_leases(this, &request.method)?;
         match Kind::of(&request.method) {
             Some(kind) => self.start_task(*kind, request, caller),
             None => self.dispatch(request, caller),
@@ -133,6 +134,12 @@ impl Model {
             "RefreshDatastore" | "RefreshDatastoreStorageInfo" => self.refresh_datastore(this),
             "RescanHba" => self.rescan_adapter(this, text(args, "hbaDevice")),
             "RescanAllHba" | "RescanVmfs" | "RefreshStorageSystem" => Ok(Answer::Result(None)),
+            "ExportVm" => self.export_machine(this, caller),
+            "ExportSnapshot" => self.export_snapshot(this, caller),
+            "HttpNfcLeaseProgress"
+            | "HttpNfcLeaseComplete"
+            | "HttpNfcLeaseAbort"
+            | "HttpNfcLeaseGetManifest" => self.lease_method(this, &request.method, args),
             "StandbyGuest" => self.ask_guest(this, PowerState::Suspended),
             "RetrieveProperties" => self.retrieve(args, caller),
             "RetrievePropertiesEx" => self.retrieve_ex(args, caller),

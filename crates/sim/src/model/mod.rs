@@ -14,6 +14,7 @@
 //! | `task`, `tasks`, `question` | tasks, how they go on, what holds them up |
 //! | `power`, `register`, `snapshots`, `migrate`, `autostart` | what operations do |
 //! | `browser`, `disks`, `storage` | searches of datastores, virtual disks, adapters with their targets and LUNs |
+//! | `lease`, `stream_disk` | export leases, and disks as they give them |
 //! | `restrictions` | what a host refuses to everybody |
 //! | `methods` | the table of methods |
 
@@ -34,6 +35,7 @@ mod filter;
 mod folder;
 mod host;
 mod inventory;
+mod lease;
 mod machine;
 mod methods;
 mod migrate;
@@ -51,6 +53,7 @@ mod service;
 mod session;
 mod snapshots;
 mod storage;
+mod stream_disk;
 mod task;
 mod tasks;
 #[cfg(test)]
@@ -72,12 +75,15 @@ pub use self::fault::Fault;
 pub use self::files::{FolderChange, Upload};
 pub use self::folder::{FolderAnswer, FolderRequest};
 pub use self::inventory::Preset;
+pub(crate) use self::lease::{DiskStream, LeaseEnded};
+pub use self::lease::{LeaseState, LeaseView};
 pub use self::machine::PowerState;
 pub use self::screen::ScreenAnswer;
 pub use self::task::TaskState;
 pub use self::time::Timestamp;
 
 use self::inventory::Inventory;
+use self::lease::LeaseTerms;
 use self::machine::Machine;
 use self::restrictions::Restrictions;
 use self::session::Sessions;
@@ -197,6 +203,7 @@ pub struct Model {
     next_snapshot: u32,
     guest_work: Vec<GuestWork>,
     hooks: Vec<Hook>,
+    lease_terms: LeaseTerms,
     restrictions: Restrictions,
     /// Moving a file never replaces another, whatever the caller wants.
     ignores_force: bool,
@@ -234,6 +241,7 @@ impl Model {
             next_snapshot: samples::FIRST_SNAPSHOT,
             guest_work: Vec::new(),
             hooks: Vec::new(),
+            lease_terms: LeaseTerms::default(),
             restrictions: Restrictions::default(),
             ignores_force: false,
         }

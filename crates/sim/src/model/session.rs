@@ -125,6 +125,11 @@ impl Sessions {
         self.by_cookie.retain(|_, session| now <= session.last_active.after(idle));
     }
 
+    /// A secret that stands for no session.
+    pub(crate) fn ticket(&mut self) -> String {
+        format!("52{}", &self.token(2)[2..34])
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.by_cookie.values()
     }

@@ -212,6 +212,7 @@ impl Model {
             |task: &Task| task.completed.is_some_and(|completed| completed.after(REMEMBERED) < now);
         let forgotten = self.inventory.forget_tasks(old);
         self.changed(forgotten);
+        self.tick_leases(now);
     }
 
     /// When [`tick`](Self::tick) will next have something to do.
@@ -221,7 +222,8 @@ impl Model {
             let quarter = quarters(started, duration, self.now) + 1;
             task.state.is_unfinished().then(|| started.after(duration * quarter.into() / 4))
         });
-        tasks.chain(self.guest_work.iter().filter_map(|work| work.due)).min()
+        let guests = self.guest_work.iter().filter_map(|work| work.due);
+        tasks.chain(guests).chain(self.next_lease_end()).min()
     }
 
     /// Runs the hook of a method, if there is one.

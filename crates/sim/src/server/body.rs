@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::outflow::Outflow;
-use crate::model::FileContent;
+use crate::model::{DiskStream, FileContent, LeaseEnded};
 
 /// How large the pieces of a slow body are.
 const PIECE: u64 = 16 << 10;
@@ -104,7 +104,18 @@ pub(super) struct ReplyBody {
 #[derive(Debug)]
 enum Source {
     Bytes(Bytes),
-    File { content: FileContent, position: u64, end: u64, on_its_way: OnItsWay },
+    File {
+        content: FileContent,
+        position: u64,
+        end: u64,
+        on_its_way: OnItsWay,
+    },
+    /// A disk of a lease, and what is left of its last piece.
+    Disk {
+        disk: Box<DiskStream>,
+        rest: Bytes,
+        on_its_way: OnItsWay,
+    },
     Endless,
 }
 
@@ -119,6 +130,16 @@ impl ReplyBody {
         let on_its_way = OnItsWay::new(transfers);
         Self {
             source: Source::File { content, position: start, end, on_its_way },
+            drip: None,
+            limit: None,
+        }
+    }
+
+    /// A disk of a lease, of a length that nobody knows beforehand.
+    pub(super) fn disk(disk: DiskStream, transfers: Arc<Transfers>) -> Self {
+        let on_its_way = OnItsWay::new(transfers);
+        Self {
+            source: Source::Disk { disk: Box::new(disk), rest: Bytes::new(), on_its_way },
             drip: None,
             limit: None,
         }
@@ -149,16 +170,16 @@ impl ReplyBody {
     pub(super) fn bytes(&self) -> Option<Bytes> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes.clone()),
-            Source::File { .. } | Source::Endless => None,
+            Source::File { .. } | Source::Disk { .. } | Source::Endless => None,
         }
     }
 
-    /// How many bytes are left, were it not cut short.
+    /// How many bytes are left, were it not cut short; the greatest number if nobody knows.
     pub(super) fn left(&self) -> u64 {
         match &self.source {
             Source::Bytes(bytes) => bytes.len() as u64,
             Source::File { position, end, .. } => end - position,
-            Source::Endless => u64::MAX,
+            Source::Disk { .. } | Source::Endless => u64::MAX,
         }
     }
 }
@@ -204,6 +225,18 @@ impl Body for ReplyBody {
                 on_its_way.0.bytes_out.fetch_add(chunk.len() as u64, Ordering::SeqCst);
                 chunk
             }
+            Source::Disk { disk, rest, on_its_way } => {
+                if rest.is_empty() {
+                    match disk.piece() {
+                        Ok(piece) => *rest = piece.unwrap_or_default(),
+                        Err(LeaseEnded) => return Poll::Ready(Some(Err(Hangup))),
+                    }
+                }
+                let most = usize::try_from(most).map_or(rest.len(), |most| most.min(rest.len()));
+                let chunk = rest.split_to(most);
+                on_its_way.0.bytes_out.fetch_add(chunk.len() as u64, Ordering::SeqCst);
+                chunk
+            }
         };
         if let Some((left, _)) = &mut self.limit {
             *left -= chunk.len() as u64;
@@ -217,7 +250,7 @@ impl Body for ReplyBody {
 
     fn size_hint(&self) -> SizeHint {
         match self.source {
-            Source::Endless => SizeHint::default(),
+            Source::Disk { .. } | Source::Endless => SizeHint::default(),
             _ => SizeHint::with_exact(self.left()),
         }
     }

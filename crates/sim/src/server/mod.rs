@@ -3,6 +3,7 @@
 mod body;
 mod folder;
 mod gzip;
+mod nfc;
 mod outflow;
 mod screen;
 mod soap;
@@ -499,7 +500,11 @@ async fn respond(
         }
     };
     let method = if reply.method.is_empty() { line } else { reply.method };
-    let bytes_out = reply.response.body().left();
+    let bytes_out = match reply.response.body().left() {
+        // Nobody knows yet.
+        u64::MAX => 0,
+        left => left,
+    };
     let status = reply.response.status().as_u16();
     tracing::debug!(method, status, bytes_out, "answered");
     shared.journal().push(JournalEntry {
@@ -597,6 +602,7 @@ async fn route(
             answered(plain(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request here"))
         }
         (&Method::GET, "/screen") => screen::serve(shared, query, headers),
+        (_, path) if nfc::is_nfc(path) => nfc::serve(shared, method, path),
         (_, path) if is_folder(path) => folder::serve(shared, method, path, query, headers),
         (&Method::GET, "/") => answered(plain(
             StatusCode::OK,

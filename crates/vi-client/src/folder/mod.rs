@@ -19,6 +19,7 @@ pub use self::download::{Download, DownloadOptions, TransferProgress};
 pub use self::error::TransferError;
 pub use self::holes::Chunk;
 pub use self::retry::RetryPolicy;
+pub(crate) use self::retry::{Gate, transient};
 pub use self::upload::{Existing, FilePlace, Upload};
 
 impl Client {

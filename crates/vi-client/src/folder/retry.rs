@@ -34,7 +34,7 @@ impl Default for RetryPolicy {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     policy: RetryPolicy,
     state: Mutex<State>,
 }
@@ -50,12 +50,12 @@ struct State {
 }
 
 impl Gate {
-    pub(super) fn new(policy: RetryPolicy) -> Self {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
         Self { policy, state: Mutex::default() }
     }
 
     /// Waits until requests may be sent; the round to tell [`failed`](Self::failed).
-    pub(super) async fn pass(&self) -> u32 {
+    pub(crate) async fn pass(&self) -> u32 {
         loop {
             let (round, opens) = {
                 let state = self.state();
@@ -77,7 +77,7 @@ impl Gate {
     }
 
     /// A request of this round came to nothing. Returns whether to go on.
-    pub(super) fn failed(&self, round: u32, retry_after: Option<Duration>) -> bool {
+    pub(crate) fn failed(&self, round: u32, retry_after: Option<Duration>) -> bool {
         let now = Instant::now();
         let mut state = self.state();
         let since = *state.since.get_or_insert(now);
@@ -97,7 +97,7 @@ impl Gate {
 }
 
 /// Whether an exchange that failed like this may succeed later, and after what time the server wants to be asked.
-pub(super) fn transient(error: &TransportError) -> Option<Option<Duration>> {
+pub(crate) fn transient(error: &TransportError) -> Option<Option<Duration>> {
     match error {
         TransportError::Status { status: 408 | 429 | 502 | 503 | 504, retry_after, .. } => {
             Some(*retry_after)

@@ -142,18 +142,15 @@ impl Machine {
     }
 
     fn controller(&self, item: &super::Controller) -> Object {
-        let (class, label) = match item.model {
-            ControllerModel::LsiLogic => ("VirtualLsiLogicController", "SCSI controller"),
-            ControllerModel::LsiLogicSas => ("VirtualLsiLogicSASController", "SCSI controller"),
-            ControllerModel::BusLogic => ("VirtualBusLogicController", "SCSI controller"),
-            ControllerModel::ParaVirtual => ("ParaVirtualSCSIController", "SCSI controller"),
-            ControllerModel::Sata => ("VirtualAHCIController", "SATA controller"),
-            ControllerModel::Nvme => ("VirtualNVMEController", "NVME controller"),
+        let label = match item.model {
+            ControllerModel::Sata => "SATA controller",
+            ControllerModel::Nvme => "NVME controller",
+            _ => "SCSI controller",
         };
         let bus = item.model.bus();
         let label = format!("{label} {}", item.number);
         let object = controller(
-            class,
+            item.model.class(),
             bus.controller_key(item.number),
             &label,
             i32::from(item.number),
@@ -183,7 +180,7 @@ impl Machine {
                 .with("writeThrough", false)
                 .with("thinProvisioned", disk.thin)
                 .with("uuid", uuid.as_str())
-                .with("contentId", "fffffffe");
+                .with("contentId", self.content_id(inventory, file));
             backing = Some(next.with_opt("parent", backing));
         }
         let backing = backing.unwrap_or_default();

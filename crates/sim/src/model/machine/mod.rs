@@ -152,6 +152,20 @@ impl ControllerModel {
     }
 }
 
+impl ControllerModel {
+    /// Its class in the VI API, which leases name disks by.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::LsiLogic => "VirtualLsiLogicController",
+            Self::LsiLogicSas => "VirtualLsiLogicSASController",
+            Self::BusLogic => "VirtualBusLogicController",
+            Self::ParaVirtual => "ParaVirtualSCSIController",
+            Self::Sata => "VirtualAHCIController",
+            Self::Nvme => "VirtualNVMEController",
+        }
+    }
+}
+
 impl Bus {
     /// The prefix of VMX keys.
     pub(crate) const fn vmx(self) -> &'static str {

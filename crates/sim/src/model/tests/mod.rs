@@ -2,6 +2,7 @@
 
 mod collector;
 mod inventory;
+mod leases;
 mod network;
 mod operations;
 mod properties;
