@@ -31,6 +31,7 @@ pub(super) const ROOMS: &[Room] = &[
     pure("crates/vmx-domain", "esx-vmx-domain", &["esx-vmx", "virt-xml", "esx-escape"]),
     pure("crates/virt-api", "virt-api", &[]),
     pure("crates/virt-rpc", "virt-rpc", &["virt-api"]),
+    pure("crates/vspc", "esx-vspc", &[]),
     Room {
         folder: "crates/vi-client",
         package: "esx-vi-client",
