@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 use virt_api::{
     AuthCallback, Domain, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Interface, Network,
-    ProgressCallback, QuestionCallback, Questions, Result, Secret, Storage,
+    ProgressCallback, ProgressStream, QuestionCallback, Questions, Result, Secret, Storage,
 };
 
 use crate::auth::{self, AuthError, CredentialSource, Environment};
@@ -26,6 +26,7 @@ use crate::host::{self, HostFacts};
 use crate::inventory::{self, Binding, Inventory, read_way, steps_to_hosts};
 use crate::product::Product;
 use crate::uri::{ConnectionUri, UriScheme};
+use crate::watchers::Watchers;
 
 /// How a connection is opened.
 #[derive(Clone, Default)]
@@ -41,7 +42,7 @@ pub struct OpenOptions {
     /// Who is told how far operations are.
     pub progress: Option<Arc<dyn ProgressCallback>>,
     /// When waiting for an operation is given up (`VIR_ERR_OPERATION_TIMEOUT`) and, if that is possible, the operation cancelled.
-    /// Without one it may take for ever: copying a disk does.
+    /// Without one, and without `task_timeout=` in the URI, it may take for ever: copying a disk does.
     pub operation_timeout: Option<Duration>,
     /// Where a session is kept between connections. With it, `close` does not log out.
     pub sessions: Option<Arc<dyn SessionStore>>,
@@ -104,13 +105,6 @@ pub(crate) struct Session {
     closed: AtomicBool,
 }
 
-/// Who has a say, or an ear, while operations run.
-pub(crate) struct Watchers {
-    pub(crate) questions: Option<Arc<dyn QuestionCallback>>,
-    pub(crate) progress: Option<Arc<dyn ProgressCallback>>,
-    pub(crate) timeout: Option<Duration>,
-}
-
 /// The vCenter that manages the host of an `esx://` connection, from `vcenter=`.
 struct VCenter {
     client: Client,
@@ -153,15 +147,12 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
             options.sessions,
         )
         .await?;
+    let task_timeout = options.operation_timeout.or(uri.task_timeout());
     let mut session = Session {
         client,
         product,
         read_only: options.read_only,
-        watchers: Watchers {
-            questions: options.questions,
-            progress: options.progress,
-            timeout: options.operation_timeout,
-        },
+        watchers: Watchers::new(options.questions, options.progress, task_timeout),
         names: Mutex::default(),
         storage: crate::storage::Known::default(),
         looked_up: AtomicBool::new(false),
@@ -607,10 +598,15 @@ impl Driver for Connection {
         self
     }
 
+    fn progress(&self) -> Result<Box<dyn ProgressStream>> {
+        Ok(Box::new(self.session.watchers.listen()))
+    }
+
     async fn close(&self) -> Result<()> {
         if self.session.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.session.watchers.close();
         if let Some(vcenter) = &self.session.vcenter {
             farewell(vcenter.client.logout()).await;
         }

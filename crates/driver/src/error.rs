@@ -165,9 +165,17 @@ const FAULTS: &[(&str, ErrorCode)] = &[
     ("VmConfigFault", ErrorCode::ConfigUnsupported),
     ("NotEnoughLicenses", ErrorCode::OperationDenied),
     ("LicenseRestricted", ErrorCode::OperationDenied),
+    ("VAppConfigFault", ErrorCode::ConfigUnsupported),
     ("InsufficientResourcesFault", ErrorCode::OperationFailed),
+    ("SnapshotFault", ErrorCode::OperationFailed),
+    ("MigrationFault", ErrorCode::OperationFailed),
+    ("FileFault", ErrorCode::OperationFailed),
+    ("HostConfigFault", ErrorCode::OperationFailed),
+    ("HostCommunication", ErrorCode::OperationFailed),
+    ("ResourceInUse", ErrorCode::ResourceBusy),
     ("TaskInProgress", ErrorCode::OperationInvalid),
     ("InvalidState", ErrorCode::OperationInvalid),
+    ("DisallowedOperationOnFailoverHost", ErrorCode::OperationInvalid),
     ("Timedout", ErrorCode::OperationTimeout),
     ("RequestCanceled", ErrorCode::OperationAborted),
     ("InvalidArgument", ErrorCode::InvalidArg),
@@ -283,10 +291,81 @@ mod tests {
             ("InvalidDeviceBacking", 67),
             ("DeviceHotPlugNotSupported", 84),
             ("GenericVmConfigFault", 67),
-            ("HostNotConnected", 1),
+            ("HostNotConnected", 9),
+            ("SystemError", 1),
             ("SomethingOfVersion99", 1),
         ] {
             assert_eq!(fault(name).code.number(), code, "{name}");
+        }
+    }
+
+    /// What the VI API's reference says of the operations of a machine, and what comes with them in practice.
+    #[test]
+    fn faults_of_power_snapshots_and_migration() {
+        const INVALID: u32 = 55;
+        const FAILED: u32 = 9;
+        const UNSUPPORTED: u32 = 84;
+        const DENIED: u32 = 29;
+        const CONFIG: u32 = 67;
+        for (operation, faults) in [
+            (
+                "power",
+                &[
+                    ("InvalidPowerState", INVALID),
+                    ("InvalidState", INVALID),
+                    ("DisallowedOperationOnFailoverHost", INVALID),
+                    ("InvalidHostState", INVALID),
+                    ("TaskInProgress", INVALID),
+                    ("VmConfigFault", CONFIG),
+                    ("CannotAccessVmDisk", CONFIG),
+                    ("NotEnoughLicenses", DENIED),
+                    ("InsufficientMemoryResourcesFault", FAILED),
+                    ("InsufficientCpuResourcesFault", FAILED),
+                    ("FileFault", FAILED),
+                    ("FileLocked", 87),
+                    ("NoDiskSpace", FAILED),
+                    ("CannotCreateFile", FAILED),
+                    ("NotSupported", UNSUPPORTED),
+                    ("ToolsUnavailable", 86),
+                    ("HostNotReachable", FAILED),
+                ][..],
+            ),
+            (
+                "snapshot",
+                &[
+                    ("SnapshotFault", FAILED),
+                    ("SnapshotDisabled", FAILED),
+                    ("SnapshotIncompatibleDeviceInVm", FAILED),
+                    ("MemorySnapshotOnIndependentDisk", FAILED),
+                    ("ApplicationQuiesceFault", FAILED),
+                    ("FilesystemQuiesceFault", FAILED),
+                    ("InvalidName", 8),
+                    ("InsufficientResourcesFault", FAILED),
+                    ("NotSupported", UNSUPPORTED),
+                ],
+            ),
+            (
+                "migration",
+                &[
+                    ("MigrationFault", FAILED),
+                    ("MigrationNotReady", FAILED),
+                    ("RDMNotSupported", CONFIG),
+                    ("AffinityConfigured", FAILED),
+                    ("DisksOnSameDatastoreNotSupported", 1),
+                    ("Timedout", 68),
+                    ("RequestCanceled", 78),
+                    ("InvalidArgument", 8),
+                    ("InvalidDatastore", 49),
+                    ("ResourceInUse", 87),
+                ],
+            ),
+        ] {
+            let differ: Vec<_> = faults
+                .iter()
+                .map(|(name, code)| (name, fault(name).code.number(), *code))
+                .filter(|(_, is, expected)| is != expected)
+                .collect();
+            assert_eq!(differ, [], "{operation}: fault, code, expected code");
         }
     }
 

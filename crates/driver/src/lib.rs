@@ -36,6 +36,7 @@ mod product;
 mod storage;
 mod stream;
 mod uri;
+mod watchers;
 
 pub use auth::Environment;
 pub use certificate::{ServerCertificate, server_certificate};

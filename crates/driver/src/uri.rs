@@ -177,6 +177,11 @@ impl ConnectionUri {
         self.parameters.keepalive
     }
 
+    /// `task_timeout`: when waiting for an operation is given up.
+    pub(crate) fn task_timeout(&self) -> Option<Duration> {
+        self.parameters.task_timeout
+    }
+
     /// The port of the URI, or that of its scheme.
     pub(crate) fn port(&self) -> u16 {
         self.port

@@ -195,6 +195,54 @@ async fn without_a_vcenter_there_is_no_migration() {
     assert_eq!(prepare.unwrap_err().code, ErrorCode::InvalidArg);
 }
 
+/// Source and destination are hosts, each with `vcenter=`: the vCenter, which knows them by their addresses and the machine by
+/// its UUID, is asked to move it, and the hosts are not.
+#[tokio::test]
+async fn hosts_with_a_vcenter_beside_them_migrate_through_it() {
+    let first = Simulator::builder().start().await.unwrap();
+    let beside = |last| std::net::SocketAddr::from(([127, 0, 0, last], first.address().port()));
+    let at = |last| Simulator::builder().listen(beside(last));
+    let (vcenter, second) = (at(2).preset(Preset::VCenter).start(), at(3).start());
+    let (vcenter, second) = (vcenter.await.unwrap(), second.await.unwrap());
+    let system = esx_vi_api::MoRef::new("HostSystem", "ha-host");
+    for host in [&first, &second] {
+        assert!(host.model().change(|m| m.set_managed_by(&system, Some("127.0.0.2"))));
+    }
+    for (host, address) in [("host-21", "127.0.0.1"), ("host-22", "127.0.0.3")] {
+        let host = esx_vi_api::MoRef::new("HostSystem", host);
+        assert!(vcenter.model().change(|m| m.set_host_address(&host, address)));
+    }
+    let both = async |host: &Running| {
+        let uri = format!("{}&vcenter=*", host.uri());
+        esx_driver::open(&uri, options(host.password())).await.unwrap()
+    };
+    let (source, destination) = (both(&first).await, both(&second).await);
+    let domain = source.domain_lookup_by_name("web01").await.unwrap();
+    for sim in [&first, &second, &vcenter] {
+        sim.reset_journal();
+    }
+    let options = MigrateOptions { flags: Flags::LIVE, ..MigrateOptions::default() };
+    let moved = domain_migrate(&domain, &source, &destination, &options).await.unwrap();
+    assert_eq!(moved.uuid, domain.uuid);
+    let asked = methods(&vcenter);
+    let count = |method: &str| asked.iter().filter(|asked| *asked == method).count();
+    assert_eq!((count("ValidateMigration"), count("MigrateVM_Task")), (1, 1), "{asked:?}");
+    let there = open(&vcenter, ESX2, "").await.domain_lookup_by_uuid(domain.uuid).await.unwrap();
+    assert_eq!(there.uuid, domain.uuid);
+    for host in [&first, &second] {
+        assert!(
+            methods(host).iter().all(|method| !method.contains("Migrat")),
+            "{:?}",
+            methods(host)
+        );
+    }
+    for connection in [source, destination] {
+        virt_api::Driver::close(&connection).await.unwrap();
+    }
+    // Only the one that looked is left. (The simulated vCenter calls the machine with this UUID by another name.)
+    assert_eq!(vcenter.model().read(|m| m.session_count()), 1);
+}
+
 #[tokio::test]
 async fn features_are_libvirt_s() {
     let sim = Simulator::builder().preset(Preset::VCenter).start().await.unwrap();

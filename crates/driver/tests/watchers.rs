@@ -165,16 +165,57 @@ async fn progress_is_told_once_per_percent() {
 }
 
 #[tokio::test]
-async fn an_operation_that_takes_too_long_is_given_up() {
+async fn progress_is_a_stream_that_ends_with_the_connection() {
     let sim = host().await;
-    let timeout = Some(Duration::ZERO);
-    let (connection, domain) =
-        open(&sim, OpenOptions { operation_timeout: timeout, ..options("pass") }).await;
+    let (connection, domain) = open(&sim, options("pass")).await;
+    let machine = sim.model().read(|m| m.machine(NAME)).unwrap();
+    let mut stream = connection.progress().unwrap();
+    let mut unread = connection.progress().unwrap();
+    let listen = async {
+        sim.until(|m| m.task_of(&machine).is_some()).await;
+        let task = sim.model().read(|m| m.task_of(&machine)).unwrap();
+        for percent in [25, 75] {
+            assert!(sim.model().change(|m| m.step_task(&task, percent)));
+            loop {
+                let told = stream.next().await.unwrap();
+                assert_eq!((&told.domain, told.operation), (&domain, "snapshot-create"));
+                if told.percent == percent {
+                    break;
+                }
+            }
+        }
+        assert!(sim.model().change(|m| m.finish_task(&task)));
+    };
     let xml = "<domainsnapshot><name>s</name></domainsnapshot>";
     let flags = SnapshotCreateFlags::empty();
-    let error = connection.domain_snapshot_create_xml(&domain, xml, flags).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::OperationTimeout);
-    assert_eq!(sim.model().read(|m| m.unfinished_tasks().len()), 0, "it was cancelled");
+    let (result, ()) =
+        tokio::join!(connection.domain_snapshot_create_xml(&domain, xml, flags), listen);
+    result.unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(stream.next().await.unwrap().percent, 100);
+    assert_eq!(stream.next().await, None);
+    let mut kept = Vec::new();
+    while let Some(told) = unread.next().await {
+        kept.push(told.percent);
+    }
+    assert!(kept.ends_with(&[25, 75, 100]), "{kept:?}");
+    assert_eq!(connection.progress().unwrap().next().await, None, "closed before it was asked for");
+}
+
+#[tokio::test]
+async fn an_operation_that_takes_too_long_is_given_up() {
+    let sim = host().await;
+    let by_option = OpenOptions { operation_timeout: Some(Duration::ZERO), ..options("pass") };
+    let (first, domain) = open(&sim, by_option).await;
+    let by_uri = format!("{}&task_timeout=0.001", sim.uri());
+    let second = esx_driver::open(&by_uri, options("pass")).await.unwrap();
+    for connection in [first, second] {
+        let xml = "<domainsnapshot><name>s</name></domainsnapshot>";
+        let flags = SnapshotCreateFlags::empty();
+        let error = connection.domain_snapshot_create_xml(&domain, xml, flags).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::OperationTimeout);
+        assert_eq!(sim.model().read(|m| m.unfinished_tasks().len()), 0, "it was cancelled");
+    }
 }
 
 #[tokio::test]

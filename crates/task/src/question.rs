@@ -99,6 +99,21 @@ impl Question {
         })
     }
 
+    /// Reads the value of `runtime.question`, whatever it is. What is there and cannot be read holds the machine up like any
+    /// other question; it has no choices, so that nobody answers it here.
+    pub fn from_value(value: &Value) -> Self {
+        let read = match value.as_object() {
+            Some(object) => Self::from_object(object),
+            None => Err(QuestionError("fields")),
+        };
+        read.unwrap_or_else(|error| {
+            let field = |name| value.as_object().and_then(|object| object.str(name));
+            let id = field("id").unwrap_or_default().to_owned();
+            let text = field("text").map_or_else(|| error.to_string(), str::to_owned);
+            Self { id, text, choices: Vec::new(), default: None }
+        })
+    }
+
     /// What becomes of the question; `auto_answer` is the URI's parameter.
     pub fn decide(&self, auto_answer: bool) -> Decision<'_> {
         if self.choices.is_empty() {
@@ -194,5 +209,21 @@ mod tests {
             Question::from_object(&Object::new("x")).unwrap_err().to_string(),
             "the question lacks its choices"
         );
+        assert_eq!(
+            Question::from_value(&Value::from(object)),
+            question(&[("a", "Yes"), ("b", "No")], Some(1))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_blocks_too() {
+        let half = Value::from(Object::new("x").with("text", "Why?"));
+        for (value, says) in [(half, "Why?"), (Value::from("?"), "the question lacks its fields")] {
+            let question = Question::from_value(&value);
+            assert_eq!(question.text, says);
+            for auto in [false, true] {
+                assert!(matches!(question.decide(auto), Decision::Blocked(Blocked::NoChoices(_))));
+            }
+        }
     }
 }

@@ -105,9 +105,7 @@ impl Seen {
                 Change::Left { .. } => {}
                 Change::Property { object, path, value } if object == *machine => {
                     if path == QUESTION {
-                        let question =
-                            value.as_ref().and_then(Value::as_object).map(Question::from_object);
-                        self.question = Some(question.and_then(Result::ok));
+                        self.question = Some(value.as_ref().map(Question::from_value));
                     } else {
                         self.checked.properties.retain(|(p, _)| *p != path);
                         self.checked.properties.extend(value.map(|value| (path, value)));
@@ -381,9 +379,8 @@ impl Run<'_> {
         if self.task.is_some() {
             // No update tells of a question that is still open: nothing has changed.
             let row = self.client.read(self.machine, &[QUESTION]).await?;
-            let value = row.and_then(|row| row.get_lenient::<Object>(QUESTION).ok().flatten());
-            let open = value.and_then(|value| Question::from_object(&value).ok());
-            self.still_open = Some(open);
+            let open = row.and_then(|row| row.get_lenient::<Value>(QUESTION).ok().flatten());
+            self.still_open = Some(open.as_ref().map(Question::from_value));
         }
         Ok(Input::Answered { worked: false })
     }

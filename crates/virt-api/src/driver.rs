@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Hypervisor, Interface, Network, Questions, Result, Storage};
+use crate::{Error, Hypervisor, Interface, Network, ProgressStream, Questions, Result, Storage};
 
 /// An open connection to a host: libvirt's `virConnectPtr` with its drivers.
 #[async_trait]
@@ -28,6 +28,14 @@ pub trait Driver: Send + Sync {
     /// Questions of domains. Unless overridden, nothing is supported.
     fn questions(&self) -> &dyn Questions {
         &Unsupported
+    }
+
+    /// How far the operations of this connection are, from now on. Beyond libvirt, which tells it of migrations only and when asked.
+    ///
+    /// # Errors
+    /// `VIR_ERR_NO_SUPPORT` unless overridden.
+    fn progress(&self) -> Result<Box<dyn ProgressStream>> {
+        Err(Error::no_support("progress"))
     }
 
     /// Ends the connection (`virConnectClose`): logs out of every session. A second call does nothing. Local

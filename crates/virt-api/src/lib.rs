@@ -87,6 +87,7 @@ pub use storage::{
 };
 pub use stream::{Chunk, Stream};
 pub use task::{
-    DomainProgress, DomainQuestion, ProgressCallback, QuestionCallback, QuestionChoice, Questions,
+    DomainProgress, DomainQuestion, ProgressCallback, ProgressStream, QuestionCallback,
+    QuestionChoice, Questions,
 };
 pub use typed_param::{TypedParam, TypedValue};

@@ -64,6 +64,14 @@ impl<F: Fn(&DomainProgress) + Send + Sync> ProgressCallback for F {
     }
 }
 
+/// The progress of every operation of one connection, as a stream. Dropping it ends it.
+#[async_trait]
+pub trait ProgressStream: Send {
+    /// Waits for the next news, at most one per percent of each operation; `None` once the connection is closed. Safe to drop
+    /// while pending. Who reads too slowly misses the oldest news, and nothing waits for them.
+    async fn next(&mut self) -> Option<DomainProgress>;
+}
+
 /// Open questions, looked at and answered by hand.
 #[async_trait]
 pub trait Questions: Send + Sync {

@@ -1,11 +1,11 @@
 //! How operations reach a machine: where, checked how, with which errors.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use esx_task::{AutoAnswer, Policy};
 use esx_vi_api::{Method, MoRef, Value};
 use esx_vi_client::{Checked, Client, Error as ViError, TaskOptions};
-use virt_api::{Domain, DomainProgress, DomainState, Error, ErrorCode, ErrorDomain, Result};
+use virt_api::{Domain, DomainState, Error, ErrorCode, ErrorDomain, Result};
 
 use super::lookup::Wanted;
 use crate::connection::Session;
@@ -103,17 +103,8 @@ impl Session {
                 Some(chosen.key.clone())
             }));
         }
-        if let Some(callback) = self.watchers.progress.clone() {
-            let (domain, operation) = (self.domain_of(machine), operation(method));
-            let told = Mutex::new(None);
-            options.progress = Some(Arc::new(move |percent| {
-                let before = told.lock().unwrap_or_else(PoisonError::into_inner).replace(percent);
-                if before != Some(percent) {
-                    let domain = domain.clone();
-                    callback.progress(&DomainProgress { domain, operation, percent });
-                }
-            }));
-        }
+        let tell = self.watchers.teller(self.domain_of(machine), operation(method));
+        options.progress = Some(Arc::new(tell));
         options
     }
 

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use esx_task::{Question, TaskState};
+use esx_vi_api::Value;
 use esx_vi_api::methods::{AnswerVM, CancelTask};
 use esx_vi_api::properties::ObjectRow;
-use esx_vi_api::{Object, Value};
 use esx_vi_client::{Retrieval, traversal};
 use virt_api::{
     Domain, DomainQuestion, Error, ErrorCode, ErrorDomain, QuestionChoice, Questions, Result,
@@ -34,8 +34,8 @@ pub(super) fn shown(domain: &Domain, question: &Question) -> DomainQuestion {
 }
 
 fn read(row: &ObjectRow, domain: &Domain) -> Option<DomainQuestion> {
-    let value: Object = row.get(QUESTION).ok().flatten()?;
-    Some(shown(domain, &Question::from_object(&value).ok()?))
+    let value: Value = row.get(QUESTION).ok().flatten()?;
+    Some(shown(domain, &Question::from_value(&value)))
 }
 
 #[async_trait]

@@ -91,9 +91,8 @@ impl Session {
             return Err(Error::no_domain(format!("domain {name:?} has gone")));
         };
         let question: Option<Value> = row.get(QUESTION).map_err(decode_error)?;
-        if let Some(question) = question.as_ref().and_then(Value::as_object) {
-            let text = Question::from_object(question).map(|question| question.text);
-            return refuse(format!("it asks {:?}", text.unwrap_or_default()));
+        if let Some(question) = question.as_ref().map(Question::from_value) {
+            return refuse(format!("it asks {:?}", question.text));
         }
         match state_of(row)? {
             DomainState::Shutoff => Ok(()),

@@ -9,7 +9,7 @@ use super::error::UriError;
 use super::{generic, proxy};
 
 /// Every parameter there is, for messages.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "auto_answer",
     "authfile",
     "cacert",
@@ -21,6 +21,7 @@ pub(super) const NAMES: [&str; 15] = [
     "legacy_uuid",
     "no_verify",
     "proxy",
+    "task_timeout",
     "thumbprint",
     "total_timeout",
     "transport",
@@ -42,6 +43,8 @@ pub(super) struct Parameters {
     pub(super) timeouts: Timeouts,
     /// How often an idle session is touched; never, unless asked for.
     pub(super) keepalive: Option<Duration>,
+    /// When waiting for an operation is given up; never, unless asked for.
+    pub(super) task_timeout: Option<Duration>,
 }
 
 /// Reads a query; `None` is the same as an empty one.
@@ -56,6 +59,7 @@ pub(super) fn parse(query: Option<&str>) -> Result<Parameters, UriError> {
         auth_file: None,
         timeouts: Timeouts::default(),
         keepalive: None,
+        task_timeout: None,
     };
     let (mut no_verify, mut cacert, mut thumbprint) = (false, None, None);
     let mut known_hosts = None;
@@ -83,6 +87,7 @@ pub(super) fn parse(query: Option<&str>) -> Result<Parameters, UriError> {
             "call_timeout" => parameters.timeouts.call = time("call_timeout", value)?,
             "total_timeout" => parameters.timeouts.total = time("total_timeout", value)?,
             "keepalive" => parameters.keepalive = time("keepalive", value)?,
+            "task_timeout" => parameters.task_timeout = time("task_timeout", value)?,
             "thumbprint" => {
                 let parsed = Thumbprint::parse(&value);
                 thumbprint = Some(parsed.map_err(|error| {

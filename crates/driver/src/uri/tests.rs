@@ -339,13 +339,13 @@ fn parameters() {
     esx://h/?no_verify=2&no_verify=0
         error: the URI parameter no_verify has the unexpected value "2" (should be 0 or 1)
     esx://h/?no-verify=1
-        error: unknown URI parameter "no-verify", did you mean no_verify? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
+        error: unknown URI parameter "no-verify", did you mean no_verify? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, task_timeout, thumbprint, total_timeout, transport, vcenter)
     esx://h/?noverify=1
-        error: unknown URI parameter "noverify", did you mean no_verify? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
+        error: unknown URI parameter "noverify", did you mean no_verify? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, task_timeout, thumbprint, total_timeout, transport, vcenter)
     esx://h/?x=y
-        error: unknown URI parameter "x" (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
+        error: unknown URI parameter "x" (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, task_timeout, thumbprint, total_timeout, transport, vcenter)
     esx://h/?AuthFile=/a
-        error: unknown URI parameter "AuthFile", did you mean authfile? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
+        error: unknown URI parameter "AuthFile", did you mean authfile? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, task_timeout, thumbprint, total_timeout, transport, vcenter)
     esx://h/?authfile=/a%20b/auth.conf&vcenter=*
         esx https "h" 443, vcenter "*", authfile "/a b/auth.conf"
     esx://h/?vcenter=fd00::1
@@ -357,7 +357,7 @@ fn parameters() {
     esx://h/?
         esx https "h" 443
     esx://h/?&&;=x&;
-        error: unknown URI parameter ";" (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, thumbprint, total_timeout, transport, vcenter)
+        error: unknown URI parameter ";" (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, task_timeout, thumbprint, total_timeout, transport, vcenter)
     esx://h/?=;auto_answer=1
         esx https "h" 443, auto_answer on
     esx://h/?tr%61nsport=htt%70
@@ -490,6 +490,11 @@ fn time_limits() {
         }
         Err(error) => error.to_string(),
     };
+    let task =
+        |query: &str| ConnectionUri::parse(&format!("esx://h/?{query}")).map(|u| u.task_timeout());
+    assert_eq!(task(""), Ok(None));
+    assert_eq!(task("task_timeout=1.5"), Ok(Some(Duration::from_millis(1500))));
+    assert!(task("task_timeout=soon").is_err());
     let table: String = [
         "",
         "connect_timeout=5&idle_timeout=0.25&call_timeout=0&total_timeout=3600&keepalive=600",

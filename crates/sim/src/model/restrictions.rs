@@ -135,6 +135,18 @@ impl Model {
         self.changed(found)
     }
 
+    /// Gives a host another address of its management interface, as `FindByIp` finds it. Returns whether there is such a host.
+    pub fn set_host_address(&mut self, host: &MoRef, address: &str) -> bool {
+        let found = match self.inventory.get_mut(host) {
+            Some(Item::Host(host)) => {
+                address.clone_into(&mut host.address);
+                true
+            }
+            _ => false,
+        };
+        self.changed(found)
+    }
+
     /// The references of all hosts.
     pub fn hosts(&self) -> Vec<MoRef> {
         self.inventory.hosts_with(|_| true).into_iter().cloned().collect()

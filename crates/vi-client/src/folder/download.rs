@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Each task asks for one block with `Range` and hands on what comes. If it breaks off, it asks for the rest of its block,
-//! so that what has come is never asked for again. A block that is not at its turn yet waits in memory: that bounds it to
-//! `parallel` blocks. All tasks end when the [`Download`] is dropped.
+//! so that what has come is never asked for again. Of a block that is not at its turn yet a few pieces wait in memory and the
+//! rest in its connection. All tasks end when the [`Download`] is dropped.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -60,9 +60,9 @@ impl Default for DownloadOptions {
 
 /// Most requests that one download sends together, whatever the options say (users-and-servers.md, fact 6).
 const MAX_PARALLEL: usize = 4;
-/// Pieces of a block that wait at the most: more than a block is made of, so that it is for whole files that a host which does
-/// not heed ranges sends.
-const WAITING: usize = 512;
+/// Pieces of a block that wait here at the most. What is not at its turn waits in the kernel's buffers of its connection: copied
+/// when it is wanted, it is read while it is still in the processor's cache, and memory does not grow with the block.
+const WAITING: usize = 4;
 /// A session that ends more often than this without a byte in between does not live.
 const MAX_LOGINS: u32 = 3;
 

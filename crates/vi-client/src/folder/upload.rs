@@ -29,10 +29,13 @@ use crate::error::{Error, Result};
 const QUEUE: usize = 4;
 /// Longest piece in the queue, in bytes.
 const PIECE: usize = 1 << 20;
-/// How often a file that is still locked is asked to be removed, and the pause in between. After a broken connection
-/// the host needs a moment to notice.
-const REMOVALS: u32 = 5;
+/// How often a file that is still locked is asked to be removed, and the first pause in between; each is twice the one before,
+/// which makes 12 s. After a broken connection the host needs a moment to notice.
+const REMOVALS: u32 = 6;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(400);
+/// How often in all a file is looked for that is not there after an exchange without an answer: the host may only be about to
+/// make it.
+const LOOKS: u32 = 3;
 /// Most bytes of the final name that stand in the temporary one.
 const MAX_STEM: usize = 60;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -139,13 +142,17 @@ impl Client {
         path: &DatastorePath,
         datacenter: Option<&MoRef>,
     ) -> Result<()> {
+        match self.delete_file(path, datacenter).await {
+            Err(error) if error.is_fault("FileNotFound") => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn delete_file(&self, path: &DatastorePath, datacenter: Option<&MoRef>) -> Result<()> {
         let manager = self.service("fileManager", &self.content().file_manager)?;
         let call =
             DeleteDatastoreFileTask { name: path.to_string(), datacenter: datacenter.cloned() };
-        match self.run_plain_task(manager, &call).await {
-            Err(error) if error.is_fault("FileNotFound") => Ok(()),
-            result => result.map(drop),
-        }
+        self.run_plain_task(manager, &call).await.map(drop)
     }
 
     /// Gives a file of a datastore another name; `force` replaces a file that has it.
@@ -310,7 +317,12 @@ impl Work {
             Err(error) => error,
         };
         tracing::debug!(path = %self.path, %error, "removing what was uploaded");
-        match self.remove(&self.temporary).await {
+        let unanswered = match &error {
+            Error::Transfer(error) => matches!(error, TransferError::WrongLength { .. }),
+            Error::Transport(error) => !matches!(error, TransportError::Status { .. }),
+            _ => false,
+        };
+        match self.remove(&self.temporary, if unanswered { LOOKS } else { 1 }).await {
             Ok(()) => Err(error),
             Err(second) => {
                 let (path, leftover) = (self.path.clone(), self.temporary.clone());
@@ -386,22 +398,24 @@ impl Work {
             }
             return Err(error);
         }
-        if let Err(error) = self.remove(&aside).await {
+        if let Err(error) = self.remove(&aside, 1).await {
             tracing::warn!(path = %to, %aside, %error, "the replaced file cannot be removed");
         }
         Ok(())
     }
 
-    async fn remove(&self, path: &DatastorePath) -> Result<()> {
-        let mut attempt = 1;
+    /// Removes a file that may be locked still, or, if `looks` is more than 1, not be there yet.
+    async fn remove(&self, path: &DatastorePath, looks: u32) -> Result<()> {
+        let (mut attempt, mut looked, mut pause) = (1, 1, REMOVAL_PAUSE);
         loop {
-            match self.client.remove_file(path, self.datacenter.as_ref()).await {
-                Err(error) if error.is_fault("FileLocked") && attempt < REMOVALS => {
-                    tokio::time::sleep(REMOVAL_PAUSE).await;
-                    attempt += 1;
-                }
+            match self.client.delete_file(path, self.datacenter.as_ref()).await {
+                Err(error) if error.is_fault("FileLocked") && attempt < REMOVALS => attempt += 1,
+                Err(error) if error.is_fault("FileNotFound") && looked < looks => looked += 1,
+                Err(error) if error.is_fault("FileNotFound") => return Ok(()),
                 result => return result,
             }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
     }
 }

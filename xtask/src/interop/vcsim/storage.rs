@@ -9,8 +9,6 @@ use super::{
 };
 use crate::process::Server;
 
-/// How far two looks at the free room may be apart, in bytes.
-const SLACK: u64 = 64 << 20;
 const VOLUME: &str = "new folder/disk (1).vmdk";
 
 /// Compares pools with what govc collects, and lets a volume live and die.
@@ -27,30 +25,32 @@ pub(super) fn check(
         let tool = changes::connect(bench, server, host, tls, name)?;
         let pools: Value = serde_json::from_str(&tool.ask(&["-o", "json", "pool-list"])?)?;
         let first = pools[0]["name"].as_str().context("there is no pool")?.to_owned();
-        Ok((tool, pools, first))
+        Ok((tool, host, pools, first))
     });
-    let Some((tool, pools, pool)) = found else { return };
+    let Some((tool, host, pools, pool)) = found else { return };
     report.check(format!("{name}: pools are datastores, with govc's sizes"), || {
-        let stores = collect(bench, server, "s", &["summary"])?;
+        // Another datacenter may have datastores of the same names.
+        let mounted = collect(bench, server, "h", &["datastore"])?
+            .into_iter()
+            .find(|(moref, _)| *moref == host.moref)
+            .context("govc does not list the host")?
+            .1["datastore"]
+            .to_string();
         let mut seen = 0;
-        for (_, properties) in stores {
-            let summary = &properties["summary"];
-            let listed = pools.as_array().into_iter().flatten();
-            let Some(listed) = listed.into_iter().find(|pool| pool["name"] == summary["name"])
-            else {
+        for (moref, properties) in collect(bench, server, "s", &["summary"])? {
+            if !mounted.contains(&format!("\"{moref}\"")) {
                 continue;
-            };
+            }
+            let summary = &properties["summary"];
+            let mut listed = pools.as_array().into_iter().flatten();
+            let listed = listed
+                .find(|pool| pool["name"] == summary["name"])
+                .with_context(|| format!("{} is no pool: {pools}", summary["name"]))?;
             seen += 1;
-            // The free room is looked at twice, and what the checks before have made may go in between.
-            for (ours, theirs, slack) in
-                [("capacity_bytes", "capacity", 0), ("available_bytes", "freeSpace", SLACK)]
+            for (ours, theirs) in [("capacity_bytes", "capacity"), ("available_bytes", "freeSpace")]
             {
                 let (ours, theirs) = (&listed[ours], &summary[theirs]);
-                let near = ours
-                    .as_u64()
-                    .zip(theirs.as_u64())
-                    .is_some_and(|(ours, theirs)| ours.abs_diff(theirs) <= slack);
-                ensure!(near, "{}: {ours}, govc says {theirs}", summary["name"]);
+                ensure!(ours == theirs, "{}: {ours}, govc says {theirs}", summary["name"]);
             }
         }
         ensure!(seen > 0 && seen == pools.as_array().map_or(0, Vec::len), "{pools}");
