@@ -416,6 +416,19 @@ fn conversions_use_a_connection_that_is_named() {
 }
 
 #[test]
+fn files_in_other_charsets_reach_the_connection_as_utf_8() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b".encoding = \"windows-1252\"\ndisplayName = \"caf\xe9\"\n")
+        .unwrap();
+    let path = file.path().to_str().unwrap();
+    let text = show(Mock::new(), &["-c", "esx://h/", "domxml-from-native", "vmware-vmx", path]);
+    assert!(text.contains(".encoding = \"UTF-8\"\ndisplayName = \"café\"<"), "{text}");
+    std::fs::write(file.path(), b".encoding = \"klingon\"\ndisplayName = \"caf\xe9\"\n").unwrap();
+    let text = show(Mock::new(), &["-c", "esx://h/", "domxml-from-native", "vmware-vmx", path]);
+    assert!(text.contains("unknown encoding 'klingon'"), "{text}");
+}
+
+#[test]
 fn completion_scripts_know_commands_and_never_run_the_program() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let text = show(Mock::new(), &["-q", "completion", shell]);

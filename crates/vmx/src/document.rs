@@ -117,6 +117,27 @@ impl Document {
         out
     }
 
+    /// The file as UTF-8, with an `.encoding` that says so, for whoever takes text. Bytes that mean nothing in the file's charset
+    /// become U+FFFD, as they are for all readers of values.
+    pub fn to_utf8(&self) -> String {
+        let mut out = String::with_capacity(self.buffer.len());
+        for &place in &self.order {
+            let line = self.line(place);
+            let text = |start, end| self.charset.decode_lossy(&self.buffer[start..end]);
+            match line.body {
+                Body::Assignment { key, token, .. }
+                    if key.of(&self.buffer).eq_ignore_ascii_case(b".encoding") =>
+                {
+                    out.push_str(&text(line.span.start, token.start));
+                    out.push_str("\"UTF-8\"");
+                    out.push_str(&text(token.end, line.span.end));
+                }
+                _ => out.push_str(&text(line.span.start, line.span.end)),
+            }
+        }
+        out
+    }
+
     /// What is wrong with the file as it was read, in order of position.
     pub fn problems(&self) -> &[Problem] {
         self.problems.get_or_init(|| {

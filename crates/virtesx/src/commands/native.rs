@@ -101,6 +101,17 @@ fn document(key: &'static str, converted: Converted) -> Box<dyn Render> {
     Box::new(Text::document(key, converted.text).with_warnings(converted.warnings))
 }
 
+/// A VMX file in whatever charset it declares, as drivers take it.
+fn as_text(bytes: Vec<u8>) -> virt_api::Result<String> {
+    String::from_utf8(bytes).or_else(|error| {
+        let document = esx_vmx::Document::parse(error.as_bytes()).map_err(|e| {
+            virt_api::Error::invalid_arg(virt_api::ErrorDomain::Esx, "the file cannot be read")
+                .with_source(e)
+        })?;
+        Ok(document.to_utf8())
+    })
+}
+
 /// `domxml-from-native`: a VMX file as domain XML.
 pub(crate) struct FromNative;
 
@@ -149,7 +160,8 @@ impl Request for ConvertFrom {
     async fn run(&self, session: &Session) -> Result<Box<dyn Render>, Error> {
         if wants_connection(session) {
             refuse_facts(&self.facts)?;
-            let config = read_text(&self.file)?;
+            let config = as_text(read(&self.file)?)
+                .context(|| format!("failed to convert '{}'", self.file))?;
             let hypervisor = session.hypervisor().await?;
             let flags = native_flags(self.facts.exact, self.facts.keep_keys);
             let xml = hypervisor.connect_domain_xml_from_native(&self.format, &config, flags).await;

@@ -117,6 +117,7 @@ fn charsets() {
         let mut doc = Document::parse(&file).unwrap();
         assert_eq!(doc.get("displayname"), Some(text), "{name}");
         assert_eq!(doc.to_bytes(), file, "{name}");
+        assert_eq!(doc.to_utf8(), format!("displayName = \"{text}\"\n.encoding = \"UTF-8\"\n"));
         doc.set("displayName", "x").unwrap();
         doc.set("displayName", text).unwrap();
         assert_eq!(doc.to_bytes(), file, "{name}");
