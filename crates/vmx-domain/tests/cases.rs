@@ -138,6 +138,39 @@ fn written(devices: &str, mode: Mode) -> Result<(String, usize), (i32, i32)> {
     }
 }
 
+/// Of two faults libvirt tells the first that it comes upon; the order is measured (virsh 12.8).
+#[test]
+fn the_first_of_two_faults_is_told() {
+    let os = |kind: &str, more: &str| format!("<os><type arch='x86_64'>{kind}</type>{more}</os>");
+    let nvram = os("hvm", "<nvram type='file'><source file='/x'/></nvram>");
+    let listen = "listen='::'><listen type='address' address='192.0.2.7'/></graphics>";
+    for (os, devices, code) in [
+        (&nvram, "<serial type='udp'/>".to_owned(), 1),
+        (&nvram, "<serial type='udp'><source mode='bind' service='1'/></serial>".to_owned(), 1),
+        (
+            &nvram,
+            "<serial type='udp'><source mode='bind'/><source service='1'/></serial>".to_owned(),
+            35,
+        ),
+        (&nvram, "<serial type='unix'/>".to_owned(), 1),
+        (&nvram, "<serial type='pty'/>".to_owned(), 35),
+        (
+            &os("hvm", ""),
+            "<interface type='bridge'><source/><model type='a b'/></interface>".to_owned(),
+            8,
+        ),
+        (&os("xen", ""), format!("<graphics type='vnc' {listen}"), 67),
+        (&os("xen", ""), format!("<graphics type='sdl' {listen}"), 8),
+    ] {
+        let text = format!(
+            "<domain type='vmware'><name>x</name><memory>65536</memory>{os}<devices>{devices}</devices></domain>"
+        );
+        let context = context(Mode::Exact);
+        let converted = parse_domain(&text, &context).and_then(|d| to_vmx(&d, &context));
+        assert_eq!(converted.err().map(|e| e.code.number()), Some(code), "{devices}");
+    }
+}
+
 #[test]
 fn controller_models_are_detected() {
     let disks = |second: &str| {

@@ -213,6 +213,11 @@ fn interface(mut r: Reader) -> Result<Interface, Error> {
     let kind = r.word("type", &words::INTERFACE_TYPES)?.unwrap_or_else(|| "user".to_owned());
     let needs_source = matches!(kind.as_str(), "bridge" | "vds" | "network")
         || r.is_strict() && matches!(kind.as_str(), "internal" | "direct" | "hostdev" | "vdpa");
+    let model = r.take("model").and_then(|m| m.attr_string("type"));
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if r.is_strict() && model.as_ref().is_some_and(|m| !m.bytes().all(legal)) {
+        return Err(r.error(ErrorKind::Characters, "the model has illegal characters"));
+    }
     let source = match r.take("source") {
         Some(source) => Some(interface_source(source, &kind)?),
         None if needs_source => {
@@ -220,11 +225,6 @@ fn interface(mut r: Reader) -> Result<Interface, Error> {
         }
         None => None,
     };
-    let model = r.take("model").and_then(|m| m.attr_string("type"));
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if r.is_strict() && model.as_ref().is_some_and(|m| !m.bytes().all(legal)) {
-        return Err(r.error(ErrorKind::Characters, "the model has illegal characters"));
-    }
     let mac = match r.take("mac") {
         Some(mac) => read_mac(&mac)?,
         None => None,
@@ -321,8 +321,12 @@ fn char_device(mut r: Reader) -> Result<CharDevice, Error> {
         None => None,
     };
     // Only datagrams go out to one place and come in from another.
-    if let Some(second) = sources.next().filter(|_| kind != "udp") {
-        return Err(second.error(ErrorKind::Element, "there may be one only"));
+    let mut others = Vec::new();
+    for second in sources {
+        if kind != "udp" {
+            return Err(second.error(ErrorKind::Element, "there may be one only"));
+        }
+        others.push(second.whole());
     }
     let protocol = match r.take("protocol") {
         Some(protocol) => protocol.word("type", &words::CHAR_PROTOCOLS)?,
@@ -334,7 +338,10 @@ fn char_device(mut r: Reader) -> Result<CharDevice, Error> {
         protocol,
         target_type: target.and_then(|t| t.attr_string("type")),
         target_port,
-        other: r.rest(),
+        other: {
+            others.extend(r.rest());
+            others
+        },
     })
 }
 
@@ -368,8 +375,11 @@ fn graphics(mut r: Reader) -> Result<Graphics, Error> {
         });
     }
     let listen = r.attr_string("listen");
+    // Others show a window on the host and listen nowhere.
+    let listening = matches!(kind.as_str(), "vnc" | "rdp" | "spice");
     let first = listens.first().filter(|l: &&Listen| l.kind == "address");
     if let (Some(listen), Some(address)) = (&listen, first.and_then(|l| l.address.as_ref()))
+        && listening
         && listen != address
     {
         let reason = "the addresses to listen at differ";

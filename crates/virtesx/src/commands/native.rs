@@ -105,8 +105,7 @@ fn document(key: &'static str, converted: Converted) -> Box<dyn Render> {
 fn as_text(bytes: Vec<u8>) -> virt_api::Result<String> {
     String::from_utf8(bytes).or_else(|error| {
         let document = esx_vmx::Document::parse(error.as_bytes()).map_err(|e| {
-            virt_api::Error::invalid_arg(virt_api::ErrorDomain::Esx, "the file cannot be read")
-                .with_source(e)
+            Error::invalid_arg(ErrorDomain::Esx, "the file cannot be read").with_source(e)
         })?;
         Ok(document.to_utf8())
     })
