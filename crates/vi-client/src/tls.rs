@@ -49,6 +49,17 @@ impl fmt::Debug for TlsPolicy {
     }
 }
 
+impl TlsPolicy {
+    /// What rustls needs to be a client under this policy, for connections that are not HTTP. Reads the system store
+    /// only for [`TlsPolicy::Verify`].
+    ///
+    /// # Errors
+    /// The CA certificates are no PEM.
+    pub fn client_config(&self) -> std::io::Result<ClientConfig> {
+        client_config(self).map_err(std::io::Error::other)
+    }
+}
+
 /// Why TLS with a server failed. `Display` continues the sentence "TLS with HOST failed: ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFailure {

@@ -49,6 +49,47 @@ fn goes_both_ways(lines: &str, shown: &[&str]) {
     assert_eq!(merged.to_bytes(), file.to_bytes());
 }
 
+/// A port behind a concentrator: libvirt drops the proxy, and the port as well if the service is no URI.
+#[test]
+fn proxied_serial_ports() {
+    let port = |number: u32, service: &str, end: &str, proxy: &str| {
+        format!(
+            "serial{number}.present = \"TRUE\"\nserial{number}.fileType = \"network\"\n\
+             serial{number}.fileName = \"{service}\"\nserial{number}.network.endPoint = \"{end}\"\n\
+             serial{number}.vspc = \"{proxy}\"\nserial{number}.yieldOnMsrRead = \"TRUE\"\n"
+        )
+    };
+    let thumbprint = ["AB"; 20].join(":");
+    let secure = format!("telnets://vspc.example:13370#thumbprint={thumbprint}");
+    goes_both_ways(
+        &port(0, "virtesx?port=0&key=1", "server", &secure),
+        &["service='virtesx?port=0&amp;key=1' direction='server'", &format!("proxy='{secure}'")],
+    );
+    let token = "t".repeat(200);
+    let several = port(1, "telnet://192.0.2.1:23", "client", "telnet://[2001:db8::1]:13370")
+        + &port(2, &token, "server", "telnet://192.0.2.9:1 #verify&cipherList=A:B");
+    goes_both_ways(
+        &several,
+        &[
+            "service='telnet://192.0.2.1:23' direction='client' proxy='telnet://[2001:db8::1]:13370'",
+            &format!("service='{token}'"),
+            "proxy='telnet://192.0.2.9:1 #verify&amp;cipherList=A:B'",
+        ],
+    );
+    // What libvirt shows of it is shown as well, and without a direction it is the server.
+    let lines = "serial0.present = \"TRUE\"\nserial0.fileType = \"network\"\n\
+                 serial0.fileName = \"telnet://192.0.2.1:23\"\nserial0.vspc = \"telnet://h:1\"\n";
+    let domain = to_domain(&document(lines), &context()).unwrap().domain;
+    let text = xml(&domain);
+    let (serial, console) = text.split_once("<console").unwrap();
+    assert!(serial.contains("<source mode='bind' host='192.0.2.1' service='23'/>"), "{text}");
+    assert!(serial.contains("direction='server' proxy='telnet://h:1'"), "{text}");
+    assert!(!console.contains("vmware:backing"), "{text}");
+    // A proxy that is empty is none.
+    let none = lines.replace("telnet://h:1", "");
+    assert!(!xml(&to_domain(&document(&none), &context()).unwrap().domain).contains("backing"));
+}
+
 #[test]
 fn nvme_disks() {
     // libvirt reads them, and refuses to write them.

@@ -216,7 +216,9 @@ impl Link {
 
     /// The handshake is over: what comes and goes from here on is inside of TLS.
     pub(crate) fn tls_established(&mut self) {
-        self.starting_tls = false;
+        if !std::mem::take(&mut self.starting_tls) {
+            return; // it came first, before anything was said
+        }
         self.out = std::mem::take(&mut self.out_tls);
         if std::mem::replace(&mut self.upgrade, TlsUpgrade::Refuse) == TlsUpgrade::Require {
             self.open();

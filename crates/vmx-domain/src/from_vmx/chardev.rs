@@ -1,7 +1,8 @@
 //! Serial and parallel ports (`spec/vmx.md` 6.3, 6.4).
 
 use esx_vmx::Device;
-use virt_xml::domain::{CharDevice, CharSource};
+use virt_xml::Element;
+use virt_xml::domain::{CharDevice, CharSource, VMWARE_NAMESPACE};
 
 use super::reader::Reader;
 use super::uri::Uri;
@@ -79,13 +80,35 @@ fn serial(r: &mut Reader<'_>, port: u32) -> Result<Option<CharDevice>, Error> {
             }
         },
         "pipe" => device("pipe", owned(), port),
-        "network" => network(r, group, port)?,
+        "network" => {
+            let mut device = network(r, group, port)?;
+            device.other.extend(proxied(r, group));
+            device
+        }
         _ => {
             let reason = format!("serial port type '{file_type}' is not known");
             r.bend(Error::internal(key("fileType"), reason), "shown without a source")?;
             device("null", None, port)
         }
     }))
+}
+
+/// What libvirt has no place for: the proxy of a port, and what it is asked for, which need not be a URI. Beside libvirt's
+/// own words, and in its namespace for VMware, so that a document with it is still one that libvirt reads.
+fn proxied(r: &Reader<'_>, group: Device<'_>) -> Option<Element> {
+    let proxy = group.get("vspc").filter(|proxy| !proxy.is_empty() && !r.exact())?;
+    let client = group.get("network.endPoint").is_some_and(|e| e.eq_ignore_ascii_case("client"));
+    let backing = Element {
+        prefix: Some("vmware".to_owned()),
+        namespace: Some(VMWARE_NAMESPACE.to_owned()),
+        ..Element::new("backing")
+    };
+    Some(
+        backing
+            .with_attribute("service", group.get("fileName").unwrap_or_default())
+            .with_attribute("direction", if client { "client" } else { "server" })
+            .with_attribute("proxy", proxy),
+    )
 }
 
 fn network(r: &mut Reader<'_>, group: Device<'_>, port: u32) -> Result<CharDevice, Error> {

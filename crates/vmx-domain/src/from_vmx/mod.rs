@@ -208,5 +208,6 @@ fn tpm() -> Tpm {
 
 /// The console that libvirt shows for the first serial port.
 fn console(serial: &CharDevice) -> CharDevice {
-    CharDevice { target_type: Some("serial".to_owned()), ..serial.clone() }
+    let other = Vec::new();
+    CharDevice { target_type: Some("serial".to_owned()), other, ..serial.clone() }
 }

@@ -1,6 +1,6 @@
 //! Serial and parallel ports (`spec/vmx.md` 12.5, 12.6).
 
-use virt_xml::domain::CharDevice;
+use virt_xml::domain::{CharDevice, VMWARE_NAMESPACE};
 
 use super::writer::Writer;
 use crate::error::Error;
@@ -31,6 +31,23 @@ fn serial(w: &mut Writer<'_>, at: &str, device: &CharDevice) -> Result<(), Error
         return Err(Error::internal(at, format!("there is no serial port {number}")));
     }
     let key = |name: &str| format!("serial{number}.{name}");
+    let backing = device
+        .other
+        .iter()
+        .find(|e| e.name == "backing" && e.namespace.as_deref() == Some(VMWARE_NAMESPACE));
+    if let Some(backing) = backing.filter(|_| !w.exact()) {
+        let word = |name: &str| backing.attribute(name).unwrap_or_default().to_owned();
+        let client = backing.attribute("direction") == Some("client");
+        w.line(&key("present"), true);
+        w.line(&key("fileType"), "network");
+        w.line(&key("fileName"), word("service"));
+        w.line(&key("network.endPoint"), if client { "client" } else { "server" });
+        if backing.attribute("proxy").is_some_and(|proxy| !proxy.is_empty()) {
+            w.line(&key("vspc"), word("proxy"));
+        }
+        w.line(&key("yieldOnMsrRead"), true);
+        return Ok(());
+    }
     let kind = device.kind.as_str();
     if !matches!(kind, "dev" | "file" | "pipe" | "tcp") {
         let error =
