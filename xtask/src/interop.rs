@@ -56,6 +56,8 @@ struct BuildOptions {
 enum What {
     /// The script of docs/parity-script.md through Debian's virsh and through virtesx.
     Parity(parity::Options),
+    /// The script of docs/daemon-script.md through both virshs and virtesx, all of them through virtesxd.
+    Daemon(daemon::Options),
     /// VMX files and domain documents at random, through libvirt and through us in exact mode.
     Vmx(vmx::Options),
 }
@@ -115,6 +117,7 @@ impl Bench {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     match &options.what {
         Some(What::Parity(options)) => return parity::run(options),
+        Some(What::Daemon(options)) => return daemon::run(options),
         Some(What::Vmx(options)) => return vmx::run(options),
         None => {}
     }

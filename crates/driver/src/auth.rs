@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use virt_api::{AuthCallback, CredentialRequest, CredentialType, Secret};
+use virt_api::{AuthCallback, CredentialRequest, CredentialType, Error, Secret};
 
 pub(crate) use self::error::{AuthError, Field};
 use self::key_file::KeyFile;
@@ -45,6 +45,29 @@ impl Environment {
             home: path("HOME"),
             etc_dir: PathBuf::from("/etc"),
         }
+    }
+
+    /// Name and password that the credentials file has for another service than the driver's own, as libvirt's clients of a
+    /// daemon look for them: group `auth-SERVICE-HOST`, keys `authname` and `password`. `from_uri` is the `authfile` of a URI.
+    ///
+    /// # Errors
+    /// `VIR_ERR_AUTH_FAILED` and others, if the file cannot be read or understood; none if there is no file, no group or no key.
+    pub fn stored_login(
+        &self,
+        service: &str,
+        host: &str,
+        from_uri: Option<&str>,
+    ) -> Result<(Option<String>, Option<Secret>), Error> {
+        let stored = || {
+            let source = CredentialSource::load(self, from_uri)?;
+            let name = source.lookup_for(service, host, "authname")?.map(str::to_owned);
+            let password = source.lookup_for(service, host, "password")?.map(Secret::new);
+            Ok((name, password))
+        };
+        stored().map_err(|error: AuthError| {
+            Error::new(error.code(), error.domain(), "cannot use the credentials file")
+                .with_source(error)
+        })
     }
 
     /// Where the user's configuration is.
@@ -170,8 +193,12 @@ impl CredentialSource {
     /// A key of the credentials that the file has for `host`. Without a file, without an `auth-esx-...` group, or
     /// without the key the search goes on elsewhere.
     fn lookup(&self, host: &str, key: &str) -> Result<Option<&str>, AuthError> {
+        self.lookup_for(SERVICE, host, key)
+    }
+
+    fn lookup_for(&self, service: &str, host: &str, key: &str) -> Result<Option<&str>, AuthError> {
         let Some((path, file)) = &self.file else { return Ok(None) };
-        let groups = [format!("auth-{SERVICE}-{host}"), format!("auth-{SERVICE}-default")];
+        let groups = [format!("auth-{service}-{host}"), format!("auth-{service}-default")];
         let Some((name, group)) = groups.iter().find_map(|name| Some((name, file.group(name)?)))
         else {
             return Ok(None);

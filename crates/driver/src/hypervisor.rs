@@ -253,6 +253,10 @@ impl Hypervisor for Connection {
         self.session.undefine(domain, flags).await
     }
 
+    async fn domain_create_xml(&self, xml: &str, flags: DomainCreateFlags) -> Result<Domain> {
+        self.session.create_xml(xml, flags).await
+    }
+
     async fn domain_define_xml_flags(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
         self.session.define(xml, flags).await
     }

@@ -2,12 +2,15 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::model::FileContent;
 use esx_sim::{PowerState, Reaction, Running, Simulator};
 use virt_api::{
-    Domain, DomainDefineFlags, DomainXmlFlags, Error, ErrorCode, Hypervisor as _, Result,
+    Domain, DomainCreateFlags, DomainDefineFlags, DomainXmlFlags, Error, ErrorCode,
+    Hypervisor as _, Result,
 };
 
 struct Scene {
@@ -306,4 +309,91 @@ async fn an_automatic_controller_is_the_one_that_the_disk_was_made_for() {
     }
     let missing = auto("missing").replace("new/new.vmdk", "new/none.vmdk");
     assert_eq!(code(scene.define(&missing).await), ErrorCode::NoStorageVol);
+}
+
+#[tokio::test]
+async fn what_a_definition_that_was_cut_off_has_left_is_no_obstacle() {
+    let xml = document("x", "");
+    // The file was written, or half of it; the machine was not registered.
+    let scene = Scene::new().await;
+    let uploaded = Arc::<Mutex<Vec<u8>>>::default();
+    let copy = Arc::clone(&uploaded);
+    scene.sim.model().change(|m| {
+        m.before("RegisterVM_Task", move |model| {
+            let stored = model.file(DATASTORE, "new/x.vmx").unwrap();
+            let size = usize::try_from(stored.content.size()).unwrap();
+            *copy.lock().unwrap() = stored.content.read(0, size).to_vec();
+        });
+    });
+    let domain = scene.define(&xml).await.unwrap();
+    let whole = uploaded.lock().unwrap().clone();
+    for left in [&whole[..], &whole[..whole.len() / 2], b""] {
+        let scene = Scene::new().await;
+        scene.sim.model().change(|m| m.add_file(DATASTORE, "new/x.vmx", left));
+        let again = scene.define(&xml).await.unwrap();
+        assert_ne!(again.uuid, domain.uuid, "the document names none");
+        scene.connection.domain_create(&again).await.unwrap();
+    }
+    // The directory was made, and nothing more.
+    let diskless = "<domain type='vmware'><name>diskless</name><memory unit='MiB'>64</memory>\
+        <os><type arch='x86_64'>hvm</type></os></domain>";
+    let scene = Scene::new().await;
+    scene.define(diskless).await.unwrap();
+    let store = scene.sim.model().read(|m| {
+        let stores = ["datastore1", "fast +1", "nfs-iso", "local (1)"];
+        stores.into_iter().find(|store| m.file(store, "diskless/diskless.vmx").is_some())
+    });
+    let scene = Scene::new().await;
+    scene.sim.model().change(|m| m.add_file(store.unwrap(), "diskless/other.txt", b"somebody's"));
+    scene.sim.model().change(|m| m.deny_privilege("VirtualMachine.Inventory.Register"));
+    assert_eq!(code(scene.define(diskless).await), ErrorCode::OperationDenied);
+    let left = |path| scene.sim.model().read(|m| m.file(store.unwrap(), path)).is_some();
+    assert!(!left("diskless/diskless.vmx") && left("diskless/other.txt"));
+}
+
+#[tokio::test]
+async fn a_domain_is_made_and_started_in_one_call() {
+    let scene = Scene::new().await;
+    let create = async |xml: &str, flags| scene.connection.domain_create_xml(xml, flags).await;
+    let none = DomainCreateFlags::empty();
+    let uuid = "<uuid>6d1f0c4e-5a1e-4b8e-9d57-0f3a2b1c4d5e</uuid>";
+    let xml = document("x", uuid).replace(
+        "<interface type='bridge'>",
+        "<interface type='bridge'><mac address='52:54:00:1:2:3'/>",
+    );
+    let domain = create(&xml, none).await.unwrap();
+    assert!(domain.id.is_some());
+    assert!(scene.connection.domain_is_active(&domain).await.unwrap());
+    // virt-install defines the same document while the machine runs.
+    assert_eq!(scene.define(&xml).await.unwrap().uuid, domain.uuid);
+    let running = create(&xml, none).await.unwrap_err();
+    assert_eq!(running.code, ErrorCode::OperationInvalid, "{}", told(&running));
+    // What is off is changed and started.
+    scene.connection.domain_destroy(&domain).await.unwrap();
+    let larger = xml.replace(">64<", ">128<");
+    create(&larger, DomainCreateFlags::VALIDATE).await.unwrap();
+    assert!(scene.has_line("x", "memSize = \"128\""), "{}", scene.vmx("x"));
+    for flags in [DomainCreateFlags::PAUSED, DomainCreateFlags::AUTODESTROY] {
+        let refused = create(&document("y", ""), flags).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidArg, "{}", told(&refused));
+    }
+}
+
+#[tokio::test]
+async fn a_domain_that_cannot_be_started_is_not_left_behind() {
+    let scene = Scene::new().await;
+    let before = scene.machines();
+    scene.sim.model().change(|m| m.deny_privilege("VirtualMachine.Interact.PowerOn"));
+    let flags = DomainCreateFlags::empty();
+    let created = scene.connection.domain_create_xml(&document("x", ""), flags).await;
+    assert_eq!(code(created), ErrorCode::OperationDenied);
+    assert_eq!((scene.machines(), scene.file("new/x.vmx")), (before, None));
+    // One that was there before stays.
+    let domain = scene.define(&document("x", "")).await.unwrap();
+    let xml = scene.xml(&domain).await;
+    assert_eq!(
+        code(scene.connection.domain_create_xml(&xml, flags).await),
+        ErrorCode::OperationDenied
+    );
+    assert_eq!(scene.machines(), before + 1);
 }

@@ -50,19 +50,19 @@ async fn what_the_host_and_its_state_add() {
     let sim = Simulator::builder().start().await.unwrap();
     let connection = connect(&sim, "").await;
     let web = connection.domain_lookup_by_name("web01").await.unwrap();
-    let codes = |found: Vec<DomainInspection>| -> Vec<(Severity, &str)> {
-        found[0].findings.iter().map(|f| (f.severity, f.code)).collect()
+    let codes = |found: Vec<DomainInspection>| -> Vec<(Severity, String)> {
+        found[0].findings.iter().map(|f| (f.severity, f.code.to_string())).collect()
     };
     let before = codes(connection.domain_inspect(std::slice::from_ref(&web)).await.unwrap());
-    assert!(!before.contains(&(Severity::Warning, "free-licence")), "{before:?}");
+    assert!(!before.contains(&(Severity::Warning, "free-licence".to_owned())), "{before:?}");
     sim.model().change(|model| {
         let machine = model.machine("web01").unwrap();
         model.set_free_license(true);
         model.set_power_state(&machine, PowerState::Suspended);
     });
     let after = codes(connection.domain_inspect(&[web]).await.unwrap());
-    assert!(after.contains(&(Severity::Warning, "free-licence")), "{after:?}");
-    assert!(after.contains(&(Severity::Warning, "suspended")), "{after:?}");
+    assert!(after.contains(&(Severity::Warning, "free-licence".to_owned())), "{after:?}");
+    assert!(after.contains(&(Severity::Warning, "suspended".to_owned())), "{after:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What a migration or backup tool asks of a machine before it touches it. Beyond libvirt.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::{Domain, DomainState};
@@ -39,13 +40,13 @@ pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
     /// A word that stays the same for programs: `snapshots`, `rdm`, ...; `docs/export.md` lists them.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// The device or file that it is about.
     pub subject: Option<String>,
     /// What is the case, one phrase.
     pub message: String,
     /// What to do about it, one sentence; empty if nothing needs to be done.
-    pub advice: &'static str,
+    pub advice: Cow<'static, str>,
 }
 
 /// A disk as the look found it.

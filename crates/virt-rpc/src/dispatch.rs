@@ -6,6 +6,7 @@
 mod domain;
 mod host;
 mod network;
+mod own;
 mod snapshot;
 mod storage;
 
@@ -41,7 +42,7 @@ pub struct OpenStream {
 /// procedure that changes something on a read-only connection.
 pub async fn dispatch(driver: &dyn Driver, read_only: bool, packet: &Packet) -> Outcome {
     let number = packet.header.procedure;
-    let Some(procedure) = Procedure::from_number(number) else {
+    let Some(procedure) = Procedure::of(&packet.header) else {
         let error = match unsupported(number) {
             Some(function) => (&Error::no_support(function)).into(),
             None => WireError::unknown_procedure(number),
@@ -104,6 +105,9 @@ async fn run(driver: &dyn Driver, call: &Call<'_>) -> Answer {
         return answer;
     }
     if let Some(answer) = network::interfaces(driver.interface(), call).await {
+        return answer;
+    }
+    if let Some(answer) = own::answer(driver, call).await {
         return answer;
     }
     // Those of the session: a caller that sends one here has no session.

@@ -131,6 +131,18 @@ impl From<&Error> for WireError {
     }
 }
 
+/// An error that a server sent without what [`opening`] has put before its message: the program that shows it says what it
+/// was about itself, as it does for an error of its own driver.
+pub(crate) fn without_opening(mut error: Error) -> Error {
+    if let Some(opening) = opening(error.code)
+        && let Some(rest) =
+            error.message.strip_prefix(opening).and_then(|rest| rest.strip_prefix(": "))
+    {
+        error.message = rest.to_owned();
+    }
+    error
+}
+
 /// What a caller sent cannot be read, or what it should get cannot be sent.
 impl From<XdrError> for Error {
     fn from(error: XdrError) -> Self {
@@ -204,8 +216,12 @@ mod tests {
         let read = read.into_error();
         assert_eq!((read.code, read.domain), (ErrorCode::NoDomain, ErrorDomain::Esx));
         assert_eq!(read.message, "Domain not found: no domain with name 'x'");
-        // An error that passes through twice does not grow.
-        assert_eq!(WireError::from(&read).message, Some(read.message));
+        // An error that passes through twice does not grow, nor one that a client of ours has read.
+        let message = Some(read.message.clone());
+        assert_eq!(WireError::from(&read).message, message);
+        let read = without_opening(read);
+        assert_eq!(read.message, "no domain with name 'x'");
+        assert_eq!(WireError::from(&read).message, message);
     }
 
     #[test]

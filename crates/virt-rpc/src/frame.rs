@@ -2,12 +2,16 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+use crate::procedure::Procedure;
 use crate::xdr::{self, Reader, Writer, Xdr, XdrError};
 
 /// libvirt's API.
 pub const REMOTE_PROGRAM: u32 = 0x2000_8086;
 /// Keep-alive messages.
 pub const KEEPALIVE_PROGRAM: u32 = 0x6b65_6570;
+/// What virtesxd answers beyond libvirt (`docs/daemon.md`): whole lists in one call. Its procedures are numbered from 1 000 001,
+/// so that no number means two things.
+pub const OWN_PROGRAM: u32 = 0x7672_7478;
 /// The only version of every program.
 pub const VERSION: u32 = 1;
 /// Length of a packet without payload.
@@ -97,6 +101,13 @@ impl Header {
     #[must_use]
     pub const fn remote(procedure: i32, kind: PacketType, serial: u32, status: Status) -> Self {
         Self { program: REMOTE_PROGRAM, version: VERSION, procedure, kind, serial, status }
+    }
+
+    /// The header of a call.
+    #[must_use]
+    pub const fn call(procedure: Procedure, serial: u32) -> Self {
+        let header = Self::remote(procedure.number(), PacketType::Call, serial, Status::Ok);
+        Self { program: procedure.program(), ..header }
     }
 
     /// The header of an answer to this call.

@@ -5,18 +5,23 @@
 
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDeviceModifyFlags,
-    DomainInfo, DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
-    DomainShutdownFlags, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
-    DomainVcpuFlags, DomainXmlFlags, InterfaceAddressesSource, InterfaceHandle, InterfaceXmlFlags,
-    ListAllDomainsFlags, ListAllInterfacesFlags, ListAllNetworksFlags, ListAllStoragePoolsFlags,
-    MetadataType, MigrateFlags, NativeConversionFlags, NetworkDefineFlags, NetworkHandle,
-    NetworkXmlFlags, NoFlags, NodeInfo, SchedulerType, Snapshot, SnapshotCreateFlags,
-    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, StoragePool,
-    StoragePoolInfo, StorageVol, StorageVolCreateFlags, StorageVolDeleteFlags, StorageVolInfo,
-    StorageVolResizeFlags, StorageVolTransferFlags, StorageXmlFlags, TypedParam,
+    Domain, DomainBlockDevice, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
+    DomainDetails, DomainDeviceModifyFlags, DomainInfo, DomainInspection, DomainInterface,
+    DomainInterfaceDevice, DomainMemoryFlags, DomainModificationFlags, DomainQuestion,
+    DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainStats, DomainStatsFlags,
+    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
+    InterfaceAddressesSource, InterfaceHandle, InterfaceXmlFlags, ListAllDomainsFlags,
+    ListAllInterfacesFlags, ListAllNetworksFlags, ListAllStoragePoolsFlags, ListedDomain,
+    ListedPool, ListedVolume, MetadataType, MigrateFlags, NativeConversionFlags,
+    NetworkDefineFlags, NetworkHandle, NetworkXmlFlags, NoFlags, NodeInfo, SchedulerType, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    SnapshotXmlFlags, StoragePool, StoragePoolInfo, StorageVol, StorageVolCreateFlags,
+    StorageVolDeleteFlags, StorageVolInfo, StorageVolResizeFlags, StorageVolTransferFlags,
+    StorageXmlFlags, TypedParam,
 };
 
+use crate::frame::{Header, OWN_PROGRAM, REMOTE_PROGRAM};
+use crate::types::own::{Document, Tagged, Wide};
 use crate::types::{
     Count, MAX_COOKIE, MAX_GUEST, MAX_SASL, Max, Names, NodeDevice, Objects, Params, StateAndReason,
 };
@@ -284,6 +289,7 @@ procedures! {
     154 StoragePoolIsActive "virStoragePoolIsActive" [R] (StoragePool) -> bool;
     155 StoragePoolIsPersistent "virStoragePoolIsPersistent" [R] (StoragePool) -> bool;
     165 StorageVolWipe "virStorageVolWipe" [W] (StorageVol, NoFlags) -> ();
+    259 StorageVolWipePattern "virStorageVolWipePattern" [W] (StorageVol, u32, NoFlags) -> ();
     260 StorageVolResize "virStorageVolResize" [W] (StorageVol, u64, StorageVolResizeFlags) -> ();
     281 ConnectListAllStoragePools "virConnectListAllStoragePools" [R]
         (bool, ListAllStoragePoolsFlags) -> (Objects<StoragePool>, u32);
@@ -336,9 +342,40 @@ procedures! {
     369 ConnectStoragePoolEventDeregisterAny "virConnectStoragePoolEventDeregisterAny" [R] (i32) -> ();
     374 ConnectNodeDeviceEventRegisterAny "virConnectNodeDeviceEventRegisterAny" [R] (i32, Option<NodeDevice>) -> i32;
     375 ConnectNodeDeviceEventDeregisterAny "virConnectNodeDeviceEventDeregisterAny" [R] (i32) -> ();
+
+    // Beyond libvirt, in a program of our own: what a client of ours would else ask for object by object.
+    1000001 OwnListAllDomains "virtesxListAllDomains" [R] (ListAllDomainsFlags) -> Wide<ListedDomain>;
+    1000002 OwnDomainGetDetails "virtesxDomainGetDetails" [R] (DomainSelector) -> DomainDetails;
+    1000003 OwnDomainLookupState "virtesxDomainLookupState" [R] (DomainSelector) -> StateAndReason;
+    1000004 OwnDomainListBlockDevices "virtesxDomainListBlockDevices" [R] (Domain) -> Objects<DomainBlockDevice>;
+    1000005 OwnDomainListInterfaceDevices "virtesxDomainListInterfaceDevices" [R] (Domain) -> Objects<DomainInterfaceDevice>;
+    1000006 OwnDomainMemoryStats "virtesxDomainMemoryStats" [R] (Domain, NoFlags) -> Objects<Tagged>;
+    1000007 OwnDomainInspect "virtesxDomainInspect" [R] (Wide<Domain>) -> Wide<DomainInspection>;
+    1000008 OwnSnapshotsGetXmlDesc "virtesxDomainSnapshotsGetXMLDesc"
+        [R unless (_, flags) => flags.contains(SnapshotXmlFlags::SECURE)]
+        (Objects<Snapshot>, SnapshotXmlFlags) -> Objects<Document>;
+    1000009 OwnListStoragePoolDetails "virtesxListStoragePoolDetails" [R] (ListAllStoragePoolsFlags) -> Objects<ListedPool>;
+    1000010 OwnStoragePoolListVolumeDetails "virtesxStoragePoolListVolumeDetails" [R] (StoragePool, NoFlags) -> Wide<ListedVolume>;
+    1000011 OwnListQuestions "virtesxListQuestions" [R] (Option<Domain>) -> Objects<DomainQuestion>;
+    1000012 OwnAnswerQuestion "virtesxAnswerQuestion" [W] (DomainQuestion, String) -> ();
 }
 
+/// The first number of [`OWN_PROGRAM`].
+const OWN_NUMBERS: i32 = 1_000_001;
+
 impl Procedure {
+    /// The program that it belongs to.
+    #[must_use]
+    pub const fn program(self) -> u32 {
+        if self.number() >= OWN_NUMBERS { OWN_PROGRAM } else { REMOTE_PROGRAM }
+    }
+
+    /// The procedure that a packet is about: number and program fit together.
+    #[must_use]
+    pub fn of(header: &Header) -> Option<Self> {
+        Self::from_number(header.procedure).filter(|found| found.program() == header.program)
+    }
+
     /// The stream that the call opens, if it opens one.
     #[must_use]
     pub const fn stream(self) -> Option<StreamDirection> {
@@ -364,7 +401,6 @@ const UNSUPPORTED: &[(i32, &str)] = &[
     (227, "virNodeGetCPUStats"),
     (228, "virNodeGetMemoryStats"),
     (249, "virDomainOpenGraphics"),
-    (259, "virStorageVolWipePattern"),
     (285, "virConnectListAllNodeDevices"),
     (286, "virConnectListAllNWFilters"),
     (287, "virConnectListAllSecrets"),
@@ -396,6 +432,10 @@ mod tests {
             assert!(seen.insert(procedure.number()), "{procedure:?}");
             assert_eq!(Procedure::from_number(procedure.number()), Some(procedure));
             assert!(procedure.function().starts_with("vir"));
+            let mut header = Header::call(procedure, 1);
+            assert_eq!(Procedure::of(&header), Some(procedure));
+            header.program ^= 1;
+            assert_eq!(Procedure::of(&header), None);
         }
         for (number, function) in UNSUPPORTED {
             assert!(seen.insert(*number), "{function}");

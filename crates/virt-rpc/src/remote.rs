@@ -3,30 +3,30 @@
 //! The same table gives the layouts as for the server, so what a [`Remote`] asks is what
 //! [`dispatch`](crate::dispatch) answers. Bytes and serials are the transport's matter.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
-    DomainDeviceModifyFlags, DomainEventId, DomainInfo, DomainInterface, DomainMemoryFlags,
-    DomainMemoryStat, DomainModificationFlags, DomainRebootFlags, DomainShutdownFlags, DomainState,
-    DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
-    DomainVcpuFlags, DomainXmlFlags, Driver, Error, ErrorCode, EventSubscription, Feature,
-    Hypervisor, Interface, InterfaceAddressesSource, InterfaceHandle, InterfaceXmlFlags,
-    ListAllDomainsFlags, ListAllInterfacesFlags, ListAllNetworksFlags, ListAllStoragePoolsFlags,
-    ListedDomain, MemoryStatTag, MetadataType, MigrateFlags, MigratePrepared,
-    NativeConversionFlags, Network, NetworkDefineFlags, NetworkHandle, NetworkXmlFlags, NoFlags,
-    NodeInfo, Result, SchedulerType, Screenshot, Snapshot, SnapshotCreateFlags,
-    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, Storage,
-    StoragePool, StoragePoolInfo, StorageVol, StorageVolCreateFlags, StorageVolDeleteFlags,
-    StorageVolInfo, StorageVolResizeFlags, StorageVolTransferFlags, StorageXmlFlags, Stream,
-    TypedParam, TypedValue, Version,
+    Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
+    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
+    DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
+    DomainModificationFlags, DomainQuestion, DomainRebootFlags, DomainSelector,
+    DomainShutdownFlags, DomainState, DomainStateReason, DomainStats, DomainStatsFlags,
+    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags, Driver, Error,
+    EventSubscription, Feature, Hypervisor, Interface, InterfaceAddressesSource, InterfaceHandle,
+    InterfaceXmlFlags, ListAllDomainsFlags, ListAllInterfacesFlags, ListAllNetworksFlags,
+    ListAllStoragePoolsFlags, ListedDomain, ListedPool, ListedVolume, MetadataType, MigrateFlags,
+    MigratePrepared, NativeConversionFlags, Network, NetworkDefineFlags, NetworkHandle,
+    NetworkXmlFlags, NoFlags, NodeInfo, Questions, Result, SchedulerType, Screenshot, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    SnapshotXmlFlags, Storage, StoragePool, StoragePoolInfo, StorageVol, StorageVolCreateFlags,
+    StorageVolDeleteFlags, StorageVolInfo, StorageVolResizeFlags, StorageVolTransferFlags,
+    StorageXmlFlags, Stream, TypedParam, Version,
 };
 
 use crate::client;
 use crate::dispatch::TEXTS;
+use crate::error::{WireError, without_opening};
 use crate::frame::Packet;
 use crate::procedure::{Layout, Procedure, call};
 use crate::types::{MAX_PARAMS, Max};
@@ -41,7 +41,7 @@ pub trait Transport: Send + Sync {
     /// If the connection is lost. An error of the server is a reply.
     async fn call(&self, procedure: Procedure, arguments: Vec<u8>) -> Result<Packet>;
 
-    /// As [`call`](Self::call); the reply, if it is a good one, is followed by a stream.
+    /// As [`call`](Self::call); a good reply comes with a stream.
     ///
     /// # Errors
     /// As [`call`](Self::call); `VIR_ERR_NO_SUPPORT` of a transport without streams.
@@ -49,7 +49,7 @@ pub trait Transport: Send + Sync {
         &self,
         procedure: Procedure,
         _arguments: Vec<u8>,
-    ) -> Result<(Packet, Box<dyn Stream>)> {
+    ) -> Result<(Packet, Option<Box<dyn Stream>>)> {
         Err(Error::no_support(procedure.function()))
     }
 
@@ -87,13 +87,14 @@ impl<T: Transport> Remote<T> {
 
     async fn ask<L: Layout>(&self, arguments: &L::Args) -> Result<L::Reply> {
         let reply = self.transport.call(L::PROCEDURE, xdr::to_bytes(arguments)?).await?;
-        client::reply::<L>(&reply)
+        client::reply::<L>(&reply).map_err(without_opening)
     }
 
     async fn stream<L: Layout>(&self, arguments: &L::Args) -> Result<(L::Reply, Box<dyn Stream>)> {
         let (reply, stream) =
             self.transport.open_stream(L::PROCEDURE, xdr::to_bytes(arguments)?).await?;
-        Ok((client::reply::<L>(&reply)?, stream))
+        let stream = stream.ok_or_else(|| Error::no_support(L::PROCEDURE.function()));
+        Ok((client::reply::<L>(&reply).map_err(without_opening)?, stream?))
     }
 }
 
@@ -115,9 +116,17 @@ impl<T: Transport> Driver for Remote<T> {
         self
     }
 
+    fn questions(&self) -> &dyn Questions {
+        self
+    }
+
     async fn close(&self) -> Result<()> {
         self.transport.close().await
     }
+}
+
+fn plain(error: WireError) -> Error {
+    without_opening(error.into_error())
 }
 
 /// A trait's functions: each a call with these arguments, and what of the reply is the result.
@@ -217,30 +226,20 @@ remote! {
         domain_get_metadata(domain: &Domain, kind: MetadataType, uri: Option<&str>, flags: DomainModificationFlags) -> String = DomainGetMetadata(domain.clone(), kind, uri.map(str::to_owned), flags);
         domain_set_metadata(domain: &Domain, kind: MetadataType, metadata: Option<&str>, key: Option<&str>, uri: Option<&str>, flags: DomainModificationFlags) -> () = DomainSetMetadata(domain.clone(), kind, metadata.map(str::to_owned), key.map(str::to_owned), uri.map(str::to_owned), flags);
         domain_abort_job(domain: &Domain) -> () = DomainAbortJob(domain.clone());
-        domain_memory_stats(domain: &Domain, flags: NoFlags) -> Vec<DomainMemoryStat> = DomainMemoryStats(domain.clone(), 1024, flags) => |list| list.0.into_iter().filter_map(memory_stat).collect();
+        domain_memory_stats(domain: &Domain, flags: NoFlags) -> Vec<DomainMemoryStat> = OwnDomainMemoryStats(domain.clone(), flags) => |list| list.0.into_iter().map(|stat| stat.0).collect();
+        connect_list_all_domains(flags: ListAllDomainsFlags) -> Vec<ListedDomain> = OwnListAllDomains(flags) => |list| list.0;
+        domain_get_details(selector: &DomainSelector) -> DomainDetails = OwnDomainGetDetails(selector.clone());
+        domain_lookup_state(selector: &DomainSelector) -> (DomainState, DomainStateReason) = OwnDomainLookupState(selector.clone()) => |state| (state.0, state.1);
+        domain_list_block_devices(domain: &Domain) -> Vec<DomainBlockDevice> = OwnDomainListBlockDevices(domain.clone()) => |list| list.0;
+        domain_list_interface_devices(domain: &Domain) -> Vec<DomainInterfaceDevice> = OwnDomainListInterfaceDevices(domain.clone()) => |list| list.0;
+        domain_inspect(domains: &[Domain]) -> Vec<DomainInspection> = OwnDomainInspect(domains.to_vec().into()) => |list| list.0;
+        domain_snapshots_get_xml_desc(snapshots: &[Snapshot], flags: SnapshotXmlFlags) -> Vec<Result<String>> = OwnSnapshotsGetXmlDesc(snapshots.to_vec().into(), flags) => |list| list.0.into_iter().map(|document| document.0.map_err(plain)).collect();
         domain_get_block_info(domain: &Domain, disk: &str, flags: NoFlags) -> DomainBlockInfo = DomainGetBlockInfo(domain.clone(), disk.to_owned(), flags) => |(allocation_bytes, capacity_bytes, physical_bytes)| DomainBlockInfo { capacity_bytes, allocation_bytes, physical_bytes };
         domain_rename(domain: &Domain, name: &str, flags: NoFlags) -> () = DomainRename(domain.clone(), Some(name.to_owned()), flags) => |_| ();
     }
 
     async fn connect_get_uri(&self) -> Result<String> {
         Ok(self.uri.clone())
-    }
-
-    async fn connect_list_all_domains(
-        &self,
-        flags: ListAllDomainsFlags,
-    ) -> Result<Vec<ListedDomain>> {
-        let (domains, _) = self.ask::<call::ConnectListAllDomains>(&(true, flags)).await?;
-        let states = self.states(&domains.0).await?;
-        let state = |domain: &Domain| states.get(domain).copied().unwrap_or_default();
-        Ok(domains
-            .0
-            .into_iter()
-            .map(|domain| {
-                let state = state(&domain);
-                ListedDomain::new(domain, state)
-            })
-            .collect())
     }
 
     async fn domain_screenshot(
@@ -260,43 +259,6 @@ remote! {
         event: DomainEventId,
     ) -> Result<Box<dyn EventSubscription>> {
         self.transport.subscribe(event, domain.cloned()).await
-    }
-}
-
-/// A figure with libvirt's number; others there are none of on VMware hosts.
-fn memory_stat((number, value): (u32, u64)) -> Option<DomainMemoryStat> {
-    let tags = [MemoryStatTag::Actual, MemoryStatTag::Rss];
-    let tag = tags.into_iter().find(|tag| tag.number() == Some(number))?;
-    Some(DomainMemoryStat { tag, value })
-}
-
-impl<T: Transport> Remote<T> {
-    /// The states of domains: one question for all of them, or one for each if the server has no statistics.
-    async fn states(&self, domains: &[Domain]) -> Result<HashMap<Domain, DomainState>> {
-        let arguments =
-            (domains.to_vec().into(), DomainStatsTypes::STATE, DomainStatsFlags::empty());
-        let mut states = HashMap::new();
-        match self.ask::<call::ConnectGetAllDomainStats>(&arguments).await {
-            Ok(records) => {
-                for record in records.0 {
-                    let state = record.params.iter().find_map(|param| match param.value {
-                        TypedValue::Int(state) if param.name == "state.state" => {
-                            DomainState::from_number(u32::try_from(state).ok()?)
-                        }
-                        _ => None,
-                    });
-                    states.insert(record.domain, state.unwrap_or_default());
-                }
-            }
-            Err(error) if error.code == ErrorCode::NoSupport => {
-                for domain in domains {
-                    let (state, _) = self.domain_get_state(domain, NoFlags::empty()).await?;
-                    states.insert(domain.clone(), state);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(states)
     }
 }
 
@@ -332,6 +294,9 @@ remote! {
         storage_vol_create_xml_from(pool: &StoragePool, xml: &str, original: &StorageVol, flags: StorageVolCreateFlags) -> StorageVol = StorageVolCreateXmlFrom(pool.clone(), xml.to_owned(), original.clone(), flags);
         storage_vol_delete(volume: &StorageVol, flags: StorageVolDeleteFlags) -> () = StorageVolDelete(volume.clone(), flags);
         storage_vol_wipe(volume: &StorageVol, flags: NoFlags) -> () = StorageVolWipe(volume.clone(), flags);
+        storage_vol_wipe_pattern(volume: &StorageVol, algorithm: u32, flags: NoFlags) -> () = StorageVolWipePattern(volume.clone(), algorithm, flags);
+        connect_list_storage_pool_details(flags: ListAllStoragePoolsFlags) -> Vec<ListedPool> = OwnListStoragePoolDetails(flags) => |list| list.0;
+        storage_pool_list_volume_details(pool: &StoragePool, flags: NoFlags) -> Vec<ListedVolume> = OwnStoragePoolListVolumeDetails(pool.clone(), flags) => |list| list.0;
         storage_vol_resize(volume: &StorageVol, capacity: u64, flags: StorageVolResizeFlags) -> () = StorageVolResize(volume.clone(), capacity, flags);
     }
 
@@ -389,5 +354,12 @@ remote! {
         interface_lookup_by_mac_string(mac: &str) -> InterfaceHandle = InterfaceLookupByMacString(mac.to_owned());
         interface_get_xml_desc(interface: &InterfaceHandle, flags: InterfaceXmlFlags) -> String = InterfaceGetXmlDesc(interface.clone(), flags);
         interface_is_active(interface: &InterfaceHandle) -> bool = InterfaceIsActive(interface.clone());
+    }
+}
+
+remote! {
+    Questions {
+        list_questions(domain: Option<&Domain>) -> Vec<DomainQuestion> = OwnListQuestions(domain.cloned()) => |list| list.0;
+        answer_question(question: &DomainQuestion, key: &str) -> () = OwnAnswerQuestion(question.clone(), key.to_owned());
     }
 }

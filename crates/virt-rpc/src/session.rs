@@ -5,7 +5,7 @@
 //! streams, and tells the session how that went.
 
 mod auth;
-mod event;
+pub(crate) mod event;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,9 @@ use self::auth::Sasl;
 use self::event::Registration;
 use self::stream::Streams;
 use crate::dispatch::error_reply;
-use crate::frame::{KEEPALIVE_PROGRAM, Packet, PacketType, REMOTE_PROGRAM, Status, VERSION};
+use crate::frame::{
+    KEEPALIVE_PROGRAM, OWN_PROGRAM, Packet, PacketType, REMOTE_PROGRAM, Status, VERSION,
+};
 use crate::keepalive;
 use crate::procedure::{Layout, Procedure, call};
 use crate::xdr;
@@ -174,12 +176,12 @@ impl Session {
 
     fn call(&mut self, packet: Packet) -> Action {
         let header = packet.header;
-        if header.program != REMOTE_PROGRAM || header.version != VERSION {
+        if ![REMOTE_PROGRAM, OWN_PROGRAM].contains(&header.program) || header.version != VERSION {
             let message =
                 format!("unknown program {:#x} version {}", header.program, header.version);
             return refuse(&packet, Error::new(ErrorCode::Rpc, ErrorDomain::Rpc, message));
         }
-        let procedure = Procedure::from_number(header.procedure);
+        let procedure = Procedure::of(&header);
         if let Some(procedure) = procedure
             && let Some(action) = self.greeting(procedure, &packet)
         {
@@ -389,7 +391,7 @@ impl Session {
         if let Some(known) = self.registrations.get_mut(&register.callback) {
             known.confirmed = true;
         }
-        match Procedure::from_number(packet.header.procedure) {
+        match Procedure::of(&packet.header) {
             Some(Procedure::ConnectDomainEventRegister) => {
                 success::<call::ConnectDomainEventRegister>(packet, &true)
             }

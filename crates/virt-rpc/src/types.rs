@@ -438,5 +438,7 @@ pub fn no_domain() -> Domain {
     Domain { name: String::new(), uuid: Uuid::nil(), id: None }
 }
 
+pub mod own;
+
 #[cfg(test)]
 mod tests;

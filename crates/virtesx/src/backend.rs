@@ -1,4 +1,4 @@
-//! The only place that names a driver and the simulator.
+//! The only place that names a driver, the way to a daemon, and the simulator.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use virt_api::{AuthCallback, Driver, Error, ErrorDomain};
 
 use crate::failure::{system, usage};
 use crate::progress::Progress;
+use crate::remote;
 use crate::render::pin::Pinned;
 
 /// An open connection, and what there is to say about its URI.
@@ -20,7 +21,7 @@ pub(crate) struct Opened {
     pub(crate) warnings: Vec<&'static str>,
 }
 
-/// Opens a connection; the driver looks for auth files where libvirt does.
+/// Opens a connection, through a daemon if the URI names a way to one; the driver looks for auth files where libvirt does.
 ///
 /// # Errors
 /// What the driver says.
@@ -31,6 +32,10 @@ pub(crate) async fn open(
     progress: Option<Arc<Progress>>,
     sessions: Option<Arc<dyn SessionStore>>,
 ) -> Result<Opened, Error> {
+    if remote::is_remote(uri) {
+        let driver = remote::open(uri, read_only, &*auth).await?;
+        return Ok(Opened { driver: Arc::new(driver), warnings: Vec::new() });
+    }
     let options = OpenOptions {
         read_only,
         auth: Some(auth),

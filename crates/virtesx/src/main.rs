@@ -5,7 +5,7 @@
 //! [`session`] opens the connection when the first request needs it, [`run`] runs the requests, and [`render`] turns
 //! their results into text, JSON or YAML. [`backend`] is the only module that names a driver and the
 //! simulator, [`convert`] the only one that names the VMX converter; [`mod@file`] reads and replaces local files;
-//! [`progress`] shows on a terminal how far an operation is.
+//! [`progress`] shows on a terminal how far an operation is; [`remote`] is the way to a daemon, `esx+unix:///`.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod failure;
 mod file;
 mod line;
 mod progress;
+mod remote;
 mod render;
 mod run;
 mod session;

@@ -7,7 +7,7 @@ use esx_conformance::Expectations;
 use esx_sim::Simulator;
 use tokio::sync::Mutex;
 use virt_api::{Driver as _, Result};
-use virt_rpc::frame::{Header, Packet, PacketType, Status};
+use virt_rpc::frame::{Header, Packet};
 use virt_rpc::procedure::{Procedure, call};
 use virt_rpc::remote::{Remote, Transport};
 use virtesxd::config::Config;
@@ -23,7 +23,7 @@ impl Transport for Wire {
     async fn call(&self, procedure: Procedure, arguments: Vec<u8>) -> Result<Packet> {
         let (peer, serial) = &mut *self.0.lock().await;
         *serial += 1;
-        let header = Header::remote(procedure.number(), PacketType::Call, *serial, Status::Ok);
+        let header = Header::call(procedure, *serial);
         peer.send(&Packet::new(header, arguments)).await;
         let reply = peer.receive().await.expect("the daemon has ended the connection");
         assert_eq!(reply.header, header.reply(reply.header.status));

@@ -3,12 +3,14 @@
 //! Two fresh simulated hosts: one is worked on through libvirt's own driver, the other through the daemon. Exit status
 //! and standard output of every command must be the same, unless the table says why they are not.
 
+mod script;
+
 use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
 
 use super::{
-    Bench, USER,
+    Bench, BuildOptions, USER,
     report::Report,
     tool::{Program, Tool},
 };
@@ -124,6 +126,15 @@ except libvirt.libvirtError as error:
 connection.close()
 "#;
 
+/// Runs the script alone.
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
+    let bench = Bench::prepare(&options.build)?;
+    let mut report = Report::default();
+    let daemon = Daemon::start(&bench, "")?;
+    script::check(&bench, &daemon, &options.sections, options.bless, &mut report);
+    report.finish()
+}
+
 /// Runs every check of this part.
 pub(super) fn check(bench: &Bench, report: &mut Report) {
     let hosts = report.check("daemon: two hosts and the daemon start", || Hosts::start(bench));
@@ -171,6 +182,19 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
         ensure!(error == "error 42 28", "{said}");
         Ok(())
     });
+    script::check(bench, &hosts.daemon, &[], false, report);
+}
+
+/// What to run.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Only these sections of the scripts (their headings' first words).
+    sections: Vec<String>,
+    /// Write the differences found into the script. Reasons are yours to write: a difference without one fails.
+    #[arg(long)]
+    bless: bool,
+    #[command(flatten)]
+    build: BuildOptions,
 }
 
 struct Hosts<'a> {
@@ -180,8 +204,54 @@ struct Hosts<'a> {
     reader: Tool<'a>,
     /// As a program inside the newest virsh's folder sees it.
     uri: String,
-    _servers: [Server; 3],
-    _folder: tempfile::TempDir,
+    _servers: [Server; 2],
+    daemon: Daemon,
+}
+
+/// A running daemon.
+struct Daemon {
+    /// Where its sockets are, and files for a virsh in a folder of its own.
+    folder: tempfile::TempDir,
+    /// The folder that the newest virsh lives in.
+    root: PathBuf,
+    _server: Server,
+}
+
+impl Daemon {
+    fn start(bench: &Bench, config: &str) -> anyhow::Result<Self> {
+        // Sockets lie where the newest virsh, which lives in a folder of its own, can reach them.
+        let root = newest_root(bench)?;
+        let folder = tempfile::Builder::new()
+            .prefix("virtesxd-")
+            .tempdir_in(root.join("tmp"))
+            .context("make a folder for the sockets")?;
+        let file = bench.home.path().join("virtesxd.toml");
+        std::fs::write(&file, config).context("write the daemon's configuration")?;
+        let socket = |name: &str| folder.path().join(name);
+        let mut daemon = Command::new(&bench.virtesxd);
+        daemon.arg("--config").arg(&file).arg("--socket").arg(socket("sock"));
+        daemon.arg("--socket-ro").arg(socket("sock-ro"));
+        daemon.env("LIBVIRT_AUTH_FILE", bench.auth_file());
+        let server = Server::start(&mut daemon, START)?;
+        Ok(Self { folder, root, _server: server })
+    }
+
+    /// A file of the daemon's folder as the newest virsh sees it.
+    fn inside(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.folder.path().join(name);
+        let path = path.strip_prefix(&self.root).context("a file outside of the folder")?;
+        Ok(format!("/{}", path.display()))
+    }
+
+    /// The URI of a target, or of a host with parameters.
+    fn uri(&self, socket: &str, inside: bool, place: &str) -> anyhow::Result<String> {
+        let path = match inside {
+            true => self.inside(socket)?,
+            false => self.folder.path().join(socket).display().to_string(),
+        };
+        let sign = if place.contains('?') { '&' } else { '?' };
+        Ok(format!("esx+unix:///{place}{sign}socket={path}"))
+    }
 }
 
 impl<'a> Hosts<'a> {
@@ -191,39 +261,21 @@ impl<'a> Hosts<'a> {
         let uri = |server: &Server| -> anyhow::Result<String> {
             Ok(format!("esx://{USER}@{}/?transport=http", server.authority()?))
         };
-        // Sockets lie where the newest virsh, which lives in a folder of its own, can reach them.
-        let root = newest_root(bench)?;
-        let folder = tempfile::Builder::new()
-            .prefix("virtesxd-")
-            .tempdir_in(root.join("tmp"))
-            .context("make a folder for the sockets")?;
-        let config = bench.home.path().join("virtesxd.toml");
-        let text = format!(
+        let config = format!(
             "[target.sim]\nuri = '{}'\nauth_file = '{}'\n",
             uri(&ours)?,
             bench.auth_file().display()
         );
-        std::fs::write(&config, text).context("write the daemon's configuration")?;
-        let socket = |name: &str| folder.path().join(name);
-        let mut daemon = Command::new(&bench.virtesxd);
-        daemon.arg("--config").arg(&config).arg("--socket").arg(socket("sock"));
-        daemon.arg("--socket-ro").arg(socket("sock-ro"));
-        let daemon = Server::start(&mut daemon, START)?;
-        let outside = |name: &str| format!("esx+unix:///sim?socket={}", socket(name).display());
-        let inside = |name: &str| -> anyhow::Result<String> {
-            let path = socket(name);
-            let path = path.strip_prefix(&root).context("a socket outside of the folder")?;
-            Ok(format!("esx+unix:///sim?socket=/{}", path.display()))
-        };
+        let daemon = Daemon::start(bench, &config)?;
         let newest = |uri: String| Tool::new(bench, Program::NewestVirsh, uri);
         Ok(Self {
             theirs: newest(uri(&theirs)?),
-            ours: newest(inside("sock")?),
-            debian: Tool::new(bench, Program::DebianVirsh, outside("sock")),
-            reader: newest(inside("sock-ro")?),
-            uri: inside("sock")?,
-            _servers: [theirs, ours, daemon],
-            _folder: folder,
+            ours: newest(daemon.uri("sock", true, "sim")?),
+            debian: Tool::new(bench, Program::DebianVirsh, daemon.uri("sock", false, "sim")?),
+            reader: newest(daemon.uri("sock-ro", true, "sim")?),
+            uri: daemon.uri("sock", true, "sim")?,
+            _servers: [theirs, ours],
+            daemon,
         })
     }
 

@@ -8,17 +8,16 @@ mod normal;
 mod script;
 
 use std::{
-    path::PathBuf,
+    cell::RefCell,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 
-use self::{
-    normal::Normaliser,
-    script::{Action, Command, Script, Section, Step},
-};
+use self::normal::Normaliser;
+pub(super) use self::script::{Action, Command, Script, Section, Step};
 use super::{
     Bench, BuildOptions, PASSWORD, USER,
     report::Report,
@@ -62,7 +61,7 @@ const STATE: &[&[&str]] = &[
     &["collect", "-json", "HostAutoStartManager:ha-autostart-mgr", "config"],
 ];
 
-fn path() -> PathBuf {
+pub(super) fn path() -> PathBuf {
     workspace::root().join("docs/parity-script.md")
 }
 
@@ -101,32 +100,56 @@ fn read() -> anyhow::Result<String> {
 }
 
 /// A host and what works on it.
-struct Host<'a> {
-    server: Server,
-    tool: Tool<'a>,
+pub(super) struct Host<'a> {
+    pub(super) server: Server,
+    pub(super) tool: Tool<'a>,
     normaliser: Normaliser,
+    /// Local files, by their names in the script, where the tool finds them elsewhere.
+    files: Vec<(String, String)>,
+    /// What the last step gave.
+    last: RefCell<Option<(Option<i32>, String)>>,
 }
 
 impl<'a> Host<'a> {
     fn start(bench: &'a Bench, section: &Section, program: Program) -> anyhow::Result<Self> {
-        let arguments: Vec<&str> = section.sim_arguments.iter().map(String::as_str).collect();
-        let server = super::virsh::start(bench, &arguments)?;
+        let server = section_host(bench, section)?;
         let authority = server.authority()?.to_owned();
         let tool = Tool::new(bench, program, format!("esx://{USER}@{authority}/?transport=http"));
         // libvirt 9 knows machines by their BIOS UUID.
         let tool = if program == Program::Virtesx { tool.with("legacy_uuid=1") } else { tool };
-        Ok(Self { server, tool, normaliser: Normaliser::new(&authority) })
+        Self::new(server, tool)
+    }
+
+    /// A tool on a host of its own.
+    pub(super) fn new(server: Server, tool: Tool<'a>) -> anyhow::Result<Self> {
+        let normaliser = Normaliser::new(server.authority()?);
+        Ok(Self { server, tool, normaliser, files: Vec::new(), last: RefCell::default() })
+    }
+
+    /// Local files are where the tool, in a folder of its own, finds them: name in the script, path there.
+    pub(super) fn with_files(self, files: Vec<(String, String)>) -> Self {
+        Self { files, ..self }
     }
 
     /// Exit status and standard output of a command, as they can be compared.
     fn result(&self, command: &Command) -> anyhow::Result<(Option<i32>, String)> {
-        let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+        let words = command.words.iter().map(|word| {
+            let file = self.files.iter().find(|(name, _)| name == word);
+            file.map_or(word.as_str(), |(_, path)| path.as_str())
+        });
+        let words: Vec<&str> = words.collect();
         let done = match &command.parameter {
             Some(parameter) => self.tool.with(parameter).run(&words)?,
             None => self.tool.run(&words)?,
         };
         ensure!(!done.stderr.contains("panicked"), "panicked: {}", done.stderr);
-        Ok((done.status.code(), self.normaliser.text(&done.stdout)))
+        let mut text = done.stdout;
+        for (name, path) in &self.files {
+            text = text.replace(path, name);
+        }
+        let result = (done.status.code(), self.normaliser.text(&text));
+        self.last.replace(Some(result.clone()));
+        Ok(result)
     }
 
     /// What the host has, by govc.
@@ -143,17 +166,30 @@ impl<'a> Host<'a> {
             ensure!(done.status.success(), "govc {}: {}", question.join(" "), done.stderr.trim());
             text.push_str(&done.stdout);
         }
-        Ok(self.normaliser.text(&text))
+        let text = self.normaliser.text(&text);
+        self.last.replace(Some((None, text.clone())));
+        Ok(text)
     }
+}
+
+/// A fresh host as a section wants it.
+pub(super) fn section_host(bench: &Bench, section: &Section) -> anyhow::Result<Server> {
+    let arguments: Vec<&str> = section.sim_arguments.iter().map(String::as_str).collect();
+    super::virsh::start(bench, &arguments)
+}
+
+/// Puts the files that a section's commands name where they are looked for.
+pub(super) fn write_files(section: &Section, folder: &Path) -> anyhow::Result<()> {
+    for (file, content) in &section.files {
+        std::fs::write(folder.join(file), content)?;
+    }
+    Ok(())
 }
 
 fn check_section(bench: &Bench, section: &mut Section, bless: bool, report: &mut Report) {
     let name = format!("parity {}", section.name);
     let hosts = report.check(format!("{name}: two hosts start"), || {
-        // Files that commands name are looked for here.
-        for (file, content) in &section.files {
-            std::fs::write(bench.home.path().join(file), content)?;
-        }
+        write_files(section, bench.home.path())?;
         let theirs = Host::start(bench, section, Program::DebianVirsh)?;
         Ok((theirs, Host::start(bench, section, Program::Virtesx)?))
     });
@@ -162,34 +198,49 @@ fn check_section(bench: &Bench, section: &mut Section, bless: bool, report: &mut
         let shown = step.shown();
         report.check(format!("{name}: {shown}"), || {
             let found = differences(bench, step, &theirs, &ours)?;
-            if bless && !matches!(step.action, Action::Until { .. }) {
-                step.expected.clone_from(&found);
-                if found.is_empty() {
-                    step.reasons.clear();
-                }
+            if bless {
+                step.bless(&found);
             }
-            judge(step, &found)
+            judge(step, &step.expected, &found)
         });
     }
 }
 
+/// As [`differences`] of a step that `ours` has done already.
+pub(super) fn differences_again(
+    bench: &Bench,
+    step: &Step,
+    theirs: &Host<'_>,
+    ours: &Host<'_>,
+) -> anyhow::Result<Vec<String>> {
+    let before = ours.last.borrow().clone().context("the step was not done")?;
+    let result = match &step.action {
+        Action::Run(command) => theirs.result(command)?,
+        Action::State => (None, theirs.state(bench)?),
+        Action::Until { .. } => bail!("a step that has no result"),
+    };
+    Ok(compare(&result, &before))
+}
+
+/// How two results differ.
+fn compare(theirs: &(Option<i32>, String), ours: &(Option<i32>, String)) -> Vec<String> {
+    let mut found = Vec::new();
+    if theirs.0 != ours.0 {
+        found.push(format!("exit {} {}", status(theirs.0), status(ours.0)));
+    }
+    found.extend(normal::diff(&theirs.1, &ours.1));
+    found
+}
+
 /// How the two hosts differ after (or in the answers to) a step.
-fn differences(
+pub(super) fn differences(
     bench: &Bench,
     step: &Step,
     theirs: &Host<'_>,
     ours: &Host<'_>,
 ) -> anyhow::Result<Vec<String>> {
     match &step.action {
-        Action::Run(command) => {
-            let (a, b) = (theirs.result(command)?, ours.result(command)?);
-            let mut found = Vec::new();
-            if a.0 != b.0 {
-                found.push(format!("exit {} {}", status(a.0), status(b.0)));
-            }
-            found.extend(normal::diff(&a.1, &b.1));
-            Ok(found)
-        }
+        Action::Run(command) => Ok(compare(&theirs.result(command)?, &ours.result(command)?)),
         Action::State => Ok(normal::diff(&theirs.state(bench)?, &ours.state(bench)?)),
         Action::Until { output, command } => {
             for (host, whose) in [(theirs, "theirs"), (ours, "ours")] {
@@ -213,20 +264,20 @@ fn status(code: Option<i32>) -> String {
 }
 
 /// Whether the differences are those that the script tells, with a reason.
-fn judge(step: &Step, found: &[String]) -> anyhow::Result<()> {
-    if *found != *step.expected {
+pub(super) fn judge(step: &Step, expected: &[String], found: &[String]) -> anyhow::Result<()> {
+    if *found != *expected {
         let lines = |lines: &[String]| {
             lines.iter().map(|line| format!("\n        {line}")).collect::<String>()
         };
         bail!(
             "line {} of the script expects the differences{}\n      but they are{}",
             step.line,
-            if step.expected.is_empty() { " (none)".to_owned() } else { lines(&step.expected) },
+            if expected.is_empty() { " (none)".to_owned() } else { lines(expected) },
             if found.is_empty() { " (none)".to_owned() } else { lines(found) },
         );
     }
     ensure!(
-        found.is_empty() != step.reasons.iter().any(|reason| !reason.trim().is_empty()),
+        step.differs() == step.reasons.iter().any(|reason| !reason.trim().is_empty()),
         "line {}: a difference needs a reason (`! ...`), and nothing else does",
         step.line
     );

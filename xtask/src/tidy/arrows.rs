@@ -84,6 +84,7 @@ pub(super) const ROOMS: &[Room] = &[
         imports: &[
             "esx-driver",
             "virt-api",
+            "virt-rpc",
             "virt-xml",
             "esx-vmx",
             "esx-vmx-domain",

@@ -69,7 +69,7 @@ impl AuthCallback for Person {
             .lock()
             .unwrap()
             .pop()
-            .unwrap_or_else(|| Err(virt_api::Error::internal(ErrorDomain::None, "end of input")))
+            .unwrap_or_else(|| Err(Error::internal(ErrorDomain::None, "end of input")))
     }
 }
 
@@ -251,4 +251,23 @@ async fn an_empty_answer_list_is_a_refusal() {
 fn the_future_can_be_spawned() {
     fn send<T: Send>(_: T) {}
     send(CredentialSource { file: None }.credentials(login("h", None), None));
+}
+
+#[test]
+fn logins_of_other_services_have_their_own_keys() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "auth.conf",
+        "[auth-libvirt-localhost]\ncredentials=d\n[credentials-d]\nusername=no\nauthname=me\npassword=canary-3\n\
+         [auth-esx-localhost]\ncredentials=e\n[credentials-e]\nusername=other\npassword=canary-4\n",
+    );
+    let file = file.to_str();
+    let environment = folder.environment();
+    let stored = |service, host| environment.stored_login(service, host, file).unwrap();
+    let mine = (Some("me".to_owned()), Some(Secret::new("canary-3")));
+    assert_eq!(stored("libvirt", "localhost"), mine);
+    assert_eq!(stored("libvirt", "elsewhere"), (None, None));
+    assert_eq!(environment.stored_login("libvirt", "localhost", None).unwrap(), (None, None));
+    let missing = environment.stored_login("libvirt", "localhost", Some("/nowhere/at/all"));
+    assert_eq!(missing.unwrap_err().message, "cannot use the credentials file");
 }

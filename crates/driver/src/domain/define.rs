@@ -12,8 +12,8 @@ use esx_vmx::Document;
 use esx_vmx_domain::{Context, Mode, ProductLine, parse_domain, to_vmx, virtual_hardware_version};
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainDefineFlags, Error, ErrorCode, ErrorDomain, NativeConversionFlags, Result,
-    check_flags,
+    Domain, DomainDefineFlags, DomainUndefineFlags, Error, ErrorCode, ErrorDomain,
+    NativeConversionFlags, Result, check_flags,
 };
 
 use super::lookup::{Found, Wanted};
@@ -37,6 +37,12 @@ const NEWEST_HARDWARE: &[(u64, u32)] = &[
     (4_000_000, 7),
     (0, 4),
 ];
+
+/// Longest file that is looked at whether it is a definition's leavings.
+const MAX_LEFT_OVER_BYTES: u64 = 1 << 20;
+
+/// What was made for a new machine and goes away with it: its file, or the directory of its own with the file.
+pub(super) struct Made(DatastorePath);
 
 impl Session {
     /// libvirt `virConnectDomainXMLToNative` (spec `domain.md` 11.3).
@@ -143,17 +149,20 @@ impl Session {
                 Err(Error::internal(ErrorDomain::Esx, message))
             }
             Some(found) => self.redefine(found, &definition, xml.contains('[')).await,
-            None => self.define_new(&name, &definition, xml.contains('['), mode).await,
+            None => {
+                let names_files = xml.contains('[');
+                Ok(self.define_new(&name, &definition, names_files, mode).await?.0)
+            }
         }
     }
 
-    async fn define_new(
+    pub(super) async fn define_new(
         &self,
         name: &str,
         definition: &virt_xml::Domain,
         names_files: bool,
         mode: Mode,
-    ) -> Result<Domain> {
+    ) -> Result<(Domain, Made)> {
         let beside = first_disk(definition)?;
         let mut vmx = self.vmx_of_domain(definition, names_files, mode).await?;
         // Without it the host makes a UUID up, by which the domain would be known from then on.
@@ -172,12 +181,12 @@ impl Session {
         let (path, directory) = match beside {
             Some(disk) => (disk.sibling(&format!("{stem}.vmx")), None),
             None => {
-                let directory = self.new_directory(&stem, &binding).await?;
+                let (directory, is_new) = self.new_directory(&stem, &binding).await?;
                 let path = format!("{}/{stem}.vmx", directory.path());
                 let path = DatastorePath::new(directory.datastore(), &path).map_err(|e| {
                     Error::internal(ErrorDomain::Esx, "a datastore has an odd name").with_source(e)
                 })?;
-                (path, Some(directory))
+                (path, is_new.then_some(directory))
             }
         };
         let written = self.write_new(&path, vmx, &binding).await;
@@ -187,20 +196,31 @@ impl Session {
             }),
             Err(error) => Err(error),
         };
+        let made = Made(directory.unwrap_or(path));
         match result {
-            Ok(machine) => self.defined(&machine, name).await,
+            Ok(machine) => Ok((self.defined(&machine, name).await?, made)),
             Err((ours, error)) => {
-                if let Some(directory) = &directory {
-                    self.take_back(directory, &binding).await;
-                } else if ours {
-                    self.take_back(&path, &binding).await;
+                if ours {
+                    self.take_back(&made.0, &binding).await;
                 }
                 Err(error)
             }
         }
     }
 
-    /// Writes a file that does not exist yet. The error says whether something of ours may be there now.
+    /// Takes away a machine that was just made, and what was made for it; that it stays is told, and no further error.
+    pub(super) async fn undo(&self, domain: &Domain, made: Made) {
+        let undefined = self.undefine(domain, DomainUndefineFlags::empty()).await;
+        match (undefined, self.binding().await) {
+            (Ok(()), Ok(binding)) => self.take_back(&made.0, &binding).await,
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, name = domain.name, "the domain is left defined");
+            }
+        }
+    }
+
+    /// Writes a file that does not exist yet, or that a definition has left which was cut off before it registered the file:
+    /// a second attempt finds its own words. The error says whether something of ours may be there now.
     async fn write_new(
         &self,
         path: &DatastorePath,
@@ -212,7 +232,7 @@ impl Session {
         let exists = exists
             .map_err(failed(format!("cannot look for the file \"{path}\"")))
             .map_err(|error| (false, error))?;
-        if exists {
+        if exists && !self.is_left_over(path, &content, binding).await {
             let message = format!("the file \"{path}\" exists already and is not overwritten");
             let error = Error::new(ErrorCode::OperationInvalid, ErrorDomain::Esx, message);
             return Err((false, error));
@@ -234,8 +254,20 @@ impl Session {
         }
     }
 
-    /// Makes a directory for a machine without disks, on the datastore with the most room.
-    async fn new_directory(&self, stem: &str, binding: &Binding) -> Result<DatastorePath> {
+    /// Whether the file has nothing in it that `content` does not say as well.
+    async fn is_left_over(&self, path: &DatastorePath, content: &[u8], binding: &Binding) -> bool {
+        match self.client.download(path, &binding.datacenter_path, MAX_LEFT_OVER_BYTES).await {
+            Ok(found) => is_contained(&found, content),
+            Err(error) => {
+                tracing::debug!(%error, %path, "a file that cannot be read is nobody's leavings");
+                false
+            }
+        }
+    }
+
+    /// Makes a directory for a machine without disks, on the datastore with the most room. The second is whether it is new: a
+    /// definition that was cut off has left it there, or it is somebody's, and then it stays whatever happens.
+    async fn new_directory(&self, stem: &str, binding: &Binding) -> Result<(DatastorePath, bool)> {
         let datastore = self.roomiest_datastore().await?;
         let directory = DatastorePath::new(&datastore, stem).map_err(|e| {
             Error::internal(ErrorDomain::Esx, "a datastore has an odd name").with_source(e)
@@ -249,8 +281,13 @@ impl Session {
             datacenter: Some(binding.datacenter.clone()),
             create_parent_directories: Some(false),
         };
-        self.client.call(manager, &operation).await.map_err(failed)?;
-        Ok(directory)
+        match self.client.call(manager, &operation).await {
+            Ok(()) => Ok((directory, true)),
+            Err(ViError::Fault { fault, .. }) if fault.name == "FileAlreadyExists" => {
+                Ok((directory, false))
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
     async fn roomiest_datastore(&self) -> Result<String> {
@@ -283,7 +320,11 @@ impl Session {
     }
 
     /// The machine that a document with this name and UUID changes. libvirt's rules: name and UUID belong together.
-    async fn defined_already(&self, name: &str, uuid: Option<Uuid>) -> Result<Option<Found>> {
+    pub(super) async fn defined_already(
+        &self,
+        name: &str,
+        uuid: Option<Uuid>,
+    ) -> Result<Option<Found>> {
         let wanted = Wanted { paths: VMX_PATHS, autostart: false };
         let taken = |what: String| Err(Error::new(ErrorCode::DomExist, ErrorDomain::Esx, what));
         let found = |result: Result<Found>| match result {
@@ -373,8 +414,59 @@ fn first_disk(definition: &virt_xml::Domain) -> Result<Option<DatastorePath>> {
     Ok(Some(beside))
 }
 
+/// Whether every line of the file `found` is one of `content` too, but for the values that are made up at each attempt. The last
+/// line of a file that was cut off may be the beginning of one. An empty file has nothing to lose.
+fn is_contained(found: &[u8], content: &[u8]) -> bool {
+    let key = |line: &[u8]| {
+        line.split(|&byte| byte == b'=').next().map(<[u8]>::trim_ascii).map(<[u8]>::to_vec)
+    };
+    let made_up = |key: &[u8]| {
+        matches!(key, b"uuid.bios" | b"vc.uuid")
+            || key.starts_with(b"ethernet") && key.to_ascii_lowercase().ends_with(b"address")
+    };
+    let lines: Vec<&[u8]> = content.split(|&byte| byte == b'\n').collect();
+    let mut found = found.split(|&byte| byte == b'\n').peekable();
+    while let Some(line) = found.next() {
+        let cut = found.peek().is_none();
+        let name = key(line).unwrap_or_default();
+        let own = |own: &&[u8]| {
+            *own == line
+                || cut && own.starts_with(line)
+                || made_up(&name) && key(own).as_ref() == Some(&name)
+        };
+        if !lines.iter().any(own) {
+            return false;
+        }
+    }
+    true
+}
+
 /// A random number for what a document leaves open (UUID, MAC addresses).
 pub(super) fn seed() -> u64 {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     high ^ low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leavings_of_a_definition_are_its_own_words() {
+        let content = b".encoding = \"UTF-8\"\ndisplayName = \"a\"\nuuid.bios = \"1 2\"\nethernet0.address = \"3\"\n";
+        for (found, expected) in [
+            (&content[..], true),
+            (b"", true),
+            (b".encoding = \"UTF-8\"\ndisplayN", true),
+            (b".encoding = \"UTF-8\"\nuuid.bios = \"7 7\"\nethernet0.address = \"8\"\n", true),
+            (b"somebody's", false),
+            (b"displayName = \"b\"\n", false),
+            (b"displayName = \"a\"\nmemSize = \"4\"\n", false),
+            // Cut off in the middle of the file, not at its end.
+            (b"displayN\nuuid.bios = \"1 2\"\n", false),
+            (b"vc.uuid = \"1\"\n", false),
+        ] {
+            assert_eq!(is_contained(found, content), expected, "{}", found.escape_ascii());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Domains: virtual machines in libvirt's words.
 
 mod autostart;
+mod create;
 mod define;
 mod details;
 mod device;

@@ -61,6 +61,12 @@ impl Session {
         if new == old {
             return Ok(domain.clone());
         }
+        // Clients that have just made and started a machine define it once more: it is what the document says.
+        if only_choices_left(&document, &merged.document)
+            && state_of(&found.row)? != DomainState::Shutoff
+        {
+            return Ok(domain.clone());
+        }
         let binding = self.binding().await?;
         self.check_at_rest(&found).await?;
         let edited = Edited { found: &found, path: &path, binding: &binding, old };
@@ -154,4 +160,19 @@ struct Edited<'a> {
     path: &'a DatastorePath,
     binding: &'a Binding,
     old: Bytes,
+}
+
+/// Whether `new` differs from `old` only in that it leaves choices to the host that were made long ago: models of controllers and
+/// adapters, their places on the bus, the file of the firmware's variables, the video memory.
+fn only_choices_left(old: &Document, new: &Document) -> bool {
+    let is_choice = |key: &str| {
+        let key = key.to_ascii_lowercase();
+        matches!(key.as_str(), "nvram" | "svga.vramsize")
+            || key.ends_with(".virtualdev")
+            || key.ends_with(".pcislotnumber")
+    };
+    old.entries().all(|entry| match new.get(entry.key) {
+        Some(value) => value == entry.value,
+        None => is_choice(entry.key),
+    }) && new.entries().all(|entry| old.contains(entry.key))
 }

@@ -57,6 +57,9 @@ handlers! {
         };
         StorageVolDelete(volume, flags) => storage.storage_vol_delete(&volume, flags).await?;
         StorageVolWipe(volume, flags) => storage.storage_vol_wipe(&volume, flags).await?;
+        StorageVolWipePattern(volume, algorithm, flags) => {
+            storage.storage_vol_wipe_pattern(&volume, algorithm, flags).await?
+        };
         StorageVolResize(volume, capacity, flags) => {
             storage.storage_vol_resize(&volume, capacity, flags).await?
         };

@@ -1,6 +1,6 @@
 //! Events as packets (libvirt-rpc.md 12).
 
-use virt_api::{Domain, DomainEvent, DomainEventId, DomainEventKind};
+use virt_api::{Domain, DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle};
 
 use crate::frame::{Header, Packet, PacketType, Status};
 use crate::xdr::{self, Xdr};
@@ -12,6 +12,19 @@ const REBOOT: i32 = 319;
 const BALLOON_CHANGE: i32 = 331;
 const AGENT_LIFECYCLE: i32 = 348;
 const METADATA_CHANGE: i32 = 379;
+const AGENT_CONNECTED: i32 = 1;
+const AGENT_DISCONNECTED: i32 = 2;
+const STEPS: [DomainLifecycle; 9] = [
+    DomainLifecycle::Defined,
+    DomainLifecycle::Undefined,
+    DomainLifecycle::Started,
+    DomainLifecycle::Suspended,
+    DomainLifecycle::Resumed,
+    DomainLifecycle::Stopped,
+    DomainLifecycle::Shutdown,
+    DomainLifecycle::PmSuspended,
+    DomainLifecycle::Crashed,
+];
 /// `VIR_CONNECT_CLOSE_REASON_ERROR`.
 const CLOSED_BY_ERROR: i32 = 0;
 
@@ -45,9 +58,10 @@ impl Registration {
             DomainEventKind::BalloonChange { actual_kib } => {
                 message(BALLOON_CHANGE, &(head, *actual_kib))
             }
-            // 1 is connected, 2 is not; why is not known.
+            // Why is not known.
             DomainEventKind::AgentLifecycle { connected } => {
-                message(AGENT_LIFECYCLE, &(head, (if *connected { 1_i32 } else { 2 }, 0_i32)))
+                let state = if *connected { AGENT_CONNECTED } else { AGENT_DISCONNECTED };
+                message(AGENT_LIFECYCLE, &(head, (state, 0_i32)))
             }
             DomainEventKind::MetadataChange { kind } => {
                 message(METADATA_CHANGE, &(head, *kind, None::<String>))
@@ -68,6 +82,45 @@ pub(super) fn known(number: i32) -> Option<DomainEventId> {
     ]
     .into_iter()
     .find(|event| i32::try_from(event.number()) == Ok(number))
+}
+
+/// What a message says, read by a client.
+pub(crate) enum Decoded {
+    Event(i32, DomainEvent),
+    Closed,
+}
+
+/// Reads what [`Registration::packet`] has written, the old form left out: a client of ours never asks for it.
+pub(crate) fn decode(procedure: i32, payload: &[u8]) -> xdr::Result<Option<Decoded>> {
+    fn head<T: Xdr>(payload: &[u8]) -> xdr::Result<((i32, Domain), T)> {
+        Ok(xdr::from_bytes(payload)?.0)
+    }
+    let ((callback, domain), kind) = match procedure {
+        CONNECTION_CLOSED => return Ok(Some(Decoded::Closed)),
+        LIFECYCLE => {
+            let (head, (step, detail)) = head::<(u32, u32)>(payload)?;
+            // A step of a later day is none that anybody here could name.
+            let Some(event) = STEPS.into_iter().find(|known| known.number() == step) else {
+                return Ok(None);
+            };
+            (head, DomainEventKind::Lifecycle { event, detail })
+        }
+        REBOOT => (head::<()>(payload)?.0, DomainEventKind::Reboot),
+        BALLOON_CHANGE => {
+            let (head, (actual_kib,)) = head::<(u64,)>(payload)?;
+            (head, DomainEventKind::BalloonChange { actual_kib })
+        }
+        AGENT_LIFECYCLE => {
+            let (head, (state, _reason)) = head::<(i32, i32)>(payload)?;
+            (head, DomainEventKind::AgentLifecycle { connected: state == AGENT_CONNECTED })
+        }
+        METADATA_CHANGE => {
+            let (head, (kind, _uri)) = head::<(u32, Option<String>)>(payload)?;
+            (head, DomainEventKind::MetadataChange { kind })
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Decoded::Event(callback, DomainEvent { domain, kind })))
 }
 
 /// The connection to the host is lost.
@@ -91,10 +144,8 @@ fn message<T: Xdr>(procedure: i32, payload: &T) -> Option<Packet> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-    use virt_api::DomainLifecycle;
-
     use super::*;
+    use uuid::Uuid;
 
     #[test]
     fn events_have_the_payloads_of_the_table() {
@@ -114,6 +165,11 @@ mod tests {
             assert_eq!(packet.header.procedure, procedure);
             assert_eq!((packet.header.kind, packet.header.serial), (PacketType::Message, 0));
             assert_eq!(packet.payload, [&[0, 0, 0, 9][..], &wire, rest].concat());
+            match decode(procedure, &packet.payload).unwrap() {
+                Some(Decoded::Event(9, read)) => assert_eq!(read, event),
+                _ => panic!("{procedure}"),
+            }
+            assert!(decode(procedure, &packet.payload[..20]).is_err());
             assert_eq!(known(event.kind.id().number().cast_signed()), Some(event.kind.id()));
             assert!(Registration { confirmed: false, ..new }.packet(9, &event).is_none());
         }

@@ -23,11 +23,17 @@ pub struct StreamHeader {
 }
 
 impl StreamHeader {
+    /// Of the packets that follow this reply.
+    #[must_use]
+    pub const fn of(reply: &Packet) -> Self {
+        Self { serial: reply.header.serial, procedure: reply.header.procedure }
+    }
+
     fn packet(self, kind: PacketType, status: Status, payload: impl Into<Bytes>) -> Packet {
         Packet::new(Header::remote(self.procedure, kind, self.serial, status), payload)
     }
 
-    /// Bytes for the client; callers cut them at [`MAX_CHUNK_BYTES`]. No bytes are the end: see [`Self::end`].
+    /// Bytes for the peer; callers cut them at [`MAX_CHUNK_BYTES`]. No bytes are the end: see [`Self::end`].
     #[must_use]
     pub fn data(self, bytes: Bytes) -> Packet {
         self.packet(PacketType::Stream, Status::Continue, bytes)
@@ -51,6 +57,18 @@ impl StreamHeader {
     #[must_use]
     pub fn confirmation(self) -> Packet {
         self.packet(PacketType::Stream, Status::Ok, Bytes::new())
+    }
+
+    /// A client is done with the stream and wants that confirmed.
+    #[must_use]
+    pub fn finish(self) -> Packet {
+        self.confirmation()
+    }
+
+    /// A client gives the stream up and wants that confirmed.
+    #[must_use]
+    pub fn abort(self) -> Packet {
+        self.packet(PacketType::Stream, Status::Error, Bytes::new())
     }
 
     /// The stream is broken; nothing follows.
@@ -94,8 +112,7 @@ impl Streams {
         direction: StreamDirection,
         sparse: bool,
     ) -> StreamHeader {
-        let header =
-            StreamHeader { serial: reply.header.serial, procedure: reply.header.procedure };
+        let header = StreamHeader::of(reply);
         self.open.insert(header, State { direction, sparse, drained: false });
         header
     }
@@ -118,8 +135,7 @@ impl Streams {
 
     /// What a packet says; nothing if its stream is unknown: it has ended and the packet is late.
     pub(super) fn receive(&mut self, packet: Packet) -> Result<Option<StreamInput>, &'static str> {
-        let header =
-            StreamHeader { serial: packet.header.serial, procedure: packet.header.procedure };
+        let header = StreamHeader::of(&packet);
         let Some(state) = self.open.get(&header) else { return Ok(None) };
         let hole = packet.header.kind == PacketType::StreamHole;
         match packet.header.status {

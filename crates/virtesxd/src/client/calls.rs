@@ -88,7 +88,7 @@ impl Drop for Counted {
 async fn run(shared: &Arc<Shared>, packet: Packet, read_only: bool, max_streams: usize) {
     let Some(lease) = shared.lease.get() else { return };
     let read_only = read_only || lease.read_only();
-    let opens_stream = virt_rpc::procedure::Procedure::from_number(packet.header.procedure)
+    let opens_stream = virt_rpc::procedure::Procedure::of(&packet.header)
         .is_some_and(|procedure| procedure.stream().is_some());
     let place = match opens_stream.then(|| shared.streams.enter(max_streams)) {
         Some(None) => {

@@ -5,34 +5,41 @@ use std::fmt::Write as _;
 use anyhow::{Context, bail, ensure};
 
 /// A whole script.
-pub(super) struct Script {
-    pub(super) sections: Vec<Section>,
+pub(in crate::interop) struct Script {
+    pub(in crate::interop) sections: Vec<Section>,
 }
 
 /// The blocks below one heading: they share two fresh hosts.
-pub(super) struct Section {
+pub(in crate::interop) struct Section {
     /// The first word of the heading, in lower case.
-    pub(super) name: String,
+    pub(in crate::interop) name: String,
     /// Arguments of `esx-sim` besides address and account.
-    pub(super) sim_arguments: Vec<String>,
+    pub(in crate::interop) sim_arguments: Vec<String>,
     /// Names and contents of files that commands read.
-    pub(super) files: Vec<(String, String)>,
-    pub(super) steps: Vec<Step>,
+    pub(in crate::interop) files: Vec<(String, String)>,
+    pub(in crate::interop) steps: Vec<Step>,
 }
 
 /// Something that is done on both hosts.
-pub(super) struct Step {
+pub(in crate::interop) struct Step {
     /// Where it stands, counted from 1.
-    pub(super) line: usize,
-    pub(super) action: Action,
+    pub(in crate::interop) line: usize,
+    pub(in crate::interop) action: Action,
     /// Why the results differ.
-    pub(super) reasons: Vec<String>,
+    pub(in crate::interop) reasons: Vec<String>,
     /// How they differ: `exit THEIRS OURS`, `- a line of theirs`, `+ a line of ours`.
-    pub(super) expected: Vec<String>,
+    pub(in crate::interop) expected: Vec<String>,
+    /// How Debian's virsh differs, in a script that the newest one runs too, if it differs in another way.
+    pub(in crate::interop) expected_old: Option<Vec<String>>,
 }
 
+/// What begins a line about Debian's virsh.
+const OLD: char = '9';
+/// Debian's virsh differs in nothing, and the newest one does.
+const OLD_SAME: &str = "9=";
+
 /// What is done.
-pub(super) enum Action {
+pub(in crate::interop) enum Action {
     /// A command is run.
     Run(Command),
     /// A command is run until it prints `output`.
@@ -42,10 +49,10 @@ pub(super) enum Action {
 }
 
 /// A command of virsh's.
-pub(super) struct Command {
+pub(in crate::interop) struct Command {
     /// A parameter of the connection URI, `[auto_answer=1]` before the command.
-    pub(super) parameter: Option<String>,
-    pub(super) words: Vec<String>,
+    pub(in crate::interop) parameter: Option<String>,
+    pub(in crate::interop) words: Vec<String>,
 }
 
 impl Command {
@@ -69,8 +76,36 @@ impl Command {
 }
 
 impl Step {
+    /// Takes the differences found for those that are expected.
+    pub(in crate::interop) fn bless(&mut self, found: &[String]) {
+        if matches!(self.action, Action::Until { .. }) {
+            return;
+        }
+        found.clone_into(&mut self.expected);
+        if !self.differs() {
+            self.reasons.clear();
+        }
+    }
+
+    /// The same for Debian's virsh, after the newest one.
+    pub(in crate::interop) fn bless_old(&mut self, found: &[String]) {
+        if !matches!(self.action, Action::Until { .. }) {
+            self.expected_old = (*found != *self.expected).then(|| found.to_vec());
+        }
+    }
+
+    /// The differences that are expected of Debian's virsh in a script that the newest one runs too.
+    pub(in crate::interop) fn expected_old(&self) -> &[String] {
+        self.expected_old.as_ref().unwrap_or(&self.expected)
+    }
+
+    /// Whether anybody differs.
+    pub(in crate::interop) fn differs(&self) -> bool {
+        !self.expected.is_empty() || self.expected_old.is_some()
+    }
+
     /// The step in short.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::interop) fn shown(&self) -> String {
         match &self.action {
             Action::Run(command) => command.shown(),
             Action::Until { output, command } => format!("until {output:?}: {}", command.shown()),
@@ -81,7 +116,7 @@ impl Step {
 
 impl Script {
     /// Reads the document.
-    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(in crate::interop) fn parse(text: &str) -> anyhow::Result<Self> {
         let mut script = Self { sections: Vec::new() };
         let mut lines = text.lines().enumerate();
         while let Some((number, line)) = lines.next() {
@@ -121,7 +156,7 @@ impl Script {
     }
 
     /// The document with the differences that the steps expect now.
-    pub(super) fn write(&self, text: &str) -> String {
+    pub(in crate::interop) fn write(&self, text: &str) -> String {
         let step_at = |number: usize| {
             self.sections.iter().flat_map(|section| &section.steps).find(|step| step.line == number)
         };
@@ -133,23 +168,28 @@ impl Script {
                 "```" => false,
                 _ => inside,
             };
+            let sign = line.strip_prefix(OLD).unwrap_or(line);
             let belongs_to_step =
-                ["- ", "+ ", "! ", "exit "].iter().any(|sign| line.starts_with(sign))
-                    || matches!(line, "-" | "+" | "!");
+                ["- ", "+ ", "! ", "exit "].iter().any(|start| sign.starts_with(start))
+                    || matches!(sign, "-" | "+" | "!" | "=");
             if inside && belongs_to_step {
                 continue;
             }
             // Writing to a string cannot fail.
             let _ = writeln!(out, "{line}");
             if let Some(step) = step_at(index + 1) {
-                let wanted = (step.reasons.is_empty() && !step.expected.is_empty())
-                    .then_some("!".to_owned());
+                let old = step.expected_old.iter().flatten().map(|line| format!("{OLD}{line}"));
+                let nothing = step.expected_old.as_ref().is_some_and(Vec::is_empty);
+                let old = old.chain(nothing.then(|| OLD_SAME.to_owned()));
+                let differs = !step.expected.is_empty() || step.expected_old.is_some();
+                let wanted = (step.reasons.is_empty() && differs).then_some("!".to_owned());
                 for line in step
                     .reasons
                     .iter()
                     .map(|r| format!("! {r}").trim_end().to_owned())
                     .chain(wanted)
                     .chain(step.expected.iter().cloned())
+                    .chain(old)
                 {
                     let _ = writeln!(out, "{line}");
                 }
@@ -161,8 +201,24 @@ impl Script {
 
 impl Section {
     fn line(&mut self, number: usize, line: &str) -> anyhow::Result<()> {
-        let step =
-            |action| Step { line: number, action, reasons: Vec::new(), expected: Vec::new() };
+        let step = |action| Step {
+            line: number,
+            action,
+            reasons: Vec::new(),
+            expected: Vec::new(),
+            expected_old: None,
+        };
+        if line.trim_end() == OLD_SAME {
+            self.last()?.expected_old = Some(Vec::new());
+            return Ok(());
+        }
+        if let Some(old) = line.strip_prefix(OLD)
+            && old.starts_with(['-', '+', 'e'])
+        {
+            let old = old.trim_end().to_owned();
+            self.last()?.expected_old.get_or_insert_default().push(old);
+            return Ok(());
+        }
         let (sign, rest) = line.split_once(' ').unwrap_or((line, ""));
         match sign {
             "" | "#" => {}
@@ -208,6 +264,21 @@ mod tests {
         assert_eq!(shown, ["[auto_answer=1] start a b", "until \"shut off\": domstate x", "state"]);
         assert_eq!(section.steps[0].reasons, ["libvirt cannot."]);
         assert_eq!(section.steps[0].expected, ["exit 1 0", "-", "+ ours"]);
+    }
+
+    #[test]
+    fn an_older_virsh_may_differ_in_its_own_way() {
+        let text = "## A\n```parity\n$ uri\n! Why.\n- new\n9- old\n9+ ours\n$ list\n! Why.\n+ x\n9=\n$ end\n```\n";
+        let mut script = Script::parse(text).unwrap();
+        let [uri, list, end] = &mut script.sections[0].steps[..] else { panic!() };
+        assert_eq!(uri.expected, ["- new"]);
+        assert_eq!(uri.expected_old, Some(vec!["- old".to_owned(), "+ ours".to_owned()]));
+        assert_eq!(list.expected_old, Some(Vec::new()));
+        assert_eq!(end.expected_old, None);
+        assert_eq!(script.write(text), text);
+        let [uri, ..] = &mut script.sections[0].steps[..] else { panic!() };
+        uri.expected_old = None;
+        assert_eq!(script.write(text), text.replace("9- old\n9+ ours\n", ""));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What follows from the facts: each finding has a code, a severity and what to do.
 
+use std::borrow::Cow;
+
 use virt_api::{DomainInspection, DomainState, Finding, Severity};
 
 use super::Surroundings;
@@ -37,6 +39,7 @@ pub(super) fn judge(
     let mut found = Vec::new();
     let mut add = |severity, code: &'static str, subject: Option<&str>, message: String, advice| {
         let subject = subject.map(str::to_owned);
+        let (code, advice) = (Cow::Borrowed(code), Cow::Borrowed(advice));
         found.push(Finding { severity, code, subject, message, advice });
     };
     use Severity::{Blocker, Info, Warning};
