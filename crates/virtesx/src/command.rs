@@ -116,6 +116,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &device::ATTACH_SERIAL,
     &power::AUTOSTART,
     &disk::CHANGE_MEDIA,
+    &define::CREATE,
     &define::DEFINE,
     &naming::DESC,
     &power::DESTROY,

@@ -253,6 +253,11 @@ impl Hypervisor for Mock {
         self.domain_lookup_by_name("web01").await
     }
 
+    async fn domain_create_xml(&self, xml: &str, flags: DomainCreateFlags) -> Result<Domain> {
+        self.note("create", xml.trim(), flags)?;
+        self.domain_lookup_by_name("web01").await
+    }
+
     async fn domain_create_with_flags(
         &self,
         domain: &Domain,

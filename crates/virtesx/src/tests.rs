@@ -313,6 +313,8 @@ fn definitions_and_snapshots_come_from_files() {
             &["define", "FILE", "--validate"],
             &["define", "FILE", "--exact"],
             &["define", "--file", "FILE", "-o", "json"],
+            &["create", "FILE", "--validate"],
+            &["-o", "json", "create", "FILE"],
             &["snapshot-create", "web01", "FILE", "--no-metadata", "--atomic"],
         ],
     ));

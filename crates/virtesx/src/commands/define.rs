@@ -1,6 +1,6 @@
-//! `define`: a domain from a file.
+//! `define` and `create`: a domain from a file.
 
-use virt_api::DomainDefineFlags;
+use virt_api::{DomainCreateFlags, DomainDefineFlags};
 
 use super::plain::{Plain, request, shown, switch};
 use crate::command::{Group, positional, required_value};
@@ -33,6 +33,33 @@ pub(crate) static DEFINE: Plain = Plain {
             let domain = result.context(|| format!("failed to define domain from '{file}'"))?;
             let sentence = format!("Domain '{}' defined from {file}", domain.name);
             shown(Done::to_domain("define", &domain).saying(&sentence))
+        }))
+    },
+};
+
+/// `create`
+pub(crate) static CREATE: Plain = Plain {
+    name: "create",
+    group: Group::Domain,
+    summary: "Define a domain from an XML file and start it",
+    details: "FILE may be - for standard input. VMware hosts have no transient domains: it stays when it stops. One that cannot be\n\
+              started is taken away again, unless it was there before.",
+    usage: "FILE",
+    arguments: |command| {
+        positional(command, "file", "File with domain XML, or - for standard input", true)
+            .arg(switch("validate", "Check the XML against the schema"))
+    },
+    request: |matches| {
+        let file = required_value(matches, "file")?;
+        let mut flags = DomainCreateFlags::empty();
+        flags.set(DomainCreateFlags::VALIDATE, matches.get_flag("validate"));
+        Ok(request(async move |session: &Session| {
+            let xml = read_text(&file)?;
+            let hypervisor = session.hypervisor().await?;
+            let result = hypervisor.domain_create_xml(&xml, flags).await;
+            let domain = result.context(|| format!("failed to create domain from '{file}'"))?;
+            let sentence = format!("Domain '{}' created from {file}", domain.name);
+            shown(Done::to_domain("create", &domain).saying(&sentence))
         }))
     },
 };
