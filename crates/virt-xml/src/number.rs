@@ -100,7 +100,12 @@ pub(crate) fn unsigned(text: &str) -> Option<u64> {
 
 /// A size in KiB from a number and its unit (`spec/vmx.md` 9.2).
 pub(crate) fn size_kib(text: &str, unit: Option<&str>) -> Result<u64, (ErrorKind, String)> {
-    size_bytes(text, unit.unwrap_or("KiB")).map(|bytes| bytes.div_ceil(1024))
+    let bytes = size_bytes(text, unit.unwrap_or("KiB"))?;
+    // libvirt rounds up before it divides.
+    if bytes > i64::MAX as u64 & !1023 {
+        return Err((ErrorKind::Overflow, format!("'{text}' is too large")));
+    }
+    Ok(bytes.div_ceil(1024))
 }
 
 /// A size in bytes from a number and its unit (`spec/storage-network.md` 5.1).
@@ -181,6 +186,8 @@ mod tests {
             ("2 ", None, Err(ErrorKind::Attribute)),
             ("2", Some("bogus"), Err(ErrorKind::Argument)),
             ("99999999", Some("TiB"), Err(ErrorKind::Overflow)),
+            ("9223372036854774784", Some("bytes"), Ok(9007199254740991)),
+            ("9223372036854774785", Some("bytes"), Err(ErrorKind::Overflow)),
         ];
         for (text, unit, expect) in table {
             assert_eq!(size_kib(text, unit).map_err(|e| e.0), expect, "{text:?} {unit:?}");

@@ -160,7 +160,7 @@ fn the_first_of_two_faults_is_told() {
             8,
         ),
         (&os("xen", ""), format!("<graphics type='vnc' {listen}"), 67),
-        (&os("xen", ""), format!("<graphics type='sdl' {listen}"), 8),
+        (&os("xen", ""), format!("<graphics type='sdl' autoport='x' port='x' {listen}"), 8),
     ] {
         let text = format!(
             "<domain type='vmware'><name>x</name><memory>65536</memory>{os}<devices>{devices}</devices></domain>"

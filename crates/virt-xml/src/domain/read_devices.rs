@@ -387,15 +387,18 @@ fn graphics(mut r: Reader) -> Result<Graphics, Error> {
     }
     Ok(Graphics {
         kind,
-        port: r.number("port")?,
+        port: match r.number("port") {
+            Err(_) if !listening => None,
+            read => read?,
+        },
         autoport: match r.yes_no("autoport") {
             // libvirt 11.3 ignored any other word.
-            Err(_) if !r.is_strict() => None,
+            Err(_) if !r.is_strict() || !listening => None,
             read => read?,
         },
         listen,
         socket: r.attr_string("socket"),
-        keymap: r.attr_string("keymap"),
+        keymap: r.attr_or_empty("keymap").map(str::to_owned),
         password: r.attr("passwd").map(Secret::new),
         listens,
         other: r.rest(),
