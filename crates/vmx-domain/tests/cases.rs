@@ -143,6 +143,12 @@ fn written(devices: &str, mode: Mode) -> Result<(String, usize), (i32, i32)> {
 fn the_first_of_two_faults_is_told() {
     let os = |kind: &str, more: &str| format!("<os><type arch='x86_64'>{kind}</type>{more}</os>");
     let nvram = os("hvm", "<nvram type='file'><source file='/x'/></nvram>");
+    let sata = |target: &str, controller: u32, unit: u32| {
+        format!(
+            "<disk type='file'><source file='[d] a.vmdk'/><target dev='{target}' bus='sata'/>\
+             <address type='drive' controller='{controller}' bus='0' target='0' unit='{unit}'/></disk>"
+        )
+    };
     let listen = "listen='::'><listen type='address' address='192.0.2.7'/></graphics>";
     for (os, devices, code) in [
         (&nvram, "<serial type='udp'/>".to_owned(), 1),
@@ -159,6 +165,8 @@ fn the_first_of_two_faults_is_told() {
             "<interface type='bridge'><source/><model type='a b'/></interface>".to_owned(),
             8,
         ),
+        (&os("hvm", ""), sata("sdav", 0, 47), 1),
+        (&os("hvm", ""), sata("sdh", 1, 1), 67),
         (&os("xen", ""), format!("<graphics type='vnc' {listen}"), 67),
         (&os("xen", ""), format!("<graphics type='sdl' autoport='x' port='x' {listen}"), 8),
     ] {

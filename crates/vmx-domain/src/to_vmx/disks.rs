@@ -115,11 +115,8 @@ fn key(w: &mut Writer<'_>, at: &str, disk: &Disk) -> Result<Option<String>, Erro
         let error = Error::unsupported(at, format!("disks on bus '{bus}' cannot be written"));
         return w.bend(error, "left out").map(|()| None);
     }
-    if bus == "sata" && w.exact() {
-        return Err(Error::unsupported(at, "disks on bus 'sata' cannot be written"));
-    }
     let address = (controller, bus_number, unit);
-    if !matches!(bus, "sata" | "nvme") {
+    if bus != "nvme" && (bus != "sata" || w.exact()) {
         let named = target::index(&disk.target);
         if named.map(|(_, index)| by_name(bus, index)) != Some(address) {
             let reason = format!(
@@ -128,6 +125,9 @@ fn key(w: &mut Writer<'_>, at: &str, disk: &Disk) -> Result<Option<String>, Erro
             );
             w.bend(Error::internal(at, reason), "the address counts")?;
         }
+    }
+    if bus == "sata" && w.exact() {
+        return Err(Error::unsupported(at, "disks on bus 'sata' cannot be written"));
     }
     let wide = !w.exact();
     let (fits, key) = match bus {
