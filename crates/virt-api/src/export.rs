@@ -5,9 +5,23 @@ use bytes::Bytes;
 
 use crate::{Domain, Result, Stream};
 
+/// How disks leave their host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ExportWay {
+    /// As they lie on datastores, file by file; a disk that cannot be had so, [by a lease](Self::Lease).
+    #[default]
+    Auto,
+    /// As they lie on datastores, or not at all.
+    Files,
+    /// By a lease of the host: each disk whole, without its snapshots, in one stream-optimised file.
+    Lease,
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportOptions {
+    /// How disks are had.
+    pub way: ExportWay,
     /// Whether VMware Tools are asked to bring a running guest's file systems to rest before the snapshot is made.
     pub quiesce: bool,
 }
@@ -22,6 +36,9 @@ pub enum ExportRole {
     Descriptor,
     /// Data of a disk, in the form that the descriptor names.
     Extent,
+    /// A whole disk as a lease gives it: stream-optimised, made while it is read, so that it can only be read from its
+    /// first byte on.
+    StreamOptimized,
 }
 
 impl ExportRole {
@@ -32,6 +49,7 @@ impl ExportRole {
             Self::Nvram => "nvram",
             Self::Descriptor => "descriptor",
             Self::Extent => "extent",
+            Self::StreamOptimized => "stream-optimized",
         }
     }
 }
@@ -50,6 +68,8 @@ pub struct ExportFile {
     pub size_bytes: Option<u64>,
     /// Its content, if it has been read already.
     pub content: Option<Bytes>,
+    /// Of a whole disk, what is another whenever its content is, if the host tells such a thing.
+    pub content_id: Option<String>,
 }
 
 /// A disk of an export.
@@ -86,7 +106,7 @@ pub struct ExportPlan {
     pub warnings: Vec<String>,
 }
 
-/// An export under way. What it has made on the host, a snapshot, is taken away by
+/// An export under way. What it has made on the host, a snapshot or a lease, is taken away by
 /// [`finish`](Self::finish); dropping it without that does so in the background, if there is time.
 #[async_trait]
 pub trait DomainExport: Send + Sync {
@@ -96,7 +116,8 @@ pub trait DomainExport: Send + Sync {
     /// A stream of the file at this place of the plan, from this byte on.
     ///
     /// # Errors
-    /// `VIR_ERR_INVALID_ARG` if there is no such place, or the file ends before that byte.
+    /// `VIR_ERR_INVALID_ARG` if there is no such place, or the file ends before that byte, or can only be read from its
+    /// first ([`ExportRole::StreamOptimized`]).
     async fn open(&self, file: usize, offset: u64) -> Result<Box<dyn Stream>>;
 
     /// Ends it, successful or not.

@@ -63,7 +63,9 @@ pub use domain::{
 pub use driver::{Driver, Unsupported};
 pub use error::{Error, Result, check_flags};
 pub use event::{DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle, EventSubscription};
-pub use export::{DomainExport, ExportDisk, ExportFile, ExportOptions, ExportPlan, ExportRole};
+pub use export::{
+    DomainExport, ExportDisk, ExportFile, ExportOptions, ExportPlan, ExportRole, ExportWay,
+};
 pub use flags::{
     ConnectFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
     DomainDeviceModifyFlags, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,

@@ -302,6 +302,47 @@ fn pools_are_shown() {
     host.stop();
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_upload_leaves_nothing() {
+    use std::process::Stdio;
+    let content = FileContent::generated(1, 3 << 20);
+    let host = Host::start(Simulator::builder());
+    host.running.model().change(|model| {
+        let descriptor = "# Disk DescriptorFile\nRW 6144 VMFS \"d-flat.vmdk\"\n";
+        model.add_file("datastore1", "vol/d.vmdk", descriptor.as_bytes());
+        model.add_content("datastore1", "vol/d-flat.vmdk", content.clone());
+    });
+    let names = || host.running.model().read(|model| model.file_names("datastore1", "vol"));
+    let before = names();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
+        .args(["-c", &host.running.uri(), "vol-upload", "vol/d.vmdk", "-", "datastore1"])
+        .env("LIBVIRT_AUTH_FILE", host.auth_file())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Half of it, and the pipe stays open.
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(&vec![7; 1 << 20]).unwrap();
+    while host.running.transfers().bytes_in == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
+        std::thread::yield_now();
+    }
+    assert!(names().len() > before.len(), "what arrives has no name of its own");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    drop(pipe);
+    assert_eq!(names(), before);
+    let stored = host.running.model().read(|model| model.file("datastore1", "vol/d-flat.vmdk"));
+    assert_eq!(stored.unwrap().content, content);
+    assert_eq!(host.running.model().read(|model| model.session_count()), 0);
+    host.stop();
+}
+
 #[test]
 fn volumes_are_transferred() {
     let content = FileContent::generated(1, 3 << 20);

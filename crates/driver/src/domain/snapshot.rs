@@ -175,6 +175,11 @@ impl Session {
         Ok(select(nodes, flags).into_iter().map(|node| tree.handle(node)).collect())
     }
 
+    /// The managed object behind the one snapshot of this name.
+    pub(crate) async fn snapshot_moref(&self, domain: &Domain, name: &str) -> Result<MoRef> {
+        Ok(self.snapshots(domain).await?.find(name)?.node.snapshot.clone())
+    }
+
     /// libvirt `virDomainSnapshotLookupByName`.
     pub(crate) async fn snapshot(
         &self,

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use esx_escape::DatastorePath;
+use esx_vi_client::{DownloadOptions, Error as ViError, TransferError, TransportError};
 use esx_vmx::vmdk::{Descriptor, ExtentKind};
 use virt_api::{Error, ErrorDomain, Result};
 
 use super::refused;
 use crate::connection::Session;
+use crate::error::storage_error;
 
 /// VMware allows 32 snapshots in a line; linked clones make some more.
 const MAX_CHAIN: usize = 256;
@@ -23,19 +25,54 @@ pub(super) struct Link {
     pub(super) capacity_bytes: Option<u64>,
 }
 
+/// Why a disk cannot be taken file by file.
+pub(super) enum Unread {
+    /// Its data are no files, or the host does not serve them: a lease may do.
+    NotServed(Error),
+    Other(Error),
+}
+
+impl Unread {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::NotServed(error) | Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        let cause = error.source.as_ref().and_then(|source| source.downcast_ref::<ViError>());
+        let not_served = matches!(
+            cause,
+            Some(
+                ViError::Transfer(
+                    TransferError::NotFound { .. }
+                        | TransferError::Unreadable { .. }
+                        | TransferError::Elsewhere { .. }
+                ) | ViError::Transport(TransportError::Status { .. })
+            )
+        );
+        if not_served { Self::NotServed(error) } else { Self::Other(error) }
+    }
+}
+
 impl Session {
-    /// Follows a disk from its newest descriptor to its base; its states, the newest first.
-    ///
-    /// # Errors
-    /// `VIR_ERR_OPERATION_UNSUPPORTED` if its data are no files of a datastore.
-    pub(super) async fn chain(&self, first: DatastorePath, what: &str) -> Result<Vec<Link>> {
+    /// Follows a disk from its newest descriptor to its base; its states, the newest first. With `probe` the host is asked
+    /// for the first byte of every file with data: whether it serves them.
+    pub(super) async fn chain(
+        &self,
+        first: DatastorePath,
+        probe: bool,
+        what: &str,
+    ) -> Result<Vec<Link>, Unread> {
         let mut links = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(first);
         while let Some(path) = next.take() {
             if !seen.insert(path.clone()) || links.len() >= MAX_CHAIN {
                 let message = format!("{what}: the disk {path} is based on itself");
-                return Err(Error::internal(ErrorDomain::Esx, message));
+                return Err(Error::internal(ErrorDomain::Esx, message).into());
             }
             let start = self.start_of(&path, what).await?;
             if !Descriptor::is_descriptor(&start) {
@@ -51,23 +88,23 @@ impl Session {
                 let Some(file) = extent.file.as_deref().filter(|file| !file.is_empty()) else {
                     continue; // zeros
                 };
-                let unreadable = if extent.kind == ExtentKind::Raw {
-                    Some("a raw device, which no export reads: copy the device itself")
-                } else if file.contains("://") {
-                    Some(
-                        "an object of a store and no file, as on vSAN: copy it to another datastore first",
-                    )
-                } else {
-                    None
-                };
-                if let Some(why) = unreadable {
-                    return Err(refused(what, format_args!("the disk {path} is {why}")));
+                if extent.kind == ExtentKind::Raw {
+                    let why = "is a raw device, which no export reads: copy the device itself";
+                    return Err(refused(what, format_args!("the disk {path} {why}")).into());
+                }
+                if file.contains("://") {
+                    let why = "is an object of a store and no file, as on vSAN: let a lease serve it (virtesx export --nfc)";
+                    let error = refused(what, format_args!("the disk {path} {why}"));
+                    return Err(Unread::NotServed(error));
                 }
                 let whole = extent.kind.is_flat() && extent.offset == 0 && disk.extents.len() == 1;
                 let size = whole.then(|| disk.capacity_bytes());
                 let file = self.extent_path(&path, file, what).await?;
                 // Several extents may be in one file.
                 if extents.iter().all(|(known, _)| *known != file) {
+                    if probe {
+                        self.probe(&file, what).await?;
+                    }
                     extents.push((file, size));
                 }
             }
@@ -75,7 +112,7 @@ impl Session {
                 let hint = disk.parent_file_name_hint.as_deref().unwrap_or_default();
                 if hint.is_empty() {
                     let message = format!("{what}: {path} does not say what it is based on");
-                    return Err(Error::internal(ErrorDomain::Esx, message));
+                    return Err(Error::internal(ErrorDomain::Esx, message).into());
                 }
                 next = Some(self.extent_path(&path, hint, what).await?);
             }
@@ -83,5 +120,14 @@ impl Session {
             links.push(Link { path, text: Some(start), extents, capacity_bytes });
         }
         Ok(links)
+    }
+
+    /// Asks for the first byte of a file.
+    async fn probe(&self, file: &DatastorePath, what: &str) -> Result<()> {
+        let options =
+            DownloadOptions { length: Some(1), parallel: 1, ..DownloadOptions::default() };
+        let datacenter_path = self.binding().await?.datacenter_path;
+        let opened = self.client.open_download(file, &datacenter_path, options).await;
+        opened.map(drop).map_err(|error| storage_error(what, error))
     }
 }

@@ -4,18 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use virt_api::{Domain, ErrorCode, Result, Snapshot, SnapshotDeleteFlags};
 
+use super::lease::Held;
 use crate::connection::Session;
 
-/// Holds the snapshot that is to be taken away. Dropped with it, it does so in the background.
+/// Holds the lease and the snapshot that are to be taken away. Dropped with them, it does so in the background.
 pub(super) struct Cleanup {
     session: Arc<Session>,
     domain: Domain,
     snapshot: Mutex<Option<String>>,
+    lease: Mutex<Option<Held>>,
 }
 
 impl Cleanup {
     pub(super) fn new(session: Arc<Session>, domain: Domain) -> Self {
-        Self { session, domain, snapshot: Mutex::default() }
+        Self { session, domain, snapshot: Mutex::default(), lease: Mutex::default() }
     }
 
     /// A snapshot of this name is about to be made. It is looked for by its name, which is no other's: if making it is
@@ -24,27 +26,57 @@ impl Cleanup {
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.to_owned());
     }
 
-    /// Takes it away. A second call does nothing.
+    /// The snapshot's name, if one was made.
+    pub(super) fn snapshot(&self) -> Option<String> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A lease is held.
+    pub(super) fn has(&self, lease: Held) {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
+    }
+
+    /// The lease that is held.
+    pub(super) fn lease(&self) -> Option<Held> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes both away. A second call does nothing.
     pub(super) async fn run(&self) -> Result<()> {
+        // The host keeps a snapshot for as long as there is a lease on it.
+        let ended = match self.lease() {
+            Some(lease) => lease.end().await,
+            None => Ok(()),
+        };
+        if ended.is_ok() {
+            *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(name) = snapshot {
             take_away(&self.session, &self.domain, name).await?;
             // Only now: whoever is cancelled before has it still to do.
             *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        Ok(())
+        ended
     }
 }
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        let Some(name) = self.snapshot.get_mut().unwrap_or_else(PoisonError::into_inner).take()
-        else {
+        let lease = self.lease.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let name = self.snapshot.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if lease.is_none() && name.is_none() {
             return;
-        };
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (session, domain) = (Arc::clone(&self.session), self.domain.clone());
         runtime.spawn(async move {
+            if let Some(lease) = lease
+                && let Err(error) = lease.end().await
+            {
+                tracing::warn!(%error, domain = domain.name, "an export left its lease behind");
+            }
+            let Some(name) = name else { return };
             if let Err(error) = take_away(&session, &domain, name).await {
                 tracing::warn!(%error, domain = domain.name, "an export left its snapshot behind");
             }

@@ -2,6 +2,7 @@
 
 mod chain;
 mod cleanup;
+mod lease;
 mod names;
 
 use std::sync::Arc;
@@ -9,16 +10,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use esx_escape::DatastorePath;
-use esx_vi_api::{Object, Value};
+use esx_vi_api::{MoRef, Object, Value};
 use esx_vi_client::DownloadOptions;
 use esx_vmx::Document;
+use esx_vmx_domain::DrivePlace;
 use virt_api::{
     Domain, DomainExport, DomainState, DomainXmlFlags, Error, ErrorCode, ErrorDomain, ExportDisk,
-    ExportFile, ExportOptions, ExportPlan, ExportRole, Result, SnapshotCreateFlags, Stream,
+    ExportFile, ExportOptions, ExportPlan, ExportRole, ExportWay, Result, SnapshotCreateFlags,
+    Stream,
 };
 
-use self::chain::Link;
+use self::chain::{Link, Unread};
 use self::cleanup::Cleanup;
+use self::lease::{Held, LeasedDisk};
 use self::names::Names;
 use crate::connection::Session;
 use crate::domain::{DEVICES, DeviceRow, DriveKind, VERSION, VMX_PATHS, Wanted, conversion_error};
@@ -35,14 +39,27 @@ struct Export {
     session: Arc<Session>,
     plan: ExportPlan,
     /// One for each file of the plan.
-    sources: Vec<DatastorePath>,
+    sources: Vec<Source>,
+    /// What a lease would be taken on.
+    machine: MoRef,
+    /// Held while a lease is asked for, so that there is one.
+    leasing: tokio::sync::Mutex<()>,
     cleanup: Cleanup,
+}
+
+/// Where a file of the plan comes from.
+enum Source {
+    Datastore(DatastorePath),
+    Lease(LeasedDisk),
 }
 
 /// A disk as the machine's configuration names it.
 struct Disk {
     target: String,
     path: DatastorePath,
+    place: DrivePlace,
+    /// Changes with the content.
+    content_id: Option<String>,
     capacity_bytes: u64,
 }
 
@@ -63,6 +80,7 @@ impl Session {
         let wanted = Wanted { paths: &paths, autostart: false };
         let found = this.find_domain(domain, wanted).await?;
         let domain = found.machine.domain.clone();
+        let machine = found.machine.moref.clone();
         let live = found.machine.state == DomainState::Running;
         let before = DeviceRow::read(&found.row)?;
         let disks = disks(&before, false, live, &what)?;
@@ -99,10 +117,15 @@ impl Session {
             sources: Vec::new(),
             vmx_path,
         };
-        match draft.fill(this, &disks, &what).await {
-            Ok((plan, sources)) => {
-                Ok(Box::new(Export { session: Arc::clone(this), plan, sources, cleanup }))
-            }
+        match draft.fill(this, &disks, options.way, &what).await {
+            Ok((plan, sources)) => Ok(Box::new(Export {
+                session: Arc::clone(this),
+                plan,
+                sources,
+                machine,
+                leasing: tokio::sync::Mutex::default(),
+                cleanup,
+            })),
             Err(error) => Err(ended(&cleanup, error).await),
         }
     }
@@ -162,6 +185,8 @@ fn disks(row: &DeviceRow, parents: bool, live: bool, what: &str) -> Result<Vec<D
         disks.push(Disk {
             target: target.clone(),
             path,
+            place: drive.place,
+            content_id: backing.and_then(|backing| backing.str("contentId")).map(str::to_owned),
             capacity_bytes: row.sizes(&drive).capacity_bytes,
         });
     }
@@ -172,7 +197,7 @@ fn disks(row: &DeviceRow, parents: bool, live: bool, what: &str) -> Result<Vec<D
 struct Draft {
     names: Names,
     plan: ExportPlan,
-    sources: Vec<DatastorePath>,
+    sources: Vec<Source>,
     vmx_path: DatastorePath,
 }
 
@@ -181,18 +206,59 @@ impl Draft {
         mut self,
         session: &Session,
         disks: &[Disk],
+        way: ExportWay,
         what: &str,
-    ) -> Result<(ExportPlan, Vec<DatastorePath>)> {
+    ) -> Result<(ExportPlan, Vec<Source>)> {
         self.plan.vmx_name = self.names.give(&self.vmx_path);
         self.nvram(session).await?;
         for disk in disks {
-            let links = session.chain(disk.path.clone(), what).await?;
-            self.disk(disk, links);
+            if way == ExportWay::Lease {
+                self.whole(disk, disks.len() == 1);
+                continue;
+            }
+            let auto = way == ExportWay::Auto;
+            match session.chain(disk.path.clone(), auto, what).await {
+                Ok(links) => self.disk(disk, links),
+                Err(Unread::NotServed(error)) if auto => {
+                    let why: Vec<_> = error.chain().skip(1).collect();
+                    let why = if why.is_empty() {
+                        String::new()
+                    } else {
+                        format!(": {}", why.join(": "))
+                    };
+                    let target = &disk.target;
+                    self.plan.warnings.push(format!(
+                        "The host does not serve the files of {target}, a lease does: it comes whole, without snapshots{why}."
+                    ));
+                    self.whole(disk, disks.len() == 1);
+                }
+                Err(unread) => return Err(unread.into_error()),
+            }
         }
         Ok((self.plan, self.sources))
     }
 
-    fn add(&mut self, file: ExportFile, source: DatastorePath) -> usize {
+    /// A disk in one file, by a lease.
+    fn whole(&mut self, disk: &Disk, only: bool) {
+        let file = ExportFile {
+            name: self.names.give(&disk.path),
+            role: ExportRole::StreamOptimized,
+            source: disk.path.to_string(),
+            size_bytes: None,
+            content: None,
+            content_id: disk.content_id.clone(),
+        };
+        let leased = LeasedDisk { place: disk.place, capacity_bytes: disk.capacity_bytes, only };
+        let index = self.add(file, Source::Lease(leased));
+        self.plan.disks.push(ExportDisk {
+            target: disk.target.clone(),
+            source: disk.path.to_string(),
+            capacity_bytes: disk.capacity_bytes,
+            files: vec![index],
+        });
+    }
+
+    fn add(&mut self, file: ExportFile, source: Source) -> usize {
         self.plan.files.push(file);
         self.sources.push(source);
         self.plan.files.len() - 1
@@ -221,8 +287,9 @@ impl Draft {
                     source: path.to_string(),
                     size_bytes: None,
                     content: None,
+                    content_id: None,
                 };
-                self.add(file, path);
+                self.add(file, Source::Datastore(path));
             }
             Ok(false) => {}
             // Without it a machine starts all the same.
@@ -241,7 +308,8 @@ impl Draft {
             // Linked clones share what they are based on.
             let known = |plan: &ExportPlan, path: &DatastorePath| {
                 let source = path.to_string();
-                plan.files.iter().position(|file| file.source == source)
+                let whole = ExportRole::StreamOptimized;
+                plan.files.iter().position(|file| file.source == source && file.role != whole)
             };
             match known(&self.plan, &link.path) {
                 Some(index) => files.push(index),
@@ -256,8 +324,9 @@ impl Draft {
                         source: link.path.to_string(),
                         size_bytes: link.text.as_ref().map(|text| text.len() as u64),
                         content: link.text,
+                        content_id: None,
                     };
-                    files.push(self.add(file, link.path));
+                    files.push(self.add(file, Source::Datastore(link.path)));
                 }
             }
             for (path, size_bytes) in link.extents {
@@ -270,8 +339,9 @@ impl Draft {
                             source: path.to_string(),
                             size_bytes,
                             content: None,
+                            content_id: None,
                         };
-                        files.push(self.add(file, path));
+                        files.push(self.add(file, Source::Datastore(path)));
                     }
                 }
             }
@@ -285,6 +355,25 @@ impl Draft {
     }
 }
 
+impl Export {
+    /// The lease of the export, which is asked for when it is first needed: what is there already needs none.
+    async fn lease(&self) -> Result<Held> {
+        let _leasing = self.leasing.lock().await;
+        if let Some(lease) = self.cleanup.lease() {
+            return Ok(lease);
+        }
+        let domain = &self.plan.domain;
+        let source = match self.cleanup.snapshot() {
+            Some(name) => lease::Source::Snapshot(name),
+            None => lease::Source::Machine(self.machine.clone()),
+        };
+        let what = format!("cannot get a lease for the disks of domain {:?}", domain.name);
+        let lease = Held::begin(&self.session, domain, &source, &what).await?;
+        self.cleanup.has(lease.clone());
+        Ok(lease)
+    }
+}
+
 #[async_trait]
 impl DomainExport for Export {
     fn plan(&self) -> &ExportPlan {
@@ -292,11 +381,23 @@ impl DomainExport for Export {
     }
 
     async fn open(&self, file: usize, offset: u64) -> Result<Box<dyn Stream>> {
-        let (Some(entry), Some(path)) = (self.plan.files.get(file), self.sources.get(file)) else {
+        let (Some(entry), Some(source)) = (self.plan.files.get(file), self.sources.get(file))
+        else {
             let message = format!("the export has no file {file}");
             return Err(Error::invalid_arg(ErrorDomain::Esx, message));
         };
         let what = format!("cannot read {}", entry.source);
+        let path = match source {
+            Source::Datastore(path) => path,
+            Source::Lease(_) if offset > 0 => {
+                let message = format!("{what}: a lease gives a disk from its first byte on only");
+                return Err(Error::invalid_arg(ErrorDomain::Esx, message));
+            }
+            Source::Lease(disk) => {
+                let lease = self.lease().await?;
+                return Ok(Box::new(lease.open(disk, what).await?));
+            }
+        };
         let datacenter_path = self.session.binding().await?.datacenter_path;
         let options = DownloadOptions { offset, holes: true, ..DownloadOptions::default() };
         let download = self.session.client.open_download(path, &datacenter_path, options).await;

@@ -250,6 +250,13 @@ impl DiskStream {
 }
 
 impl Model {
+    /// Makes the disks of a machine this large, as its configuration tells; their files stay as they are. Returns whether
+    /// there is such a machine.
+    pub fn set_capacity(&mut self, machine: &MoRef, kib: i64) -> bool {
+        let found = self.inventory.machine_mut(machine).map(|machine| machine.resize(kib));
+        self.changed(found.is_some())
+    }
+
     /// After what time without a word a lease that is made from now on expires; five minutes if nothing is said. Clients are
     /// told whole seconds.
     pub fn set_lease_timeout(&mut self, timeout: Duration) {

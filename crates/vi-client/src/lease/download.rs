@@ -98,13 +98,15 @@ impl LeaseDownload {
                 Ok(Some(bytes))
             }
             Ok(None) => {
-                self.body = None;
                 let sum = self.sum.clone().finish();
                 let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-                if let Some(device) = self.lease.devices.get(self.device) {
-                    self.lease.check(device, self.bytes, &sum).await?;
-                }
-                Ok(None)
+                let checked = match self.lease.devices.get(self.device) {
+                    Some(device) => self.lease.check(device, self.bytes, &sum).await,
+                    None => Ok(()),
+                };
+                // Only now: whoever is cancelled before has the check still to do.
+                self.body = None;
+                checked.map(|()| None)
             }
             Err(source) => {
                 self.body = None;
@@ -126,9 +128,11 @@ impl LeaseDownload {
 
 /// Comes when the lease has ended, with the reason.
 async fn loss(lost: &mut watch::Receiver<Option<String>>) -> String {
-    match lost.wait_for(Option::is_some).await {
-        Ok(why) => why.clone().unwrap_or_default(),
+    // The guard inside the result must not live across another await.
+    let why = lost.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+    match why {
+        Some(why) => why,
         // Whoever could tell is gone.
-        Err(_) => std::future::pending().await,
+        None => std::future::pending().await,
     }
 }

@@ -6,7 +6,9 @@ mod part;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use virt_api::{DomainExport, Error, ErrorCode, ErrorDomain, ExportOptions, ExportPlan};
+use virt_api::{
+    DomainExport, Error, ErrorCode, ErrorDomain, ExportOptions, ExportPlan, ExportRole, ExportWay,
+};
 
 use self::manifest::{Entry, MANIFEST, Manifest, XML};
 use self::part::{Part, digest_of_bytes, digest_of_file};
@@ -25,17 +27,25 @@ pub(crate) static EXPORT: Plain = Plain {
     summary: "Copy a domain's configuration and disks into a local directory",
     details: "DIR gets the VMX file, the domain XML, every file of the disks, snapshots included, and manifest.json with sizes and\n\
               SHA-256 sums. The same command goes on where an earlier one broke off, if the domain is off and its disks have not\n\
-              changed. A running domain gets a snapshot for the time of the copy.",
+              changed. A running domain gets a snapshot for the time of the copy. Disks whose files the host does not serve\n\
+              (vSAN, vVols) come by a lease (NFC): each whole, in one stream-optimised file.",
     usage: "DOMAIN DIR",
     arguments: |command| {
         positional(domain_argument(command), "dir", "The directory", true)
             .arg(switch("quiesce", "Let VMware Tools bring the file systems to rest first"))
             .arg(switch("restart", "Copy everything anew"))
+            .arg(switch("nfc", "Take all disks by a lease, each whole and without its snapshots"))
+            .arg(switch("no-nfc", "Take no disk by a lease").conflicts_with("nfc"))
     },
     request: |matches| {
         let name = required_value(matches, "domain")?;
         let dir = PathBuf::from(required_value(matches, "dir")?);
-        let options = ExportOptions { quiesce: matches.get_flag("quiesce") };
+        let way = match (matches.get_flag("nfc"), matches.get_flag("no-nfc")) {
+            (true, _) => ExportWay::Lease,
+            (_, true) => ExportWay::Files,
+            _ => ExportWay::Auto,
+        };
+        let options = ExportOptions { quiesce: matches.get_flag("quiesce"), way };
         let restart = matches.get_flag("restart");
         Ok(request(async move |session: &Session| {
             let hypervisor = session.hypervisor().await?;
@@ -95,10 +105,14 @@ async fn copy(
             }
             None => {
                 let known = old.as_ref().and_then(|old| old.entry(&file.name));
-                match known.filter(|known| is_there(&target, known)) {
+                // A disk that comes whole is only known by what the host says of its content.
+                let comparable =
+                    file.role != ExportRole::StreamOptimized || file.content_id.is_some();
+                match known.filter(|known| comparable && is_there(&target, known)) {
                     Some(known) => known.clone(),
                     None => {
-                        let fresh = old.is_none();
+                        // What is made while it is read begins at its beginning.
+                        let fresh = old.is_none() || file.role == ExportRole::StreamOptimized;
                         fetch(export, index, &target, fresh, progress, &mut outcome).await?
                     }
                 }
@@ -222,6 +236,11 @@ fn fingerprint(plan: &ExportPlan) -> String {
         text.push(0);
         text.extend_from_slice(file.content.as_deref().unwrap_or_default());
         text.push(0);
+        if file.role == ExportRole::StreamOptimized {
+            text.extend_from_slice(b"whole ");
+            text.extend_from_slice(file.content_id.as_deref().unwrap_or_default().as_bytes());
+            text.push(0);
+        }
     }
     digest_of_bytes(&text)
 }

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use virt_api::{Chunk, Error, StorageVolTransferFlags, Stream};
+use virt_api::{Chunk, Error, ErrorCode, ErrorDomain, StorageVolTransferFlags, Stream};
 
 use super::plain::{Plain, option, request, shown, switch};
 use super::volume::{find_volume, with_pool};
@@ -67,7 +67,7 @@ pub(crate) static UPLOAD: Plain = Plain {
     request: |matches| {
         let given = Given::new(matches)?;
         Ok(request(async move |session: &Session| {
-            let mut file = Source::open(&given.file)?;
+            let file = Source::open(&given.file)?;
             let mut length = given.length;
             if length == 0 {
                 length = file.length.unwrap_or(0);
@@ -76,13 +76,20 @@ pub(crate) static UPLOAD: Plain = Plain {
             let volume =
                 find_volume(storage, &given.volume, given.pool.as_deref(), "--pool").await?;
             let failed = || format!("cannot upload to volume {}", given.volume);
+            let _held = session.hold();
+            // Not cut short by an interrupt: the file that it makes on the host is taken away as soon as it is there.
             let stream = storage
                 .storage_vol_upload(&volume, given.offset, length, given.flags)
                 .await
                 .context(failed)?;
             let watch = Watch::new(session, "upload", &given.volume, stream.size());
-            match send(&*stream, &mut file, &watch).await {
+            let sent = tokio::select! {
+                sent = send(&*stream, file, &watch) => sent,
+                () = session.interrupted() => Err(stopped()),
+            };
+            match sent {
                 Ok(bytes) => {
+                    // All is there: giving it its name is not cut short, either.
                     stream.finish().await.context(failed)?;
                     shown(Transferred { bytes, alone: false })
                 }
@@ -287,12 +294,29 @@ impl Source {
     }
 }
 
-async fn send(stream: &dyn Stream, source: &mut Source, watch: &Watch<'_>) -> Result<u64, Error> {
+fn stopped() -> Error {
+    let message = "it was interrupted, and the volume is as it was";
+    Error::new(ErrorCode::OperationAborted, ErrorDomain::None, message)
+}
+
+async fn send(stream: &dyn Stream, mut source: Source, watch: &Watch<'_>) -> Result<u64, Error> {
+    let name = source.name.clone();
+    let (sender, mut pieces) = mpsc::channel(QUEUE);
+    // A thread that nobody waits for: a read of a pipe cannot be interrupted, and Ctrl-C must not wait for it.
+    std::thread::spawn(move || {
+        loop {
+            let piece = source.piece();
+            let last = piece.as_ref().map_or(true, Vec::is_empty);
+            if sender.blocking_send(piece).is_err() || last {
+                return;
+            }
+        }
+    });
     let mut bytes = 0;
     loop {
-        let piece = source
-            .piece()
-            .map_err(|error| system(format!("cannot read file '{}'", source.name), error))?;
+        // The end is an empty piece: a thread that has come to grief is none.
+        let piece = pieces.recv().await.unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()));
+        let piece = piece.map_err(|error| system(format!("cannot read file '{name}'"), error))?;
         if piece.is_empty() {
             return Ok(bytes);
         }

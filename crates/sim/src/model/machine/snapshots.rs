@@ -202,6 +202,17 @@ impl Machine {
         }
     }
 
+    /// Makes all disks this large, those that snapshots have saved too.
+    pub(crate) fn resize(&mut self, capacity_kib: i64) {
+        let resize = |disks: &mut [Disk]| {
+            disks.iter_mut().for_each(|disk| disk.capacity_kib = capacity_kib);
+        };
+        resize(&mut self.disks);
+        for root in &mut self.snapshots {
+            root.each_mut(&mut |snapshot| resize(&mut snapshot.saved.disks));
+        }
+    }
+
     /// Lets every disk that snapshots keep go on in a file of its own.
     fn branch_disks(&mut self) {
         for index in 0..self.disks.len() {
