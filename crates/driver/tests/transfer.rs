@@ -165,6 +165,52 @@ async fn data_on_another_datastore_is_found() {
     assert!(text.contains("on no datastore of the host"), "{text}");
 }
 
+/// Two files, the second not from its beginning, and zeros between them that are in no file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_in_several_files_is_read_in_order() {
+    let (sim, connection) = host().await;
+    sim.model().change(|model| {
+        let descriptor = "# Disk DescriptorFile\ncreateType=\"twoGbMaxExtentFlat\"\n\
+                          RW 2048 FLAT \"split-f001.vmdk\" 0\nRW 256 ZERO\nRW 4096 FLAT \"split-f002.vmdk\" 128\n";
+        model.add_file("datastore1", "vol/split.vmdk", descriptor.as_bytes());
+        model.add_content("datastore1", "vol/split-f001.vmdk", FileContent::generated(3, MIB));
+        model.add_content("datastore1", "vol/split-f002.vmdk", FileContent::generated(4, 3 * MIB));
+    });
+    let mut expect = FileContent::generated(3, MIB).read(0, 1 << 20).to_vec();
+    expect.resize((1 << 20) + 256 * 512, 0);
+    expect.extend_from_slice(&FileContent::generated(4, 3 * MIB).read(128 * 512, 2 << 20));
+    let disk = volume("vol/split.vmdk");
+    for flags in [NONE, Flags::SPARSE_STREAM] {
+        let stream = connection.storage_vol_download(&disk, 0, 0, flags).await.unwrap();
+        assert_eq!(stream.size(), Some(expect.len() as u64));
+        assert!(read(&*stream).await.unwrap() == expect);
+    }
+    // Across all three, and into the last alone.
+    for (offset, length) in [(MIB - 10, 256 * 512 + 20), (2 * MIB, 1000), (3 * MIB, 0)] {
+        let part = connection.storage_vol_download(&disk, offset, length, NONE).await.unwrap();
+        let end = if length == 0 { expect.len() } else { (offset + length) as usize };
+        assert!(read(&*part).await.unwrap() == expect[offset as usize..end], "{offset}");
+    }
+    let beyond = connection.storage_vol_download(&disk, 4 * MIB, 0, NONE).await;
+    assert_eq!(beyond.err().unwrap().code, ErrorCode::InvalidArg);
+    // In the middle nobody may call it whole.
+    let stream = connection.storage_vol_download(&disk, 0, 0, NONE).await.unwrap();
+    stream.recv().await.unwrap();
+    assert_eq!(stream.finish().await.unwrap_err().code, ErrorCode::InternalError);
+    let refused = connection.storage_vol_upload(&disk, 0, 0, NONE).await.err().unwrap();
+    assert_eq!(refused.code, ErrorCode::OperationUnsupported, "{refused}");
+
+    // A file that is too short is no part of the disk.
+    sim.model().change(|model| {
+        model.add_content("datastore1", "vol/split-f002.vmdk", FileContent::generated(4, MIB))
+    });
+    let stream = connection.storage_vol_download(&disk, 0, 0, NONE).await.unwrap();
+    let error = read(&*stream).await.unwrap_err();
+    assert!(error.message.contains("split-f002.vmdk is shorter than the disk says"), "{error}");
+    assert_eq!(stream.recv().await.unwrap(), None);
+    assert!(stream.finish().await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_replace_what_is_there_or_leave_it() {
     let (sim, connection) = host().await;

@@ -96,7 +96,7 @@ async fn a_disk_is_read_in_five_requests() {
     // The ticket is nobody's business.
     assert!(!format!("{lease:?}").contains("/nfc/"), "{lease:?}");
     let bytes = read(&lease).await.unwrap();
-    assert!(bytes.starts_with(b"KDMV") && bytes.len() % 512 == 0);
+    assert!(bytes.starts_with(b"KDMV") && bytes.len().is_multiple_of(512));
     // Two blocks that hold data, which cannot be compressed.
     let size = bytes.len() as u64;
     assert!(size > 2 * MIB && size < 3 * MIB, "{size}");

@@ -210,9 +210,12 @@ impl Descriptor {
             .fold(0, |sum, extent| extent.sectors.saturating_mul(SECTOR).saturating_add(sum))
     }
 
-    /// Whether it stands for itself: it builds on no other disk.
+    /// Whether it stands for itself: it builds on no other disk. One that names no parent file and whose extents are all flat
+    /// does, whatever its `parentCID` says (vcsim writes 0): flat extents hold everything.
     pub fn is_base(&self) -> bool {
-        self.parent_cid.is_none() && self.parent_file_name_hint.is_none()
+        let flat = |extent: &Extent| extent.kind.is_flat() || extent.kind == ExtentKind::Zero;
+        let whole = !self.extents.is_empty() && self.extents.iter().all(flat);
+        self.parent_file_name_hint.is_none() && (self.parent_cid.is_none() || whole)
     }
 
     /// A value of the disk database; `name` as in `ddb.adapterType`. Case does not matter.
@@ -309,6 +312,11 @@ mod tests {
         assert_eq!(child.parent_file_name_hint.as_deref(), Some("web 01.vmdk"));
         assert!(!child.is_base());
         assert_eq!(child.extents[0].kind, ExtentKind::SeSparse);
+        // A parent's number alone makes no child of what holds everything.
+        let of_vcsim = "CID=00000000\nparentCID=00000000\ncreateType=\"vmfs\"\n";
+        assert!(disk(&format!("{of_vcsim}RW 8 VMFS \"a-flat.vmdk\"")).unwrap().is_base());
+        assert!(!disk(&format!("{of_vcsim}RW 8 SESPARSE \"a-sesparse.vmdk\"")).unwrap().is_base());
+        assert!(!disk(of_vcsim).unwrap().is_base());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `virtesx` against vcsim as a host and as a vCenter, over HTTP and HTTPS; govc says what is right.
 
 mod changes;
+mod network;
 mod storage;
+mod transfer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,6 +70,8 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
             }
             changes::check(bench, &server, &facts, tls, &name, report);
             storage::check(bench, &server, &facts, tls, &name, report);
+            transfer::check(bench, &server, &facts, tls, &name, report);
+            network::check(bench, &server, &facts, tls, &name, report);
         }
     }
 }

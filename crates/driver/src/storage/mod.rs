@@ -7,6 +7,7 @@
 
 mod change;
 mod iscsi;
+mod joined;
 mod pool;
 mod transfer;
 mod volume;

@@ -4,15 +4,18 @@
 //! bytes that a guest sees. A disk whose data is no plain file, a snapshot's for example, is refused with a hint at what
 //! can be done instead.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use esx_escape::DatastorePath;
-use esx_vi_client::{Chunk, DownloadOptions, Existing, FilePlace};
-use esx_vmx::vmdk::{Descriptor, Extent};
+use esx_vi_client::{Chunk, DownloadOptions, Existing, FilePlace, TransferError};
+use esx_vmx::vmdk::{Descriptor, Extent, ExtentKind};
 use virt_api::{
     Error, ErrorCode, ErrorDomain, Result, StorageVol, StorageVolTransferFlags, Stream, check_flags,
 };
 
 use super::is_lun;
+use super::joined::{self, JoinedStream, Part};
 use super::volume::{is_disk_name, no_volume};
 use crate::connection::Session;
 use crate::error::storage_error;
@@ -30,10 +33,18 @@ struct Data {
     size: Option<u64>,
 }
 
+/// Where a volume's bytes are.
+enum Content {
+    /// All of a file, byte for byte.
+    File(Data),
+    /// A disk in several files, or in a part of one.
+    Disk { path: DatastorePath, disk: Descriptor },
+}
+
 impl Session {
     /// libvirt `virStorageVolDownload`. `length` 0 is all that follows.
     pub(super) async fn download_volume(
-        &self,
+        self: &Arc<Self>,
         volume: &StorageVol,
         offset: u64,
         length: u64,
@@ -42,11 +53,27 @@ impl Session {
         let known = StorageVolTransferFlags::SPARSE_STREAM;
         check_flags("virStorageVolDownload", flags, known)?;
         let what = format!("cannot download volume {:?}", volume.name);
-        let data = self.data_of("virStorageVolDownload", volume, &what).await?;
+        let holes = flags.contains(StorageVolTransferFlags::SPARSE_STREAM);
+        let data = match self.content_of("virStorageVolDownload", volume, &what).await? {
+            Content::File(data) => data,
+            Content::Disk { path, disk } => {
+                if offset > disk.capacity_bytes() {
+                    let (path, size) = (path, disk.capacity_bytes());
+                    let beyond = TransferError::BeyondEnd { path, offset, size };
+                    return Err(storage_error(&what, beyond.into()));
+                }
+                let parts = self.parts_of(&path, &disk, &what).await?;
+                let parts = joined::cut(parts, offset, length);
+                let datacenter_path = self.binding().await?.datacenter_path;
+                let session = Arc::clone(self);
+                let stream = JoinedStream::new(session, datacenter_path, parts, holes, what);
+                return Ok(Box::new(stream.begin().await?));
+            }
+        };
         let options = DownloadOptions {
             offset,
             length: (length > 0).then_some(length),
-            holes: flags.contains(StorageVolTransferFlags::SPARSE_STREAM),
+            holes,
             ..DownloadOptions::default()
         };
         let datacenter_path = self.binding().await?.datacenter_path;
@@ -76,7 +103,16 @@ impl Session {
             let why = "a VMware host takes whole files only, the offset must be 0";
             return Err(refused(ErrorCode::OperationUnsupported, why));
         }
-        let data = self.data_of(function, volume, &what).await?;
+        let data = match self.content_of(function, volume, &what).await? {
+            Content::File(data) => data,
+            Content::Disk { disk, .. } => {
+                let why = format!(
+                    "its data are in {} extents, and only a disk in one file is written to",
+                    disk.extents.len()
+                );
+                return Err(refused(ErrorCode::OperationUnsupported, &why));
+            }
+        };
         let size = match (data.size, length) {
             (Some(size), length) if length > size => {
                 let why = format!("{length} bytes do not fit into a disk of {size}");
@@ -101,8 +137,8 @@ impl Session {
         Ok(Box::new(UploadStream::new(upload, size, pads, what)))
     }
 
-    /// The file with a volume's data: the volume itself, or what its descriptor names.
-    async fn data_of(&self, function: &str, volume: &StorageVol, what: &str) -> Result<Data> {
+    /// The files with a volume's data: the volume itself, or what its descriptor names.
+    async fn content_of(&self, function: &str, volume: &StorageVol, what: &str) -> Result<Content> {
         if is_lun(volume) {
             return Err(super::iscsi::unsupported(function));
         }
@@ -112,21 +148,54 @@ impl Session {
             return Err(no_volume(format_args!("{:?}", path.to_string())));
         }
         if !is_disk_name(&volume.name) {
-            return Ok(Data { path, size: None });
+            return Ok(Content::File(Data { path, size: None }));
         }
         let start = self.start_of(&path, what).await?;
         if !Descriptor::is_descriptor(&start) {
             // A disk in one file, stream-optimised for example, or the data itself.
-            return Ok(Data { path, size: None });
+            return Ok(Content::File(Data { path, size: None }));
         }
         let disk = Descriptor::parse(&start)
             .map_err(|error| Error::internal(ErrorDomain::Esx, what).with_source(error))?;
-        let extent = plain_extent(&disk).map_err(|why| {
+        check_plain(&disk).map_err(|why| {
             Error::new(ErrorCode::OperationUnsupported, ErrorDomain::Esx, format!("{what}: {why}"))
         })?;
-        let file = extent.file.as_deref().unwrap_or_default();
-        let path = self.extent_path(&path, file, what).await?;
-        Ok(Data { path, size: Some(disk.capacity_bytes()) })
+        match &disk.extents[..] {
+            [extent] if extent.kind.is_flat() && extent.offset == 0 => {
+                let file = extent.file.as_deref().unwrap_or_default();
+                let path = self.extent_path(&path, file, what).await?;
+                Ok(Content::File(Data { path, size: Some(disk.capacity_bytes()) }))
+            }
+            _ => Ok(Content::Disk { path, disk }),
+        }
+    }
+
+    /// The stretches of a disk, in their order.
+    async fn parts_of(
+        &self,
+        path: &DatastorePath,
+        disk: &Descriptor,
+        what: &str,
+    ) -> Result<Vec<Part>> {
+        const SECTOR: u64 = 512;
+        let mut parts = Vec::with_capacity(disk.extents.len());
+        for extent in disk.extents.iter().filter(|extent| extent.sectors > 0) {
+            let file = match &extent.file {
+                Some(file) if extent.kind.is_flat() => {
+                    Some(self.extent_path(path, file, what).await?)
+                }
+                _ => None,
+            };
+            let start = extent.offset.checked_mul(SECTOR);
+            let length = extent.sectors.saturating_mul(SECTOR);
+            let start = start.filter(|start| start.checked_add(length).is_some());
+            let start = start.ok_or_else(|| {
+                let message = format!("{what}: an extent of {path} is nowhere");
+                Error::internal(ErrorDomain::Esx, message)
+            })?;
+            parts.push(Part { path: file, start, length });
+        }
+        Ok(parts)
     }
 
     /// The beginning of a file, as much as a descriptor may have: one request.
@@ -181,8 +250,8 @@ impl Session {
     }
 }
 
-/// The one extent of a disk whose data is a plain file; else why it is not.
-fn plain_extent(disk: &Descriptor) -> std::result::Result<&Extent, String> {
+/// Whether all data of a disk are in plain files, one after the other; else why not.
+fn check_plain(disk: &Descriptor) -> std::result::Result<(), String> {
     let export = "export the domain instead (virtesx export), or copy the disk with vol-clone";
     if !disk.is_base() {
         return Err(format!(
@@ -190,23 +259,27 @@ fn plain_extent(disk: &Descriptor) -> std::result::Result<&Extent, String> {
             disk.create_type
         ));
     }
-    match &disk.extents[..] {
-        [extent] if extent.kind.is_flat() && extent.offset == 0 => {
-            match extent.file.as_deref().unwrap_or_default() {
-                "" => Err("its descriptor names no file with the data".to_owned()),
-                file if file.contains("://") => Err(format!(
-                    "its data is an object of a store ({file}) and no file, as on vSAN: export the domain instead \
-                     (virtesx export)"
-                )),
-                _ => Ok(extent),
-            }
-        }
-        _ => Err(format!(
+    let plain = |extent: &Extent| extent.kind.is_flat() || extent.kind == ExtentKind::Zero;
+    if disk.extents.is_empty() || !disk.extents.iter().all(plain) {
+        return Err(format!(
             "its data ({}, extents: {}) is no plain file: {export}",
             if disk.create_type.is_empty() { "of an unknown type" } else { &disk.create_type },
             disk.extents.len()
-        )),
+        ));
     }
+    for extent in disk.extents.iter().filter(|extent| extent.kind.is_flat()) {
+        match extent.file.as_deref().unwrap_or_default() {
+            "" => return Err("its descriptor names no file with the data".to_owned()),
+            file if file.contains("://") => {
+                return Err(format!(
+                    "its data is an object of a store ({file}) and no file, as on vSAN: export the domain instead \
+                     (virtesx export)"
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -220,6 +293,7 @@ mod tests {
             "createType=\"monolithicFlat\"\nRW 8 FLAT \"data/a.img\" 0",
             "createType=\"monolithicFlat\"\nRW 8 FLAT \"a-flat.vmdk\" 63",
             "createType=\"twoGbMaxExtentFlat\"\nRW 8 FLAT \"a-f001.vmdk\" 0\nRW 8 FLAT \"a-f002.vmdk\" 0",
+            "createType=\"twoGbMaxExtentSparse\"\nRW 8 SPARSE \"a-s001.vmdk\"\nRW 8 SPARSE \"a-s002.vmdk\"",
             "createType=\"vmfs\"\nRW 8 VMFS \"vsan://52a1/x\"",
             "createType=\"seSparse\"\nparentCID=12\nRW 8 SESPARSE \"a-000001-sesparse.vmdk\"",
             "createType=\"vmfsRawDeviceMap\"\nRW 8 VMFSRDM \"a-rdm.vmdk\"",
@@ -228,17 +302,18 @@ mod tests {
         .into_iter()
         .map(|text| {
             let disk = Descriptor::parse(format!("# Disk DescriptorFile\n{text}").as_bytes()).unwrap();
-            match plain_extent(&disk) {
-                Ok(extent) => format!("{}\n", extent.file.as_deref().unwrap_or_default()),
+            match check_plain(&disk) {
+                Ok(()) => format!("extents: {}\n", disk.extents.len()),
                 Err(why) => format!("no: {why}\n"),
             }
         })
         .collect();
         insta::assert_snapshot!(table, @r"
-        a-flat.vmdk
-        data/a.img
-        no: its data (monolithicFlat, extents: 1) is no plain file: export the domain instead (virtesx export), or copy the disk with vol-clone
-        no: its data (twoGbMaxExtentFlat, extents: 2) is no plain file: export the domain instead (virtesx export), or copy the disk with vol-clone
+        extents: 1
+        extents: 1
+        extents: 1
+        extents: 2
+        no: its data (twoGbMaxExtentSparse, extents: 2) is no plain file: export the domain instead (virtesx export), or copy the disk with vol-clone
         no: its data is an object of a store (vsan://52a1/x) and no file, as on vSAN: export the domain instead (virtesx export)
         no: it is the disk of a snapshot (seSparse) and holds only what has changed since: export the domain instead (virtesx export), or copy the disk with vol-clone
         no: its data (vmfsRawDeviceMap, extents: 1) is no plain file: export the domain instead (virtesx export), or copy the disk with vol-clone

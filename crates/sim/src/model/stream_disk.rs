@@ -250,7 +250,7 @@ mod tests {
         let mut disk = StreamDisk::new(content.clone(), "disk.vmdk");
         let mut bytes = Vec::new();
         while let Some(piece) = disk.piece() {
-            assert!(!piece.is_empty() && piece.len() % SECTOR as usize == 0);
+            assert!(!piece.is_empty() && piece.len().is_multiple_of(SECTOR as usize));
             bytes.extend_from_slice(&piece);
         }
         bytes

@@ -274,9 +274,9 @@ impl StreamCheck {
             // What a compressor makes of data that it cannot compress is a little larger.
             let fits = size <= whole * 2 && value < header.capacity;
             let zlib = u16::from_be_bytes([self.sector[12], self.sector[13]]);
-            if !fits || value % header.grain != 0 {
+            if !fits || !value.is_multiple_of(header.grain) {
                 Some("a grain is of no place on the disk")
-            } else if size < 2 || zlib >> 8 & 0x0f != 8 || zlib % 31 != 0 {
+            } else if size < 2 || zlib >> 8 & 0x0f != 8 || !zlib.is_multiple_of(31) {
                 Some("a grain is not compressed as it should be")
             } else if self.grains >= header.capacity.div_ceil(header.grain) {
                 Some("there are more grains than the disk has")
