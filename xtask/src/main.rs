@@ -12,6 +12,7 @@ mod interop;
 mod peers;
 mod process;
 mod sim;
+mod soak;
 mod tidy;
 mod vi;
 mod workspace;
@@ -61,6 +62,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Many callers on one connection with faults by chance: memory, tasks, files and sessions must not pile up.
+    Soak(soak::Options),
     /// Build the fuzz targets and run each for a while.
     Fuzz(fuzz::Options),
     /// Run the simulated host in the foreground; the arguments go to esx-sim.
@@ -87,6 +90,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Wsdl { action } => wsdl::run(&action),
         Command::Tidy => tidy::run(),
         Command::Faults { check } => faults::run(check),
+        Command::Soak(options) => soak::run(&options),
         Command::Ci => ci::run(),
         Command::Peers { action } => peers::run(action),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -297,5 +297,26 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// For `fuzz/fuzz_targets/auth_file.rs`: any bytes are a file or an error with the number of one of its lines; no value of the
+/// file is in `Debug`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    match KeyFile::parse(bytes) {
+        Ok(file) => {
+            let source = CredentialSource { file: Some((PathBuf::from("auth.conf"), file)) };
+            for host in ["h", "", "::1"] {
+                let secret = source.lookup(host, "password").ok().flatten().unwrap_or_default();
+                let _ = source.lookup(host, "username").map_err(|error| error.to_string());
+                // A canary: nothing short, which may be in a name by chance.
+                if secret.starts_with("canary-") {
+                    let names = String::from_utf8_lossy(bytes).matches(secret).count();
+                    assert!(names > 1 || !format!("{source:?}").contains(secret));
+                }
+            }
+        }
+        Err(error) => assert!(error.line >= 1 && error.line <= bytes.len() + 1),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use esx_vi_api::MoRef;
 use esx_vi_api::methods::{CurrentTime, FindByIp, FindByUuid};
-use esx_vi_client::{Client, Endpoint, Retrieval, Scheme, SessionCookie};
+use esx_vi_client::{Client, Endpoint, LogoutOnDrop, Retrieval, Scheme, SessionCookie};
 use esx_vmx_domain::ProductLine;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -166,6 +166,9 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
         closed: AtomicBool::new(false),
         uri: uri.clone(),
     };
+    // Whoever stops waiting for the rest leaves no session behind, but for one that was saved before.
+    let saved = session.kept.as_ref().is_some_and(|kept| kept.loaded.is_some());
+    let unclaimed = (!saved).then(|| LogoutOnDrop::new(session.client.clone()));
     let rest = async {
         if session.is_vcenter() {
             let binding = inventory::resolve_path(&session.client, uri.path_items()).await?;
@@ -178,7 +181,11 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
             None => Ok(None),
         }
     };
-    match rest.await {
+    let result = rest.await;
+    if let Some(unclaimed) = unclaimed {
+        unclaimed.keep();
+    }
+    match result {
         Ok(vcenter) => {
             session.vcenter = vcenter;
             let session = Arc::new(session);
@@ -311,8 +318,11 @@ async fn open_vcenter(
     let default_user = UriScheme::Vpx.default_user();
     let (client, ..) =
         login.open(endpoint, &host, default_user, ProductLine::VCenter, None).await?;
+    let unclaimed = LogoutOnDrop::new(client.clone());
     let vcenter = VCenter { client };
-    match vcenter.find_host(session).await {
+    let found = vcenter.find_host(session).await;
+    unclaimed.keep();
+    match found {
         Ok(_) => Ok(vcenter),
         Err(error) => {
             farewell(vcenter.client.logout()).await;

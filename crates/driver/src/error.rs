@@ -13,6 +13,8 @@ use virt_api::{Error, ErrorCode, ErrorDomain};
 /// that spec `domain.md` 19 no. 50 asks for.
 pub(crate) fn vi_error(what: &str, error: ViError) -> Error {
     let code = match &error {
+        // The session has ended again and again meanwhile.
+        error if error.is_lost_collector() => ErrorCode::OperationFailed,
         ViError::Fault { fault, .. } | ViError::TaskFailed { fault, .. } => fault_code(fault),
         ViError::Refused { .. } => ErrorCode::OperationInvalid,
         ViError::TaskGivenUp { reason, .. } => match reason {

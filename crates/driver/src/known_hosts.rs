@@ -41,7 +41,8 @@ pub struct KnownHosts {
 impl KnownHosts {
     /// Reads the text of a file.
     pub fn parse(text: &str) -> Self {
-        Self { lines: text.lines().map(str::to_owned).collect() }
+        // Not `lines`, which would take the carriage returns of another system's editor.
+        Self { lines: text.split_terminator('\n').map(str::to_owned).collect() }
     }
 
     /// Reads a file.
@@ -126,6 +127,10 @@ mod tests {
         "
         );
         assert_eq!(known.to_text(), text, "what is not changed stays");
+        let text = format!("esx1:443 {digits}\r\n\r\r\n# theirs\r\n");
+        let foreign = KnownHosts::parse(&text);
+        assert_eq!(foreign.pin("esx1", 443).unwrap(), Some(thumbprint));
+        assert_eq!(foreign.to_text(), text, "line ends, too");
         known.set("esx1", 443, &other.to_string());
         assert_eq!(known.pin("esx1", 443).unwrap(), Some(other));
         assert_eq!(known.to_text().matches("esx1:443").count(), 1);

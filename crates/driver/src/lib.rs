@@ -42,3 +42,17 @@ pub use auth::Environment;
 pub use certificate::{ServerCertificate, server_certificate};
 pub use connection::{Connection, OpenOptions, SessionKey, SessionStore, open};
 pub use known_hosts::{KnownHosts, KnownHostsError};
+
+/// What fuzz targets need of the inside. Not part of the interface: it is there under cargo-fuzz only.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Reads `bytes` as a credentials file, and looks up the credentials of a host in it.
+    pub fn auth_file(bytes: &[u8]) {
+        crate::auth::fuzz(bytes);
+    }
+
+    /// Reads `text` as a connection URI and as a migration URI.
+    pub fn uri(text: &str) {
+        crate::uri::fuzz(text);
+    }
+}

@@ -290,5 +290,20 @@ fn read_ca_file(path: &str) -> Result<Vec<u8>, CaFileError> {
         .map_err(|source| CaFileError { path: path.to_owned(), source })
 }
 
+/// For `fuzz/fuzz_targets/uri.rs`: any text is a URI or a mistake in one line; what is reported as the connection's URI is one,
+/// and means the same.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &str) {
+    let _ = MigrationUri::parse(text).map_err(|error| error.to_string());
+    match ConnectionUri::parse(text) {
+        Ok(uri) => {
+            let again = ConnectionUri::parse(&uri.to_string()).expect("what is reported is a URI");
+            assert_eq!(again, uri);
+            let _ = (uri.warnings(), uri.endpoint(TlsPolicy::Verify).base_url());
+        }
+        Err(error) => assert!(!error.to_string().contains(['\n', '\r'])),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -208,6 +208,32 @@ async fn a_session_that_has_ended_before_the_operation_costs_a_login_and_nothing
     }
 }
 
+/// The collector goes with the session that made it: the look before the start begins anew with another one.
+#[tokio::test]
+async fn a_session_that_ends_under_the_first_look_costs_a_collector_and_nothing_else() {
+    for kind in KINDS {
+        for method in ["CreatePropertyCollector", "CreateFilter", "WaitForUpdatesEx"] {
+            // Once more with the second collector, too.
+            for nth in [0..1, 0..2, 1..2] {
+                let scene = Scene::new(kind).await;
+                let plan = on(kind, method, nth.clone(), false, Reaction::ExpireSessions);
+                scene.sim.set_plan(plan);
+                let result = scene.run().await;
+                let told = result.as_ref().err().map(|e| e.chain().collect::<Vec<_>>());
+                // A call that loses its session twice is given up: never a third time.
+                let twice = told.iter().flatten().any(|line| line.contains("NotAuthenticated"));
+                let (sent, started) = scene.sent();
+                assert!(started == sent && sent <= 1, "{kind:?} {method} {nth:?}");
+                if nth == (0..2) && twice {
+                    continue;
+                }
+                assert!(result.is_ok(), "{kind:?} {method} {nth:?}: {told:?}");
+                assert_eq!((started, scene.is_done()), (1, true), "{kind:?} {method} {nth:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_wait_that_breaks_is_taken_up_again() {
     for kind in KINDS {

@@ -93,6 +93,48 @@ async fn one_bad_machine_never_fails_a_list() {
     assert_eq!(ok.name, "vm-00002");
 }
 
+/// An answer that is no XML because of one machine: the others are listed, and that one with its error.
+#[tokio::test]
+async fn one_unreadable_page_never_fails_a_list() {
+    let (mut names, mut counts) = (Vec::new(), Vec::new());
+    for plan in [
+        "",
+        "corrupt @RetrievePropertiesEx",
+        "truncate @ContinueRetrievePropertiesEx",
+        "corrupt-at=vm-00037< #1+",
+    ] {
+        let sim = Simulator::builder().vms(60).page_size(20).start().await.unwrap();
+        let connection = connect(&sim, "").await;
+        if !plan.is_empty() {
+            let plan: esx_sim::FaultPlan = plan.parse().unwrap();
+            sim.set_plan(move |arrival| plan.react(arrival));
+        }
+        sim.reset_journal();
+        let listed = connection.connect_list_all_domains(ALL).await.unwrap();
+        counts.push(common::methods(&sim).len());
+        names.push(listed.iter().map(|l| l.domain.name.clone()).collect::<Vec<_>>());
+        if plan.contains("corrupt-at") {
+            let spoilt: Vec<_> = listed.iter().filter(|l| l.domain.name.is_empty()).collect();
+            let problems: Vec<_> = spoilt.iter().map(|l| l.problem.as_deref().unwrap()).collect();
+            assert!(problems.iter().any(|problem| problem.contains("XML")), "{problems:?}");
+            // Others can be worked with.
+            connection.domain_lookup_by_name("vm-00038").await.unwrap();
+            let pools = connection.connect_list_storage_pools(10).await.unwrap();
+            assert!(!pools.is_empty());
+        }
+        connection.close().await.unwrap();
+    }
+    let [whole, once, page, spoilt] = &names[..] else { panic!("{names:?}") };
+    assert!(whole.len() > 60 && whole == once && whole == page);
+    let left: Vec<_> =
+        whole.iter().filter(|name| *name != "vm-00037" && !name.is_empty()).collect();
+    assert_eq!(left, spoilt.iter().filter(|name| !name.is_empty()).collect::<Vec<_>>());
+    assert_eq!(spoilt.len(), whole.len(), "it is listed, too");
+    // Reading it again costs as much again; looking for one of some sixty a dozen and a half requests more.
+    assert_eq!(counts[1], counts[0] + 1);
+    assert!(counts[3] < counts[0] * 2 + 30, "{counts:?}");
+}
+
 #[tokio::test]
 async fn changes_on_the_host_are_seen() {
     let sim = Simulator::builder().vms(3).start().await.unwrap();

@@ -165,6 +165,38 @@ async fn a_missing_privilege_is_no_reason_to_log_in() {
     assert_eq!(sim.model().read(|m| m.session_count()), 0);
 }
 
+/// The same where no task is started: the call itself is refused, once, however many ask.
+#[tokio::test]
+async fn a_missing_privilege_without_a_task_makes_no_loop() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let domain = connection.domain_lookup_by_name("twin-b").await.unwrap();
+    connection.domain_get_autostart(&domain).await.unwrap();
+    for privilege in ["VirtualMachine.Inventory.Unregister", "Host.Config.AutoStart"] {
+        sim.model().change(|m| m.deny_privilege_as_not_authenticated(privilege));
+    }
+    sim.reset_journal();
+    let (one, two, three) = tokio::join!(
+        connection.domain_undefine(&domain),
+        connection.domain_undefine(&domain),
+        connection.domain_set_autostart(&domain, true),
+    );
+    for (result, privilege) in [(one, "Unregister"), (two, "Unregister"), (three, "AutoStart")] {
+        let error = result.unwrap_err();
+        assert_eq!(error.code, virt_api::ErrorCode::OperationDenied);
+        assert!(error.to_string().contains(privilege), "{error}");
+    }
+    let asked = methods(&sim);
+    let count = |method: &str| asked.iter().filter(|m| *m == method).count();
+    assert_eq!(
+        (count("UnregisterVM"), count("ReconfigureAutostart"), count("Login")),
+        (2, 1, 0),
+        "{asked:?}"
+    );
+    connection.close().await.unwrap();
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
 #[tokio::test]
 async fn an_idle_session_is_touched_only_when_that_is_asked_for() {
     let sim = std::sync::Arc::new(Simulator::builder().start().await.unwrap());
@@ -318,4 +350,132 @@ async fn an_operation_after_the_end_of_the_session_finds_its_machine() {
         1,
         "{methods:?}"
     );
+}
+
+/// Long enough that only what never comes gets there.
+const NEVER: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Lets `Login` be answered late, and tells when one has arrived.
+fn slow_logins(sim: &esx_sim::Running) -> tokio::sync::mpsc::UnboundedReceiver<()> {
+    let (seen, arrived) = tokio::sync::mpsc::unbounded_channel();
+    sim.set_plan(move |arrival| match arrival.method.as_deref() {
+        Some("Login") => {
+            let _ = seen.send(());
+            esx_sim::Reaction::DelayAnswer { by: std::time::Duration::from_millis(50) }
+        }
+        _ => esx_sim::Reaction::Serve,
+    });
+    arrived
+}
+
+/// Who stops waiting while the session is being opened again must not leave one that nobody knows.
+#[tokio::test]
+async fn a_login_goes_on_when_the_call_that_needed_it_is_given_up() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    sim.model().change(|m| m.expire_sessions());
+    sim.reset_journal();
+    let mut arrived = slow_logins(&sim);
+    let call = {
+        let connection = connection.clone();
+        tokio::spawn(async move { connection.connect_list_all_domains(ALL).await.map(|_| ()) })
+    };
+    arrived.recv().await.unwrap();
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    // The next call finds the session that was being opened.
+    connection.connect_list_all_domains(ALL).await.unwrap();
+    assert_eq!(methods(&sim).iter().filter(|method| *method == "Login").count(), 1);
+    connection.close().await.unwrap();
+    assert_eq!(sim.model().read(|m| m.session_count()), 0);
+}
+
+#[tokio::test]
+async fn an_opening_that_is_given_up_leaves_no_session() {
+    let ended = async |sim: &esx_sim::Running| {
+        let nobody = sim.until(|m| m.session_count() == 0);
+        tokio::time::timeout(NEVER, nobody).await.expect("a session was left behind");
+    };
+    // While it logs in.
+    let sim = std::sync::Arc::new(Simulator::builder().start().await.unwrap());
+    let mut arrived = slow_logins(&sim);
+    let uri = sim.uri();
+    let options = common::options(sim.password());
+    let opening = tokio::spawn(async move { esx_driver::open(&uri, options).await.map(|_| ()) });
+    arrived.recv().await.unwrap();
+    opening.abort();
+    tokio::time::timeout(NEVER, sim.until(|m| m.session_count() == 1)).await.unwrap();
+    ended(&sim).await;
+    // While it looks for the host in a vCenter's inventory.
+    let vcenter = Simulator::builder().preset(esx_sim::Preset::VCenter).start().await.unwrap();
+    let (seen, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+    vcenter.set_plan(move |arrival| match arrival.method.as_deref() {
+        Some("Logout" | "Login" | "RetrieveServiceContent") => esx_sim::Reaction::Serve,
+        _ => {
+            let _ = seen.send(());
+            esx_sim::Reaction::DelayAnswer { by: NEVER }
+        }
+    });
+    let (uri, options) = (vcenter.uri(), common::options(vcenter.password()));
+    let opening = tokio::spawn(async move { esx_driver::open(&uri, options).await.map(|_| ()) });
+    arrived.recv().await.unwrap();
+    assert_eq!(vcenter.model().read(|m| m.session_count()), 1);
+    opening.abort();
+    ended(&vcenter).await;
+}
+
+/// Each limit of the URI ends what it is about, with an error that names it, and the connection lives on.
+#[tokio::test]
+async fn limits_of_the_uri_end_calls() {
+    use esx_sim::Reaction;
+    let after = |bytes| Reaction::StallAnswer { after: bytes };
+    for (query, reaction, told) in [
+        ("&idle_timeout=0.3", Reaction::DelayAnswer { by: NEVER }, "did not reply within 0.3 s"),
+        ("&idle_timeout=0.3", after(40), "sent no more of its reply within 0.3 s"),
+        ("&call_timeout=0.3", Reaction::EndlessAnswer, "within 0.3 s"),
+        ("&call_timeout=0.3&idle_timeout=0", Reaction::DelayAnswer { by: NEVER }, "within 0.3 s"),
+        ("&total_timeout=1.5", Reaction::DelayAnswer { by: NEVER }, "within 1.5 s"),
+    ] {
+        let sim = Simulator::builder().start().await.unwrap();
+        let connection = connect(&sim, query).await;
+        let stuck = reaction.clone();
+        sim.set_plan(move |arrival| match arrival.method.as_deref() {
+            Some("RetrievePropertiesEx") => stuck.clone(),
+            _ => Reaction::Serve,
+        });
+        let listing = tokio::time::timeout(NEVER, connection.connect_list_all_domains(ALL));
+        let error = listing.await.expect("it hangs").unwrap_err();
+        assert_eq!(error.code, virt_api::ErrorCode::OperationTimeout, "{query}: {error:?}");
+        let text = error.chain().collect::<Vec<_>>().join(": ");
+        assert!(text.contains(told), "{query}: {text}");
+        sim.clear_plan();
+        let again = connection.connect_list_all_domains(ALL).await;
+        assert_eq!(again.is_ok(), !query.contains("total"), "{query}: {again:?}");
+        connection.close().await.unwrap();
+        assert_eq!(sim.model().read(|m| m.session_count()), 0);
+    }
+}
+
+/// A host that stops in the middle of an update is not waited for as long as one that has no news.
+#[tokio::test]
+async fn an_update_that_breaks_off_is_noticed_within_the_usual_silence() {
+    use esx_sim::Reaction;
+    let sim = Simulator::builder().start().await.unwrap();
+    let connection = connect(&sim, "&idle_timeout=0.3").await;
+    let domain = connection.domain_lookup_by_name("twin-b").await.unwrap();
+    for (reaction, told) in [
+        (Reaction::StallAnswer { after: 40 }, "sent no more of its reply within 0.3 s"),
+        // The look before the start waits for nothing.
+        (Reaction::DelayAnswer { by: NEVER }, "did not reply within 0.3 s"),
+    ] {
+        sim.set_plan(move |arrival| match arrival.method.as_deref() {
+            Some("WaitForUpdatesEx") => reaction.clone(),
+            _ => Reaction::Serve,
+        });
+        let starting = tokio::time::timeout(NEVER, connection.domain_create(&domain));
+        let error = starting.await.expect("it hangs").unwrap_err();
+        let text = error.chain().collect::<Vec<_>>().join(": ");
+        assert!(text.contains(told), "{text}");
+        assert_eq!(sim.model().read(|m| m.tasks().len()), 0, "nothing was started");
+    }
 }

@@ -22,6 +22,7 @@ FAULT   is one of
   cut-body=BYTES       the connection breaks after so many bytes of the answer's body
   truncate             the answer's XML ends in the middle; HTTP itself is complete
   corrupt              the answer's XML has something in it that is none
+  corrupt-at=TEXT      the same, in front of this text, in each answer that holds it
   type=TYPE            the answer's Content-Type
   gzip                 the answer is compressed, as hosts do
   status=CODE[,AFTER]  this HTTP status, and the seconds of Retry-After
@@ -111,6 +112,7 @@ fn reaction(fault: &str) -> Result<Reaction, &'static str> {
         "cut-request"
             | "cut-head"
             | "cut-body"
+            | "corrupt-at"
             | "type"
             | "status"
             | "redirect"
@@ -129,6 +131,7 @@ fn reaction(fault: &str) -> Result<Reaction, &'static str> {
         "cut-body" => Reaction::CutAnswer { after: bytes()? },
         "truncate" => Reaction::Change(BodyChange::Truncate),
         "corrupt" => Reaction::Change(BodyChange::Corrupt),
+        "corrupt-at" => Reaction::Change(BodyChange::CorruptAt(text()?.to_owned())),
         "type" => Reaction::Change(BodyChange::ContentType(text()?.to_owned())),
         "gzip" => Reaction::Change(BodyChange::Gzip),
         "status" => {

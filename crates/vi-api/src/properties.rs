@@ -27,6 +27,7 @@ pub struct ObjectRow {
     scopes: Arc<[Scope]>,
     properties: Vec<Property>,
     missing: Vec<Property>,
+    problem: Option<String>,
 }
 
 /// Where a property stands in the page. Pages are bounded well below 4 GiB.
@@ -63,6 +64,17 @@ impl Span {
 }
 
 impl ObjectRow {
+    /// An object of which nothing could be read, and why.
+    pub fn unreadable(moref: MoRef, problem: String) -> Self {
+        let (text, scopes) = ("".into(), Vec::new().into());
+        Self { moref, problem: Some(problem), ..Self::empty(&text, &scopes) }
+    }
+
+    /// Why nothing of the object could be read, if that is so.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
     /// The names of the properties that came, in the host's order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.properties.iter().map(|p| p.name.get(&self.text))
@@ -187,6 +199,7 @@ impl ObjectRow {
             scopes: Arc::clone(scopes),
             properties: Vec::new(),
             missing: Vec::new(),
+            problem: None,
         }
     }
 

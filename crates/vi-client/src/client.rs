@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use crate::collector::Retrieval;
 use crate::error::{Error, Fault, Result};
-use crate::session::Session;
+use crate::session::{Session, to_the_end};
 use crate::{CallOptions, Endpoint, SessionCookie, Transport};
 
 /// The newest API that our types describe; newer hosts are spoken to in it.
@@ -67,7 +67,7 @@ impl Client {
         {
             Err(error) if let Some(pause) = error.worth_repeating() => {
                 tracing::debug!(%error, "asking once more");
-                tokio::time::sleep(pause).await;
+                transport.pause(pause).await;
                 call.send(&transport, envelope, options, read::<RetrieveServiceContent>).await?
             }
             result => result?,
@@ -109,7 +109,8 @@ impl Client {
     }
 
     /// Opens a session. VI API `SessionManager.Login`. Name and password are kept in memory, to open it
-    /// again when the host has ended it.
+    /// again when the host has ended it. A login that is on its way when this future is dropped is followed by a logout in the
+    /// background.
     ///
     /// # Errors
     /// A fault `InvalidLogin` if name or password are wrong; `NoPermission` if the user may not log in.
@@ -120,9 +121,16 @@ impl Client {
             locale: Some(LOCALE.to_owned()),
         };
         let mut held = self.inner.session.hold().await;
-        let session = self.log_in(&login).await?;
-        held.opened(login);
-        Ok(session)
+        let unclaimed = LogoutOnDrop::new(self.clone());
+        let client = self.clone();
+        let result = to_the_end(async move {
+            let session = client.log_in(&login).await?;
+            held.opened(login);
+            Ok(session)
+        });
+        let result = result.await;
+        unclaimed.keep();
+        result
     }
 
     /// Takes up a session that was opened earlier, by its cookie, if the host still knows it; whether it does. One
@@ -195,6 +203,14 @@ impl Client {
     /// Opens the session again after a `NotAuthenticated` fault; whether that was the cause. `seen` is
     /// the session's number when the call was sent.
     pub(crate) async fn heal(&self, seen: u64) -> Result<bool> {
+        if self.session_number() != seen {
+            return Ok(true);
+        }
+        let client = self.clone();
+        to_the_end(async move { client.heal_alone(seen).await }).await
+    }
+
+    async fn heal_alone(&self, seen: u64) -> Result<bool> {
         let mut held = self.inner.session.hold().await;
         if held.number() != seen {
             // Another call was faster.
@@ -325,7 +341,7 @@ impl Client {
                 Err(error) if !repeated && let Some(pause) = error.worth_repeating() => {
                     repeated = true;
                     tracing::debug!(method, %error, "asking once more");
-                    tokio::time::sleep(pause).await;
+                    inner.transport.pause(pause).await;
                 }
                 result => return result,
             }
@@ -334,6 +350,36 @@ impl Client {
 
     /// The time limit that a login or logout at the end of a program should be given.
     pub const FAREWELL: Duration = Duration::from_secs(5);
+}
+
+/// Logs out in the background when it is dropped, unless it was told to [`keep`](Self::keep) the session: for the time in
+/// which a caller may stop waiting before anybody knows the client.
+#[derive(Debug)]
+pub struct LogoutOnDrop(Option<Client>);
+
+impl LogoutOnDrop {
+    /// Guards the session of a client.
+    pub fn new(client: Client) -> Self {
+        Self(Some(client))
+    }
+
+    /// The session belongs to somebody now.
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for LogoutOnDrop {
+    fn drop(&mut self) {
+        let Some(client) = self.0.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        // A login that is still on its way holds the session until it has ended.
+        runtime.spawn(async move {
+            if let Err(error) = client.logout().await {
+                tracing::debug!(%error, "a session that nobody waited for could not be closed");
+            }
+        });
+    }
 }
 
 /// Whether a method may be called twice without harm: it only reads. Pages are not among them, since a token works

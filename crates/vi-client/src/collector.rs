@@ -11,6 +11,8 @@ use esx_vi_api::methods::{
 use esx_vi_api::properties::{ObjectRow, Page, decode_page};
 use esx_vi_api::{ApiVersion, Method, MoRef, schema, soap};
 
+mod salvage;
+
 use crate::client::Client;
 use crate::error::{Error, Result};
 
@@ -157,7 +159,9 @@ impl Retrieved {
 impl Client {
     /// Retrieves properties: one request and one for each further page. Hosts of API 4.0 and older,
     /// which know no pages, answer in one. A property that the host does not have at all
-    /// (`InvalidProperty`) is left out and the rest asked for again.
+    /// (`InvalidProperty`) is left out and the rest asked for again. A page that cannot be read is asked for once more, with all
+    /// others; then the objects are read in ever smaller parts, until those are found that spoil it: they are rows with a
+    /// [problem](ObjectRow::problem).
     ///
     /// # Errors
     /// Any [`Error`] but `InvalidProperty` for a path that was asked for.
@@ -177,7 +181,15 @@ impl Client {
                 Err(error) if !begun_again && let Some(pause) = error.worth_repeating() => {
                     tracing::debug!(%error, "reading from the start again");
                     begun_again = true;
-                    tokio::time::sleep(pause).await;
+                    self.transport().pause(pause).await;
+                }
+                Err(error @ Error::Decode { .. }) if !begun_again => {
+                    tracing::warn!(%error, "a page cannot be read, reading from the start again");
+                    begun_again = true;
+                }
+                Err(error @ Error::Decode { .. }) => {
+                    let objects = self.salvage(&retrieval, error).await?;
+                    return Ok(Retrieved { objects, withheld });
                 }
                 Ok(objects) => {
                     for path in &withheld {

@@ -141,6 +141,14 @@ impl Error {
         }
     }
 
+    /// Whether a property collector or one of its filters is gone: both go with the session that made them.
+    pub fn is_lost_collector(&self) -> bool {
+        let Self::Fault { target, fault, .. } = self else { return false };
+        let gone = fault.detail.as_ref().and_then(|detail| detail.get("obj")?.as_moref());
+        self.is_fault("ManagedObjectNotFound")
+            && matches!(&*gone.unwrap_or(target).kind, "PropertyCollector" | "PropertyFilter")
+    }
+
     /// Whether the connection broke before there was a reply: what only reads may be tried again.
     pub fn is_broken(&self) -> bool {
         matches!(self, Self::Transport(TransportError::Closed { .. }))

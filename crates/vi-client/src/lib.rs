@@ -34,7 +34,7 @@ mod tls;
 mod transport;
 mod updates;
 
-pub use client::Client;
+pub use client::{Client, LogoutOnDrop};
 pub use collector::{Retrieval, Retrieved, named, traversal};
 pub use cookie::SessionCookie;
 pub use endpoint::{Endpoint, Scheme, Timeouts};
@@ -55,3 +55,12 @@ pub use transport::{
     TransportError, Waiting, redact,
 };
 pub use updates::{Change, Watch};
+
+/// What fuzz targets need of the inside. Not part of the interface: it is there under cargo-fuzz only.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Reads `bytes` as the headers of a reply.
+    pub fn reply_head(bytes: &[u8]) {
+        crate::transport::fuzz_head(bytes);
+    }
+}

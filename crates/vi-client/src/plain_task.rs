@@ -207,12 +207,16 @@ impl PlainTask {
             }
             tracing::debug!(%error, "watching the task again");
             if no_connection {
-                tokio::time::sleep(PAUSE * 2u32.pow(*broken)).await;
+                client.transport().pause(PAUSE * 2u32.pow(*broken)).await;
             }
             *broken += 1;
             match self.watch(client).await {
                 Ok(watch) => return Ok(Some(watch)),
-                Err(gone) if gone.is_fault("ManagedObjectNotFound") => return Ok(None),
+                Err(gone)
+                    if gone.is_fault("ManagedObjectNotFound") && !gone.is_lost_collector() =>
+                {
+                    return Ok(None);
+                }
                 Err(again) => error = again,
             }
         }

@@ -1,25 +1,28 @@
 //! What a client knows of its session: how to open it again, and which one it is.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use esx_vi_api::methods::Login;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::Instrument as _;
 
 /// The session of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     /// Another one after each login, so that a call can tell whether the session it was sent in is
     /// still the one that there is.
-    number: AtomicU64,
+    number: Arc<AtomicU64>,
     /// The credentials; their `Debug` hides the password. The lock is held while logging in or out,
     /// so that many calls share one login; no other call waits for it.
-    login: Mutex<Option<Login>>,
+    login: Arc<Mutex<Option<Login>>>,
 }
 
 /// The session while nobody else can open or close it.
-pub(crate) struct Held<'a> {
-    number: &'a AtomicU64,
-    login: MutexGuard<'a, Option<Login>>,
+pub(crate) struct Held {
+    number: Arc<AtomicU64>,
+    login: OwnedMutexGuard<Option<Login>>,
 }
 
 impl Session {
@@ -27,12 +30,13 @@ impl Session {
         self.number.load(Ordering::Acquire)
     }
 
-    pub(crate) async fn hold(&self) -> Held<'_> {
-        Held { number: &self.number, login: self.login.lock().await }
+    pub(crate) async fn hold(&self) -> Held {
+        let login = Arc::clone(&self.login).lock_owned().await;
+        Held { number: Arc::clone(&self.number), login }
     }
 }
 
-impl Held<'_> {
+impl Held {
     pub(crate) fn number(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
@@ -55,5 +59,20 @@ impl Held<'_> {
 
     pub(crate) fn closed(&mut self) {
         *self.login = None;
+    }
+}
+
+/// Does the work to its end, even if this future is dropped: a login that is on its way when its caller gives up would leave a
+/// session on the host that nobody knows.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is ending, and this with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }

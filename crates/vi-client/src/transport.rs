@@ -7,6 +7,7 @@
 mod body;
 mod classify;
 mod error;
+mod head;
 mod redact;
 mod resolver;
 mod stats;
@@ -16,11 +17,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
 
 pub use self::body::Body;
 pub use self::error::{CloseStage, TransportError, Waiting};
+pub use self::head::ContentRange;
+#[cfg(fuzzing)]
+pub(crate) use self::head::fuzz as fuzz_head;
+use self::head::{Head, retry_after, text_of};
 pub use self::redact::redact;
 pub use self::stats::Stats;
 use crate::cookie::{Jar, SessionCookie};
@@ -82,31 +87,6 @@ impl ByteRange {
             }
             None => format!("bytes={}-", self.start),
         }
-    }
-}
-
-/// What a 206 reply says it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentRange {
-    /// First byte.
-    pub first: u64,
-    /// Last byte, included.
-    pub last: u64,
-    /// Length of the whole file, if the server knows it.
-    pub total: Option<u64>,
-}
-
-impl ContentRange {
-    fn parse(header: &str) -> Option<Self> {
-        let rest = header.trim().strip_prefix("bytes")?.trim_start();
-        let (range, total) = rest.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        let total = match total.trim() {
-            "*" => None,
-            digits => Some(digits.parse().ok()?),
-        };
-        (first <= last).then_some(Self { first, last, total })
     }
 }
 
@@ -298,7 +278,7 @@ impl Transport {
             return Err(self.refused("POST", path, &response));
         }
         let content_type = text_of(response.headers(), header::CONTENT_TYPE);
-        let body = Body::new(self.clone(), response, options.idle);
+        let body = Body::new(self.clone(), response, options.idle).then_as_usual();
         let body = body.collect(options.max_reply_bytes).await?;
         trace_body("reply", &body);
         tracing::debug!(
@@ -413,23 +393,16 @@ impl Transport {
             elapsed = ?started.elapsed(),
             "http"
         );
-        let headers = response.headers();
-        let content_range = text_of(headers, header::CONTENT_RANGE);
-        let total = match (&content_range, status) {
-            (_, 200) => response.content_length(),
-            (Some(text), _) => {
-                text.rsplit_once('/').and_then(|(_, total)| total.trim().parse().ok())
-            }
-            (None, _) => None,
-        };
+        let content_length = response.content_length();
+        let head = Head::read(response.headers(), status, content_length);
         Ok(GetReply {
             status,
-            content_length: response.content_length(),
-            content_type: text_of(headers, header::CONTENT_TYPE),
-            content_range: content_range.and_then(|text| ContentRange::parse(&text)),
-            total,
-            last_modified: text_of(headers, header::LAST_MODIFIED),
-            entity_tag: text_of(headers, header::ETAG),
+            content_length,
+            content_type: head.content_type,
+            content_range: head.content_range,
+            total: head.total,
+            last_modified: head.last_modified,
+            entity_tag: head.entity_tag,
             body: Body::new(self.clone(), response, idle),
         })
     }
@@ -575,8 +548,7 @@ impl Transport {
         work: impl Future<Output = T>,
     ) -> Result<T, TransportError> {
         let now = tokio::time::Instant::now();
-        let end = *self.inner.end.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = end.map(|end| end.saturating_duration_since(now));
+        let left = self.end().map(|end| end.saturating_duration_since(now));
         let (limit, waiting, after) = match (idle, left) {
             (Some(idle), left) if left.is_none_or(|left| idle <= left) => (idle, waiting, idle),
             (_, Some(left)) => {
@@ -589,6 +561,25 @@ impl Transport {
             return Err(self.timed_out(waiting, after));
         }
         tokio::time::timeout(limit, work).await.map_err(|_| self.timed_out(waiting, after))
+    }
+
+    /// When the time for everything is over, if it ever is.
+    pub(crate) fn end(&self) -> Option<tokio::time::Instant> {
+        *self.inner.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A pause between two requests: not longer than there is time, after which the next request says that it is over.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        let over = async {
+            match self.end() {
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = over => {}
+        }
     }
 
     /// Lifts the bound on everything together, for the logout.
@@ -617,9 +608,7 @@ impl Transport {
             let target = target.chars().take(MAX_TARGET_SHOWN).collect();
             return TransportError::Redirect { endpoint, path, status, target };
         }
-        let retry_after = text_of(headers, header::RETRY_AFTER)
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs);
+        let retry_after = retry_after(headers);
         TransportError::Status { endpoint, method, path, status, retry_after }
     }
 
@@ -646,11 +635,6 @@ fn base_url(endpoint: &Endpoint) -> Option<Url> {
         && url.port_or_known_default() == Some(endpoint.port)
         && !endpoint.host.contains(['@', '/', '\\', '?', '#', '[', ']', '\t', '\r', '\n']);
     clean.then_some(url)
-}
-
-/// A header as text; `None` if absent or not printable ASCII.
-fn text_of(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
 /// The path for logs and messages: without the query, and without the ticket in the URL of an NFC lease, which

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 
 /// How long one request waits at the most; a host that says nothing for longer is asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How much later than it was told to a host may answer.
+/// How much later than it was told to a host may answer, if the connection's own limit is not shorter.
 const GRACE: Duration = Duration::from_secs(30);
 /// Objects in one set of updates; the rest follows in the next (server fact 9).
 const MAX_OBJECT_UPDATES: i32 = 2000;
@@ -29,6 +29,8 @@ const MAX_OBJECT_UPDATES: i32 = 2000;
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// Collectors kept for later watches.
 const POOL: usize = 4;
+/// How often a watch that has told nothing yet begins anew because its collector went with the session.
+const BEGINNINGS: u32 = 4;
 
 /// A change that a watch has seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +64,8 @@ enum Source {
     /// A collector with one or more filters.
     Collector {
         collector: MoRef,
+        /// What is watched, and the filter for each.
+        retrievals: Vec<Retrieval>,
         filters: Vec<MoRef>,
         /// The version that has been handed out completely.
         version: String,
@@ -89,14 +93,17 @@ impl Client {
             watch.add(retrieval).await?;
             return Ok(watch);
         }
-        match self.watch_by(self.take_collector(), retrieval).await {
-            // The collector went with the session that had it, while the call was on its way: a new one is of the new session.
-            // If it was one of the objects to watch that is gone, the host says so again.
-            Err(error) if error.is_fault("ManagedObjectNotFound") => {
-                self.watch_by(None, retrieval).await
+        let mut collector = self.take_collector();
+        for _ in 1..BEGINNINGS {
+            match self.watch_by(collector.take(), retrieval).await {
+                // It went with the session that had it, while the call was on its way: a new one is of the new session.
+                Err(error) if error.is_lost_collector() => {
+                    tracing::debug!(%error, "watching with another collector");
+                }
+                result => return result,
             }
-            result => result,
         }
+        self.watch_by(None, retrieval).await
     }
 
     async fn watch_by(&self, collector: Option<MoRef>, retrieval: &Retrieval) -> Result<Watch> {
@@ -108,6 +115,7 @@ impl Client {
         };
         let source = Source::Collector {
             collector,
+            retrievals: Vec::new(),
             filters: Vec::new(),
             version: String::new(),
             handed_out: None,
@@ -130,10 +138,19 @@ impl Watch {
             tracing::warn!(path, "not watched: the host's API does not know it");
         }
         match &mut self.source {
-            Some(Source::Collector { collector, filters, .. }) => {
+            Some(Source::Collector { collector, retrievals, filters, .. }) => {
                 let spec: PropertyFilterSpec = retrieval.spec();
                 let filter = CreateFilter { spec, partial_updates: false };
-                filters.push(self.client.call(collector, &filter).await?);
+                match self.client.call(collector, &filter).await {
+                    Ok(filter) => filters.push(filter),
+                    Err(error) => {
+                        if error.is_lost_collector() {
+                            self.abandon();
+                        }
+                        return Err(error);
+                    }
+                }
+                retrievals.push(retrieval);
             }
             Some(Source::Polling { retrievals, .. }) => retrievals.push(retrieval),
             None => {}
@@ -150,6 +167,37 @@ impl Watch {
     /// # Errors
     /// Any [`crate::Error`].
     pub async fn next(&mut self, limit: Option<Duration>) -> Result<Vec<Change>> {
+        for _ in 1..BEGINNINGS {
+            match self.advance(limit).await {
+                // Nothing has been told yet, so that nothing is missed by beginning anew.
+                Err(error) if error.is_lost_collector() && self.begin_anew(&error).await? => {}
+                result => return result,
+            }
+        }
+        self.advance(limit).await
+    }
+
+    /// Watches the same with another collector; whether that is possible without a gap.
+    async fn begin_anew(&mut self, error: &Error) -> Result<bool> {
+        let Some(Source::Collector { retrievals, version, handed_out: None, .. }) = &self.source
+        else {
+            return Ok(false);
+        };
+        let (true, Some((first, more))) = (version.is_empty(), retrievals.split_first()) else {
+            return Ok(false);
+        };
+        tracing::debug!(%error, "watching with another collector");
+        let mut watch = self.client.watch(first).await?;
+        for retrieval in more {
+            watch.add(retrieval).await?;
+        }
+        // What was here is gone on the host.
+        self.abandon();
+        self.source = watch.source.take();
+        Ok(true)
+    }
+
+    async fn advance(&mut self, limit: Option<Duration>) -> Result<Vec<Change>> {
         let client = self.client.clone();
         match &mut self.source {
             Some(Source::Collector { collector, version, handed_out, .. }) => {
@@ -231,9 +279,9 @@ async fn collect(
                 max_object_updates: Some(MAX_OBJECT_UPDATES),
             }),
         };
-        let set = client
-            .call_within(collector, &call, Some(Duration::from_secs(seconds) + GRACE))
-            .await?;
+        let grace = client.transport().options().idle.map_or(GRACE, |idle| idle.min(GRACE));
+        let silence = Duration::from_secs(seconds) + grace;
+        let set = client.call_within(collector, &call, Some(silence)).await?;
         let Some(set) = set else {
             if limit.is_some_and(|limit| started.elapsed() >= limit) {
                 return Ok((changes, None));
@@ -300,7 +348,7 @@ async fn poll(
         if left.is_zero() {
             return Ok(changes);
         }
-        tokio::time::sleep((*pause).min(left)).await;
+        client.transport().pause((*pause).min(left)).await;
         *pause = (*pause * 2).min(POLL.1);
     }
 }

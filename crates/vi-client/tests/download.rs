@@ -137,6 +137,9 @@ async fn parts_of_a_file_in_order() {
     let text =
         "offset 6291456 is beyond the end of [datastore1] vol/a.img, which has 5243003 bytes";
     assert_eq!(error.to_string(), text);
+    let last = DownloadOptions { offset: u64::MAX, ..blocks() };
+    let error = scene.read(last).await.unwrap_err().to_string();
+    assert!(error.contains("is beyond the end of"), "{error}");
     let empty =
         scene.open_path("iso/debian-12.iso", blocks()).await.unwrap().chunk().await.unwrap();
     assert_eq!(empty, None);

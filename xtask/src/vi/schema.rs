@@ -199,8 +199,8 @@ impl Schema {
         Ok(())
     }
 
-    /// Every name that is used must be defined, and every version known.
-    fn check(&self) -> Result<()> {
+    /// Every name that is used must be defined, and nothing may derive from itself.
+    pub(crate) fn check(&self) -> Result<()> {
         let known = |name: &str| {
             name.starts_with("xsd:")
                 || name == "ManagedObjectReference"
@@ -219,7 +219,8 @@ impl Schema {
                 );
             }
         }
-        Ok(())
+        acyclic(&self.types, |data| data.base.as_deref())?;
+        acyclic(&self.managed, |class| class.base.as_deref())
     }
 
     /// Whether `name` is `base` or derives from it.
@@ -247,6 +248,16 @@ impl Schema {
         members.extend(&data.members);
         members
     }
+}
+
+/// Fails if something derives from itself, or from more than anything does: those who follow bases call themselves.
+fn acyclic<T>(all: &BTreeMap<String, T>, base: impl Fn(&T) -> Option<&str>) -> Result<()> {
+    const DEEPEST: usize = 64;
+    for name in all.keys() {
+        let up = std::iter::successors(Some(name.as_str()), |name| base(all.get(*name)?));
+        ensure!(up.take(DEEPEST).count() < DEEPEST, "{name} derives from itself or has no root");
+    }
+    Ok(())
 }
 
 fn read_member(node: roxmltree::Node<'_, '_>) -> Result<Member> {
@@ -287,4 +298,30 @@ fn text(json: &Json, key: &str) -> Result<String> {
 
 fn local(name: &str) -> &str {
     name.split_once(':').map_or(name, |(_, local)| local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A type that derives from itself was followed until the stack was full.
+    #[test]
+    fn nothing_derives_from_itself() {
+        let xsd = |types: &str| {
+            let text = format!("<schema xmlns='http://www.w3.org/2001/XMLSchema'>{types}</schema>");
+            let mut schema = Schema::default();
+            schema.read_xsd(&text, &mut BTreeMap::new()).unwrap();
+            schema
+        };
+        let derived = |name: &str, base: &str| {
+            format!("<complexType name='{name}'><extension base='vim25:{base}'/></complexType>")
+        };
+        let good = xsd(&format!("{}<complexType name='A'/>", derived("B", "A")));
+        good.check().unwrap();
+        assert!(good.is_subtype("B", "A") && !good.is_subtype("A", "B"));
+        for bad in [derived("A", "A"), format!("{}{}", derived("A", "B"), derived("B", "A"))] {
+            let error = xsd(&bad).check().unwrap_err().to_string();
+            assert!(error.contains("A derives from itself"), "{error}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use virt_api::{DomainState, ListAllDomainsFlags as Flags, ListedDomain, Result, 
 use super::autostart::{autostarted, is_manager_missing, no_manager, with_autostart};
 use super::{Machine, identity_paths};
 use crate::connection::Session;
-use crate::error::{decode_error, vi_error};
+use crate::error::vi_error;
 use crate::inventory::steps_to_hosts;
 
 /// Both flags of a group, or none: the group does not filter.
@@ -101,8 +101,15 @@ impl Session {
             if wants_snapshot {
                 let roots =
                     row.get_lenient::<Vec<VirtualMachineSnapshotTree>>("snapshot.rootSnapshotList");
-                entry.has_snapshot =
-                    Some(!roots.map_err(decode_error)?.unwrap_or_default().is_empty());
+                // Not known is neither with nor without, and takes nothing from the others.
+                match roots {
+                    Ok(roots) => entry.has_snapshot = Some(!roots.unwrap_or_default().is_empty()),
+                    Err(error) => {
+                        let known =
+                            entry.problem.take().map_or(String::new(), |p| format!("{p}; "));
+                        entry.problem = Some(format!("{known}{error}"));
+                    }
+                }
             }
             entry.moref = Some(machine.moref.value);
             let state_fits = !flags.intersects(STATES) || flags.contains(state_flag(entry.state));

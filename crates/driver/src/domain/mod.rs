@@ -60,7 +60,7 @@ impl Machine {
     /// Reads a row leniently: whatever is missing or odd is a problem of this machine alone (spec
     /// `domain.md` 19 nos. 4 and 52).
     pub(crate) fn read(row: &ObjectRow, uuid_path: &str) -> Self {
-        let mut problems = Vec::new();
+        let mut problems: Vec<String> = row.problem().map(str::to_owned).into_iter().collect();
         let mut note = |what: String| problems.push(what);
         let name = match row.get::<String>("name") {
             Ok(Some(stored)) => match percent::unescape(&stored) {

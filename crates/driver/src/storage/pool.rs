@@ -123,9 +123,9 @@ impl Datastore {
             u64::try_from(number.unwrap_or(0)).unwrap_or(0)
         };
         let mut name = text("name");
-        let mut problem = None;
+        let mut problem = row.problem().map(str::to_owned);
         if name.is_empty() {
-            problem = Some("the host does not tell its summary".to_owned());
+            problem = problem.or_else(|| Some("the host does not tell its summary".to_owned()));
             let stored = row.get::<String>("name").ok().flatten().unwrap_or_default();
             name = percent::unescape(&stored).map_or(stored.clone(), |name| name.into_owned());
         }

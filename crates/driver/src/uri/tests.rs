@@ -318,6 +318,11 @@ fn parameters() {
         "esx://h/?proxy=socks5://p&PROXY=SOCKS://q",
         "esx://h/?proxy=p:%2080",
         "esx://h/?proxy=a:b:1",
+        "esx://h/?proxy=socks5://%5B::1%5D:9050",
+        "esx://h/?proxy=%5Bfe80::1%5D",
+        "esx://h/?proxy=%5Bp%5D:1",
+        "esx://h/?proxy=%5B::1%5Dx",
+        "esx://h/?proxy=http://somebody:secret@p:3128",
         "esx://h/?transport=http|s",
         "esx://h/?transport=%zz",
         "esx://h/?vcenter=%00",
@@ -394,6 +399,16 @@ fn parameters() {
         esx https "h" 443, proxy http://p:80
     esx://h/?proxy=a:b:1
         error: the URI parameter proxy has the unexpected value "a:b:1" (should be [TYPE://]HOST[:PORT] with a port from 1 to 65535)
+    esx://h/?proxy=socks5://%5B::1%5D:9050
+        esx https "h" 443, proxy socks5://[::1]:9050
+    esx://h/?proxy=%5Bfe80::1%5D
+        esx https "h" 443, proxy http://[fe80::1]:1080
+    esx://h/?proxy=%5Bp%5D:1
+        error: the URI parameter proxy has the unexpected value "[p]:1" (should be [TYPE://]HOST[:PORT] with an IPv6 address in the brackets)
+    esx://h/?proxy=%5B::1%5Dx
+        error: the URI parameter proxy has the unexpected value "[::1]x" (should be [TYPE://]HOST[:PORT] with a port from 1 to 65535)
+    esx://h/?proxy=http://somebody:secret@p:3128
+        error: the URI parameter proxy has the unexpected value "(hidden)@p:3128" (should be [TYPE://]HOST[:PORT] without user and password)
     esx://h/?transport=http|s
         error: the connection URI is malformed: the characters "<>\^`{|} in it must be percent-encoded
     esx://h/?transport=%zz

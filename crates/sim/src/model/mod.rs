@@ -374,6 +374,11 @@ impl Model {
         self.changed(true);
     }
 
+    /// The cookies that logins were answered with, without quotes, the first thousand: secrets, to look for in logs.
+    pub fn session_cookies(&self) -> &[String] {
+        self.sessions.cookies()
+    }
+
     /// How many sessions are open (some may have been idle for too long).
     pub fn session_count(&self) -> usize {
         self.sessions.len()

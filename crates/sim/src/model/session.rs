@@ -48,9 +48,14 @@ impl Session {
     }
 }
 
+/// Cookies that are kept for those who look for them where they must not be.
+const REMEMBERED: usize = 1000;
+
 /// All sessions, by cookie.
 pub(crate) struct Sessions {
     by_cookie: HashMap<String, Session>,
+    /// Every cookie so far, open or not; the first [`REMEMBERED`].
+    cookies: Vec<String>,
     /// How long a session lives without a call.
     pub(crate) idle: Duration,
     seed: u64,
@@ -66,7 +71,13 @@ impl fmt::Debug for Sessions {
 impl Sessions {
     pub(crate) fn new(seed: u64) -> Self {
         // Thirty minutes, as hosts have it.
-        Self { by_cookie: HashMap::new(), idle: Duration::from_secs(1800), seed, made: 0 }
+        Self {
+            by_cookie: HashMap::new(),
+            cookies: Vec::new(),
+            idle: Duration::from_secs(1800),
+            seed,
+            made: 0,
+        }
     }
 
     /// Opens a session and returns its cookie.
@@ -85,6 +96,9 @@ impl Sessions {
             pagers: BTreeMap::new(),
         };
         self.by_cookie.insert(cookie.clone(), session);
+        if self.cookies.len() < REMEMBERED {
+            self.cookies.push(cookie.clone());
+        }
         cookie
     }
 
@@ -132,6 +146,11 @@ impl Sessions {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.by_cookie.values()
+    }
+
+    /// The cookies handed out so far.
+    pub(crate) fn cookies(&self) -> &[String] {
+        &self.cookies
     }
 
     pub(crate) fn len(&self) -> usize {

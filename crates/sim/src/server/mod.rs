@@ -119,6 +119,8 @@ pub enum BodyChange {
     Truncate,
     /// A tag in the middle is no tag.
     Corrupt,
+    /// The same in front of this text, if the answer holds it: an object that spoils whatever tells of it.
+    CorruptAt(String),
     /// It stays, but the head calls it something else.
     ContentType(String),
     /// It is compressed.
@@ -547,6 +549,12 @@ fn spoil(
             let Some(body) = response.body().bytes() else { return Duration::ZERO };
             let middle = match change {
                 // In the text of the innermost elements, not in an attribute that nobody reads.
+                BodyChange::CorruptAt(ref text) => {
+                    let found =
+                        body.windows(text.len().max(1)).position(|at| at == text.as_bytes());
+                    let Some(found) = found else { return Duration::ZERO };
+                    found
+                }
                 BodyChange::Corrupt => {
                     let ends = (0..body.len()).rev().filter(|at| body[*at..].starts_with(b"</"));
                     ends.take(3).last().unwrap_or(body.len() / 2)
@@ -555,7 +563,9 @@ fn spoil(
             };
             let changed: Vec<u8> = match change {
                 BodyChange::Truncate => body[..middle].to_vec(),
-                BodyChange::Corrupt => [&body[..middle], b"<<&\x01>", &body[middle..]].concat(),
+                BodyChange::Corrupt | BodyChange::CorruptAt(_) => {
+                    [&body[..middle], b"<<&\x01>", &body[middle..]].concat()
+                }
                 BodyChange::Gzip => {
                     let gzip = HeaderValue::from_static("gzip");
                     response.headers_mut().insert(CONTENT_ENCODING, gzip);

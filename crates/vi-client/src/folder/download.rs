@@ -181,8 +181,10 @@ impl Client {
         let wanted = options.offset.saturating_add(options.length.unwrap_or(u64::MAX));
         let block = options.block.get();
         // Blocks begin at multiples of their size.
-        let first_end = (options.offset / block + 1).saturating_mul(block).min(wanted);
-        let reply = source.open(options.offset, first_end.max(options.offset + 1)).await?;
+        let first_end =
+            (options.offset / block).saturating_add(1).saturating_mul(block).min(wanted);
+        let least = options.offset.saturating_add(1);
+        let reply = source.open(options.offset, first_end.max(least)).await?;
         let (size, ranges) = source.first.get().map_or((0, true), |(i, ranges)| (i.size, *ranges));
         if options.offset > size {
             let (path, offset) = (path.clone(), options.offset);
@@ -239,7 +241,7 @@ impl Download {
                 return Ok(None);
             }
             while self.next < self.end && self.blocks.len() < self.parallel() {
-                let end = (self.next + self.options.block.get()).min(self.end);
+                let end = self.next.saturating_add(self.options.block.get()).min(self.end);
                 self.start(end, None);
             }
             let Some(block) = self.blocks.front_mut() else {
@@ -296,7 +298,7 @@ impl Source {
         chunks: &Sender<Result<Bytes>>,
     ) -> Result<()> {
         while at < end {
-            let round = self.gate.pass().await;
+            let round = self.gate.pass(self.client.transport().end()).await;
             let reply = match reply.take() {
                 Some(reply) => reply,
                 None => self.open(at, end).await?,
@@ -352,7 +354,7 @@ impl Source {
         let range = ByteRange { start: at, length: NonZeroU64::new(end - at) };
         let mut logins = 0;
         loop {
-            let round = self.gate.pass().await;
+            let round = self.gate.pass(self.client.transport().end()).await;
             let session = self.client.session_number();
             // Once is enough to find out that it is not heeded.
             let heeded = self.first.get().is_none_or(|(_, ranges)| *ranges);

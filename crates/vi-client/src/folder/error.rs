@@ -22,9 +22,10 @@ pub enum TransferError {
         status: u16,
     },
     /// The host did not take the file: status 4xx or 5xx, without a reason.
-    #[error(
-        "the host did not take {path} (HTTP status {status}): the datastore may be full, or the file locked"
-    )]
+    #[error("the host did not take {path} (HTTP status {status}): {}", match status {
+        401 => "the session ended in the middle of the upload, begin it again",
+        _ => "the datastore may be full, or the file locked",
+    })]
     NotTaken {
         /// The file.
         path: DatastorePath,

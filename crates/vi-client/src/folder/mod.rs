@@ -53,7 +53,7 @@ impl Client {
             };
             tracing::debug!(%error, "asking once more");
             repeated = true;
-            tokio::time::sleep(pause).await;
+            self.transport().pause(pause).await;
         }
     }
 

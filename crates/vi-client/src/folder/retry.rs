@@ -54,15 +54,22 @@ impl Gate {
         Self { policy, state: Mutex::default() }
     }
 
-    /// Waits until requests may be sent; the round to tell [`failed`](Self::failed).
-    pub(crate) async fn pass(&self) -> u32 {
+    /// Waits until requests may be sent, or until the time for everything is over; the round to tell
+    /// [`failed`](Self::failed).
+    pub(crate) async fn pass(&self, end: Option<Instant>) -> u32 {
         loop {
             let (round, opens) = {
                 let state = self.state();
                 (state.round, state.opens)
             };
             match opens {
-                Some(opens) if opens > Instant::now() => tokio::time::sleep_until(opens).await,
+                Some(opens) if opens > Instant::now() => {
+                    let until = end.map_or(opens, |end| end.min(opens));
+                    tokio::time::sleep_until(until).await;
+                    if until < opens {
+                        return round;
+                    }
+                }
                 _ => return round,
             }
         }
@@ -134,7 +141,7 @@ mod tests {
         let start = Instant::now();
         let mut opened = Vec::new();
         loop {
-            let round = gate.pass().await;
+            let round = gate.pass(None).await;
             opened.push(start.elapsed().as_secs());
             // Four requests of one round are refused: one pause.
             if !(0..4).all(|_| gate.failed(round, None)) {
@@ -151,15 +158,19 @@ mod tests {
         let gate = Gate::new(policy);
         let start = Instant::now();
         for (asked, opens) in [(Some(SECOND * 3), 3), (Some(SECOND * 3600), 11), (None, 15)] {
-            let round = gate.pass().await;
+            let round = gate.pass(None).await;
             assert!(gate.failed(round, asked));
-            gate.pass().await;
+            gate.pass(None).await;
             assert_eq!(start.elapsed().as_secs(), opens, "{asked:?}");
         }
         gate.succeeded();
-        let round = gate.pass().await;
+        let round = gate.pass(None).await;
         assert!(gate.failed(round, None));
-        gate.pass().await;
+        gate.pass(None).await;
         assert_eq!(start.elapsed().as_secs(), 16);
+        // The time for everything ends before the pause does.
+        assert!(gate.failed(gate.pass(None).await, Some(SECOND * 8)));
+        gate.pass(Some(start + SECOND * 18)).await;
+        assert_eq!(start.elapsed().as_secs(), 18);
     }
 }

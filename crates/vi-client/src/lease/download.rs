@@ -44,7 +44,7 @@ impl LeaseDownload {
         let mut lost = lease.lost.subscribe();
         let gate = Gate::new(RetryPolicy::default());
         let reply = loop {
-            let round = gate.pass().await;
+            let round = gate.pass(transport.end()).await;
             let asked = tokio::select! {
                 biased;
                 why = loss(&mut lost) => return Err(LeaseError::Lost { why }.into()),

@@ -43,7 +43,7 @@ impl Again {
         while self.broken < MAX_BROKEN {
             tracing::debug!(%error, "watching the task again");
             if pause {
-                tokio::time::sleep(PAUSE * 2u32.pow(self.broken)).await;
+                client.transport().pause(PAUSE * 2u32.pow(self.broken)).await;
             }
             self.broken += 1;
             match client.watch(retrieval).await {
@@ -51,6 +51,7 @@ impl Again {
                     *watch = new;
                     return Ok(Found::Again);
                 }
+                Err(lost) if lost.is_lost_collector() => (error, pause) = (lost, false),
                 Err(gone) if gone.is_fault("ManagedObjectNotFound") => return Ok(Found::Gone),
                 Err(Error::Transport(again)) => (error, pause) = (Error::Transport(again), true),
                 Err(other) => return Err(other),

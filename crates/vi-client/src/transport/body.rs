@@ -16,6 +16,8 @@ pub struct Body {
     transport: Transport,
     response: Response,
     idle: Option<Duration>,
+    /// What takes the place of `idle` once something has come.
+    afterwards: Option<Duration>,
 }
 
 impl std::fmt::Debug for Body {
@@ -26,7 +28,18 @@ impl std::fmt::Debug for Body {
 
 impl Body {
     pub(super) fn new(transport: Transport, response: Response, idle: Option<Duration>) -> Self {
-        Self { transport, response, idle }
+        Self { transport, response, idle, afterwards: idle }
+    }
+
+    /// For a reply that may begin late: a long silence was granted for that, not for the middle. Once something has come, the
+    /// endpoint's own limit holds if it is shorter.
+    pub(super) fn then_as_usual(mut self) -> Self {
+        let usual = self.transport.options().idle;
+        self.afterwards = match (self.idle, usual) {
+            (Some(granted), Some(usual)) => Some(granted.min(usual)),
+            (granted, usual) => granted.or(usual),
+        };
+        self
     }
 
     /// The next piece; `None` at the end, which is only reported if the server sent all it announced.
@@ -40,6 +53,9 @@ impl Body {
             Ok(chunk) => {
                 let bytes = chunk.as_ref().map_or(0, Bytes::len);
                 self.transport.inner.stats.received(bytes);
+                if bytes > 0 {
+                    self.idle = self.afterwards;
+                }
                 Ok(chunk)
             }
             Err(error) => Err(self.transport.classify(error, CloseStage::InReply)),
