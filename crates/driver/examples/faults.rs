@@ -13,15 +13,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use esx_driver::{Connection, Environment, OpenOptions};
-use esx_escape::DatastorePath;
 use esx_sim::{FaultPlan, PowerState, Running, Simulator};
-use esx_vi_client::{
-    Client, DownloadOptions, Endpoint, Existing, FilePlace, RetryPolicy, Scheme, Timeouts,
-};
 use virt_api::{
-    AuthCallback, CredentialRequest, CredentialType, Domain, DomainCreateFlags, DomainDefineFlags,
-    DomainEventId, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags, Secret,
-    SnapshotCreateFlags,
+    AuthCallback, Chunk, CredentialRequest, CredentialType, Domain, DomainCreateFlags,
+    DomainDefineFlags, DomainEventId, DomainXmlFlags, Driver as _, Hypervisor as _,
+    ListAllDomainsFlags, Secret, SnapshotCreateFlags, Storage as _, StorageVol,
+    StorageVolTransferFlags,
 };
 
 /// Longest time for one cell. Every limit below is far shorter: what takes longer hangs.
@@ -152,6 +149,7 @@ async fn cell(
     let left = sim.model().read(|m| m.session_count());
     match (left, result) {
         (0, Ok(())) => Ok("completes".to_owned()),
+        (_, Err(code)) if code == INCOMPLETE => Err(code),
         (0, Err(code)) => Ok(code.trim_start_matches("VIR_ERR_").to_owned()),
         // The host opened it and could not say so: nobody has its cookie, and nobody can close it.
         (1, Err(code)) if operation == "connect" => {
@@ -167,9 +165,6 @@ async fn perform(sim: &Arc<Running>, plan: &str, operation: &str) -> Result<(), 
         let connection = open(sim).await;
         sim.clear_plan();
         return close(connection?).await;
-    }
-    if operation.starts_with("vol-") {
-        return transfer(sim, plan, operation).await;
     }
     let connection = open(sim).await?;
     let result = operate(sim, &connection, plan, operation).await;
@@ -189,7 +184,10 @@ async fn operate(
     operation: &str,
 ) -> Result<(), String> {
     let named = async |name: &str| connection.domain_lookup_by_name(name).await;
-    let code = |error: virt_api::Error| error.code.name().to_owned();
+    let code = |error: virt_api::Error| match error.message.contains(INCOMPLETE) {
+        true => INCOMPLETE.to_owned(),
+        false => error.code.name().to_owned(),
+    };
     let off: Domain = named("twin-b").await.map_err(code)?;
     let result = match operation {
         "list" => {
@@ -222,6 +220,8 @@ async fn operate(
             let flags = DomainDefineFlags::empty();
             connection.domain_define_xml_flags(xml, flags).await.map(|_| ())
         }
+        "vol-download" => download(sim, connection, plan).await,
+        "vol-upload" => upload(sim, connection, plan).await,
         _ => wait(sim, connection, plan).await,
     };
     result.map_err(code)
@@ -245,72 +245,50 @@ async fn wait(sim: &Arc<Running>, connection: &Connection, plan: &str) -> virt_a
     }
 }
 
-async fn client(sim: &Running) -> Result<Client, esx_vi_client::Error> {
-    let address = sim.address();
-    let mut endpoint = Endpoint::new(Scheme::Http, address.ip().to_string(), address.port());
-    if let Some(thumbprint) = sim.thumbprint() {
-        endpoint.scheme = Scheme::Https;
-        if let Ok(thumbprint) = thumbprint.parse() {
-            endpoint.tls = esx_vi_client::TlsPolicy::Thumbprint(thumbprint);
-        }
+fn image() -> StorageVol {
+    StorageVol {
+        pool: "datastore1".to_owned(),
+        name: "vol/a.img".to_owned(),
+        key: "[datastore1] vol/a.img".to_owned(),
     }
-    endpoint.timeouts = Timeouts {
-        connect: Duration::from_secs(2),
-        idle: Some(Duration::from_secs(1)),
-        call: Some(Duration::from_secs(2)),
-        total: Some(Duration::from_secs(12)),
-    };
-    let client = Client::connect(endpoint).await?;
-    client.login(sim.username(), sim.password()).await?;
-    Ok(client)
 }
 
-/// Names an error of the client as the driver's codes do.
-fn kind(error: &esx_vi_client::Error) -> String {
-    use esx_vi_client::{Error, TransportError};
-    let name = match error {
-        Error::Transport(TransportError::Timeout { .. }) => "OPERATION_TIMEOUT",
-        Error::Transport(TransportError::Tls { .. }) => "GNUTLS_ERROR",
-        Error::Transport(TransportError::Status { .. }) => "HTTP_ERROR",
-        Error::Transport(TransportError::Closed { .. }) => "NO_CONNECT",
-        Error::Transport(_) | Error::Decode { .. } => "INTERNAL_ERROR",
-        Error::NotVi { .. } => "NO_CONNECT",
-        Error::Transfer(_) => "transfer error",
-        _ => "OPERATION_FAILED",
-    };
-    name.to_owned()
+/// For a transfer that says that it completed and has not.
+fn incomplete(what: &str) -> virt_api::Error {
+    virt_api::Error::internal(virt_api::ErrorDomain::Esx, format!("{INCOMPLETE}: {what}"))
 }
 
-/// Volumes are transferred by the client below the driver.
-async fn transfer(sim: &Arc<Running>, plan: &str, operation: &str) -> Result<(), String> {
-    let client = client(sim).await.map_err(|error| kind(&error))?;
-    let name =
-        |file: &str| DatastorePath::new("datastore1", file).map_err(|error| error.to_string());
-    let (from, to) = (name("vol/a.img")?, name("vol/b.img")?);
+/// No host says so.
+const INCOMPLETE: &str = "completes without all of it";
+
+async fn download(sim: &Arc<Running>, connection: &Connection, plan: &str) -> virt_api::Result<()> {
     arm(sim, plan);
-    let work = async {
-        if operation == "vol-download" {
-            let retry = RetryPolicy {
-                longest_pause: Duration::from_millis(500),
-                patience: Duration::from_secs(2),
-                ..RetryPolicy::default()
-            };
-            let options = DownloadOptions { retry, ..DownloadOptions::default() };
-            let mut download = client.open_download(&from, "ha-datacenter", options).await?;
-            while download.chunk().await?.is_some() {}
-            return Ok(());
-        }
-        let place = FilePlace { path: &to, datacenter_path: "ha-datacenter", datacenter: None };
-        let mut upload = client.open_upload(place, FILE, Existing::Replace).await?;
-        for _ in 0..FILE / 10_000 {
-            upload.send(Bytes::from_static(&[7; 10_000])).await?;
-        }
-        upload.finish().await
-    };
-    let result = work.await.map_err(|error| kind(&error));
-    sim.clear_plan();
-    client.logout().await.map_err(|error| kind(&error))?;
-    result
+    let flags = StorageVolTransferFlags::empty();
+    let stream = connection.storage_vol_download(&image(), 0, 0, flags).await?;
+    let mut bytes = 0;
+    while let Some(chunk) = stream.recv().await? {
+        bytes += match chunk {
+            Chunk::Data(data) => data.len() as u64,
+            Chunk::Hole(size) => size,
+        };
+    }
+    stream.finish().await?;
+    if bytes == FILE { Ok(()) } else { Err(incomplete("a download")) }
+}
+
+async fn upload(sim: &Arc<Running>, connection: &Connection, plan: &str) -> virt_api::Result<()> {
+    arm(sim, plan);
+    let flags = StorageVolTransferFlags::empty();
+    let stream = connection.storage_vol_upload(&image(), 0, FILE, flags).await?;
+    for _ in 0..FILE / 10_000 {
+        stream.send(Chunk::Data(Bytes::from_static(&[7; 10_000]))).await?;
+    }
+    stream.finish().await?;
+    let stored = sim.model().read(|m| m.file("datastore1", "vol/a.img").map(|file| file.content));
+    match stored {
+        Some(content) if content.read(0, FILE as usize).iter().all(|byte| *byte == 7) => Ok(()),
+        _ => Err(incomplete("an upload")),
+    }
 }
 
 #[tokio::main]

@@ -2,14 +2,15 @@
 //!
 //! It is told `faults on`, `faults off` and `state`, and answers each with a line; it ends with its standard input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use esx_sim::{Arrival, FaultPlan, FileContent, Reaction, Running, Simulator};
+use esx_sim::{Arrival, FaultPlan, FileContent, Model, Reaction, Running, Simulator};
+use esx_vi_api::MoRef;
 
 use crate::work::{FILE, image, upload};
 
@@ -83,15 +84,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn of(sim: &Running, most_sessions: usize, faults: usize) -> Self {
-        let mut begun = BTreeMap::new();
-        sim.model().read(|model| {
-            for task in model.tasks() {
-                if let Some(method) = model.task_method(&task) {
-                    *begun.entry(method.to_owned()).or_default() += 1;
-                }
-            }
-        });
+    fn of(sim: &Running, most_sessions: usize, faults: usize, tasks: &Tasks) -> Self {
+        let begun = tasks.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
         let sessions = sim.model().read(|model| model.session_count());
         Self { sessions, most_sessions, begun, faults }
     }
@@ -119,6 +113,20 @@ impl State {
             })
             .collect::<Option<_>>()?;
         Some(Self { sessions, most_sessions, begun, faults })
+    }
+}
+
+/// The tasks seen so far, which a host forgets some time after their end, and how many there were of each method.
+type Tasks = Mutex<(HashSet<MoRef>, BTreeMap<String, u64>)>;
+
+/// Counts the tasks that are new.
+fn count(model: &Model, tasks: &Tasks) {
+    let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+    let (seen, begun) = &mut *tasks;
+    for task in model.tasks() {
+        if let Some(method) = model.task_method(&task).filter(|_| seen.insert(task.clone())) {
+            *begun.entry(method.to_owned()).or_default() += 1;
+        }
     }
 }
 
@@ -159,11 +167,13 @@ pub(crate) async fn serve(callers: &str, seed: &str) -> Result<(), String> {
     });
     let most = Arc::new(AtomicUsize::new(0));
     let faults = Arc::new(AtomicUsize::new(0));
-    let (watched, seen) = (Arc::clone(&sim), Arc::clone(&most));
+    let tasks = Arc::new(Tasks::default());
+    let (watched, seen, counted) = (Arc::clone(&sim), Arc::clone(&most), Arc::clone(&tasks));
     let watch = tokio::spawn(async move {
         watched
             .until(|model| {
                 seen.fetch_max(model.session_count(), Ordering::Relaxed);
+                count(model, &counted);
                 false
             })
             .await;
@@ -194,7 +204,7 @@ pub(crate) async fn serve(callers: &str, seed: &str) -> Result<(), String> {
                     _ => {
                         let (most, faults) =
                             (most.load(Ordering::Relaxed), faults.load(Ordering::Relaxed));
-                        println!("{}", State::of(&sim, most, faults).to_line());
+                        println!("{}", State::of(&sim, most, faults, &tasks).to_line());
                     }
                 }
             }
