@@ -100,6 +100,19 @@ async fn a_new_domain_is_there_with_its_file() {
 }
 
 #[tokio::test]
+async fn disks_may_have_paths_of_the_host() {
+    let scene = Scene::new().await;
+    let path = format!("/vmfs/volumes/{DATASTORE}/{DISK}");
+    let xml = document("x", "").replace(&format!("[{DATASTORE}] {DISK}"), &path);
+    let domain = scene.define(&xml).await.unwrap();
+    let source = format!("<source file='[{DATASTORE}] {DISK}'/>");
+    assert!(scene.xml(&domain).await.contains(&source), "{}", scene.vmx("x"));
+    let elsewhere =
+        document("y", "").replace(&format!("[{DATASTORE}] {DISK}"), "/vmfs/volumes/no/y.vmdk");
+    assert_eq!(code(scene.define(&elsewhere).await), ErrorCode::InvalidArg);
+}
+
+#[tokio::test]
 async fn hardware_is_what_the_host_supports() {
     let sim = Simulator::builder().api_version("6.7").start().await.unwrap();
     let scene = Scene::on(sim).await;

@@ -1,6 +1,7 @@
 //! The configuration file (TOML). Every key has a default; a key that is not known is an error.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -20,6 +21,10 @@ pub struct Config {
     pub linger_seconds: u64,
     /// Limits.
     pub limits: Limits,
+    /// Where to listen on the network: nowhere, unless it is said here.
+    pub listen: Listen,
+    /// What TLS needs.
+    pub tls: Option<Tls>,
     /// Hosts by the name that clients use: `esx+unix:///NAME`.
     pub target: BTreeMap<String, Target>,
 }
@@ -32,6 +37,28 @@ pub enum Auth {
     None,
     /// SASL PLAIN: name and password of the client's user are those for the host.
     Sasl,
+}
+
+/// Where to listen beside the Unix sockets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// In clear text. Nobody can give a password there: for targets with `from_network` only.
+    pub tcp: Option<SocketAddr>,
+    /// With TLS.
+    pub tls: Option<SocketAddr>,
+}
+
+/// Files in PEM format.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The daemon's certificate, and those between it and an authority.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Authorities of clients. With it, nobody is let in without a certificate of one of them.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What keeps a client from taking too much.
@@ -64,6 +91,9 @@ pub struct Target {
     pub auth_file: Option<PathBuf>,
     /// The users (by number) who may use those credentials. Without it: the daemon's own user and root.
     pub users: Option<Vec<u32>>,
+    /// Whether clients from the network may use those credentials, of whom nobody knows which user they are.
+    #[serde(default)]
+    pub from_network: bool,
     /// Nobody may change anything.
     #[serde(default)]
     pub read_only: bool,
@@ -77,6 +107,8 @@ impl Default for Config {
             auth: vec![Auth::None, Auth::Sasl],
             linger_seconds: 60,
             limits: Limits::default(),
+            listen: Listen::default(),
+            tls: None,
             target: BTreeMap::new(),
         }
     }
@@ -107,20 +139,57 @@ impl Config {
         Self::parse(&text).with_context(|| format!("{} is not valid", path.display()))
     }
 
+    /// Reads a file, if there is one, with addresses that stand instead of its own.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn load(
+        file: Option<&Path>,
+        tcp: Option<SocketAddr>,
+        tls: Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        let mut config = file.map(Self::read).transpose()?.unwrap_or_default();
+        config.listen.tcp = tcp.or(config.listen.tcp);
+        config.listen.tls = tls.or(config.listen.tls);
+        config.check()?;
+        Ok(config)
+    }
+
     /// Reads a text.
     ///
     /// # Errors
     /// If it says something impossible.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether it can be meant.
+    fn check(&self) -> anyhow::Result<()> {
+        let config = self;
         if let Some(name) = &config.default {
             anyhow::ensure!(config.target.contains_key(name), "there is no target {name:?}");
         }
         anyhow::ensure!(!config.auth.is_empty(), "auth must name a method");
+        let from_network = config.target.values().any(|target| target.from_network);
+        if config.listen.tls.is_some() {
+            anyhow::ensure!(config.tls.is_some(), "listen.tls needs a certificate: [tls]");
+            let reachable = from_network || config.auth.contains(&Auth::Sasl);
+            anyhow::ensure!(reachable, "nobody could open anything by TLS: auth has no \"sasl\"");
+        }
+        if config.listen.tcp.is_some() {
+            let reachable = from_network && config.auth.contains(&Auth::None);
+            anyhow::ensure!(
+                reachable,
+                "nobody could open anything by TCP, as no password is taken there: it needs \"none\" in auth and a target with \
+                 from_network"
+            );
+        }
         let limits = &config.limits;
         let counts = [limits.clients, limits.new_clients, limits.calls, limits.streams];
         anyhow::ensure!(!counts.contains(&0), "a limit of 0 lets nobody in");
-        Ok(config)
+        Ok(())
     }
 }
 
@@ -146,6 +215,13 @@ mod tests {
             ("auth = ['polkit']", "unknown variant"),
             ("[limits]\ncalls = 0", "lets nobody in"),
             ("[target.a]\nread_only = true", "missing field"),
+            ("[listen]\ntcp = '127.0.0.1:16509'", "no password"),
+            ("[listen]\ntcp = 'somewhere'", "invalid socket address"),
+            ("[listen]\ntls = '127.0.0.1:16514'", "needs a certificate"),
+            (
+                "auth = ['none']\n[listen]\ntls = '[::1]:0'\n[tls]\ncertificate = 'c'\nkey = 'k'",
+                "no \"sasl\"",
+            ),
         ] {
             let error = format!("{:#}", Config::parse(bad).unwrap_err());
             assert!(error.contains(part), "{bad}: {error}");

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -77,7 +77,7 @@ struct Entry {
 
 /// All connections of the daemon.
 pub struct Hub {
-    config: Config,
+    config: RwLock<Arc<Config>>,
     /// The user whom the daemon runs as.
     own_uid: Option<u32>,
     opener: Opener,
@@ -118,13 +118,19 @@ impl Hub {
     #[must_use]
     pub fn new(config: Config, own_uid: Option<u32>, opener: Opener) -> Arc<Self> {
         let mac = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
+        let config = RwLock::new(Arc::new(config));
         Arc::new(Self { config, own_uid, opener, mac, entries: Mutex::default() })
     }
 
-    /// The configuration.
+    /// The configuration of this moment.
     #[must_use]
-    pub const fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Another configuration for what is opened from now on. Connections that are open stay open.
+    pub fn reload(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     /// A connection for a client: one that is open already, if it may have it.
@@ -134,8 +140,9 @@ impl Hub {
     /// takes, and what keeps the host from being reached.
     pub async fn open(self: &Arc<Self>, request: Request) -> Result<Lease> {
         let trusted = request.uid.is_some() && request.uid == self.own_uid;
-        let destination = target::resolve(&self.config, &request.name, trusted)?;
-        let target = destination.target.as_ref().and_then(|name| self.config.target.get(name));
+        let config = self.config();
+        let destination = target::resolve(&config, &request.name, trusted)?;
+        let target = destination.target.as_ref().and_then(|name| config.target.get(name));
         let read_only = request.read_only || target.is_some_and(|target| target.read_only);
         let mut options = OpenOptions { read_only, ..OpenOptions::default() };
         let mut uri = destination.uri.clone();
@@ -153,6 +160,8 @@ impl Hub {
                 Some(users) => request.uid.is_some_and(|uid| users.contains(&uid)),
                 None => trusted || request.uid == Some(0),
             };
+            let allowed = allowed
+                || request.uid.is_none() && target.is_some_and(|target| target.from_network);
             if !allowed {
                 return Err(no_credentials("the stored credentials are not for this user"));
             }
@@ -248,7 +257,7 @@ impl Hub {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (hub, key) = (Arc::clone(self), key.clone());
         runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_secs(hub.config.linger_seconds)).await;
+            tokio::time::sleep(Duration::from_secs(hub.config().linger_seconds)).await;
             let unused = {
                 let mut entries = hub.lock();
                 let at = entries

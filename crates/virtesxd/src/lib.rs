@@ -2,7 +2,7 @@
 //!
 //! A client's bytes go through [`virt_rpc`]; [`client`] moves them between socket, calls and streams. [`target`] makes
 //! the name that a client opens a URI, [`hub`] opens it or shares a connection that is open already. [`config`] is the
-//! file, [`server`] the sockets, limits and the end.
+//! file, [`server`] the limits and the end; its sockets are [`server::Socket`]s.
 //!
 //! Passwords come from the client (SASL PLAIN) or from files that the configuration names; neither they nor the
 //! documents that travel show up in a log.
@@ -13,4 +13,6 @@ pub mod client;
 pub mod config;
 pub mod hub;
 pub mod server;
+mod socket;
 pub mod target;
+mod tls;

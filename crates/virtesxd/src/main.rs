@@ -5,14 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use tokio::sync::mpsc;
 use tracing_subscriber::filter::EnvFilter;
 use virtesxd::config::Config;
 use virtesxd::server::{Server, Socket};
@@ -40,12 +42,18 @@ fn command() -> Command {
     let path = |name: &'static str| {
         Arg::new(name).long(name).value_name("PATH").value_parser(value_parser!(PathBuf))
     };
+    let address = |name: &'static str, help: &'static str| {
+        let parser = value_parser!(SocketAddr);
+        Arg::new(name).long(name).value_name("ADDRESS:PORT").value_parser(parser).help(help)
+    };
     Command::new("virtesxd")
         .about("Lets every libvirt client use the ESX driver: virsh -c esx+unix:///NAME")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(path("config").help("Configuration file (TOML)"))
         .arg(path("socket").help("Socket to listen at"))
         .arg(path("socket-ro").help("Socket for reading only"))
+        .arg(address("listen-tcp", "Listen for TCP in clear text, where no password is taken"))
+        .arg(address("listen-tls", "Listen for TLS; the configuration names the certificate"))
         .arg(
             Arg::new("timeout")
                 .long("timeout")
@@ -87,13 +95,14 @@ fn log(verbose: u8) {
 async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let path = |name| matches.get_one::<PathBuf>(name).cloned();
     let root = is_root()?;
-    let config = match path("config") {
-        Some(file) => Config::read(&file)?,
-        None => match default_config(root).filter(|file| file.exists()) {
-            Some(file) => Config::read(&file)?,
-            None => Config::default(),
-        },
+    let file = path("config").or_else(|| default_config(root).filter(|file| file.exists()));
+    let read = {
+        let network = |name: &str| matches.get_one::<SocketAddr>(name).copied();
+        let (tcp, tls) = (network("listen-tcp"), network("listen-tls"));
+        move || Config::load(file.as_deref(), tcp, tls)
     };
+    let config = read()?;
+    let listen = config.listen.clone();
     let server = Server::new(config, virtesxd::hub::esx())?;
     let stop = stop_signal()?;
     let from_client = path("socket").is_none() && stdin_is_socket();
@@ -101,33 +110,78 @@ async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         server.serve_one(stdin_stream()?, stop).await;
         return Ok(());
     }
-    let main = match path("socket") {
-        Some(path) => path,
-        None => default_socket(root)?,
-    };
-    let mut sockets = vec![Socket::bind(&main, false)?];
-    tracing::info!("listening at {}", main.display());
-    // Beside a socket of the system's there is one for readers; elsewhere only on demand.
-    let readers = path("socket-ro").or_else(|| {
-        (root && path("socket").is_none()).then(|| main.with_file_name("virtesxd-sock-ro"))
-    });
-    if let Some(readers) = readers {
-        sockets.push(Socket::bind(&readers, true)?);
-        tracing::info!("listening for readers at {}", readers.display());
+    let mut sockets = system_sockets()?;
+    if sockets.is_empty() {
+        let main = match path("socket") {
+            Some(path) => path,
+            None => default_socket(root)?,
+        };
+        sockets.push(Socket::bind(&main, false)?);
+        // Beside a socket of the system's there is one for readers; elsewhere only on demand.
+        let readers = path("socket-ro").or_else(|| {
+            (root && path("socket").is_none()).then(|| main.with_file_name("virtesxd-sock-ro"))
+        });
+        if let Some(readers) = readers {
+            sockets.push(Socket::bind(&readers, true)?);
+        }
     }
-    announce(&main)?;
+    for (address, tls) in [(listen.tcp, false), (listen.tls, true)] {
+        if let Some(address) = address {
+            sockets.push(Socket::network(address, tls).await?);
+        }
+    }
+    announce(&sockets)?;
     let idle = matches.get_one::<u64>("timeout").map(|&seconds| Duration::from_secs(seconds));
-    server.run(sockets, idle, stop).await;
+    server.run(sockets, idle, reloads(read)?, stop).await;
     Ok(())
 }
 
-/// One line that a person or a program can use at once.
-fn announce(socket: &Path) -> anyhow::Result<()> {
+/// The sockets that the system has handed over (`LISTEN_FDS`).
+fn system_sockets() -> anyhow::Result<Vec<Socket>> {
+    let mut handed = listenfd::ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for index in 0..handed.len() {
+        let listener = handed.take_unix_listener(index);
+        let listener = listener.context("the system handed over what is no Unix socket")?;
+        if let Some(listener) = listener {
+            sockets.push(Socket::from_system(listener)?);
+        }
+    }
+    Ok(sockets)
+}
+
+/// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.
+fn reloads(
+    read: impl Fn() -> anyhow::Result<Config> + Send + 'static,
+) -> anyhow::Result<mpsc::Receiver<Config>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+    let (sender, reloads) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match read() {
+                Ok(config) => {
+                    if sender.send(config).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+            }
+        }
+    });
+    Ok(reloads)
+}
+
+/// A line per socket that a person or a program can use at once; the first is for those that read no more.
+fn announce(sockets: &[Socket]) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout();
-    writeln!(out, "esx+unix:///?socket={}", socket.display())
-        .and_then(|()| out.flush())
-        .context("cannot write")
+    for socket in sockets {
+        let uri = socket.uri();
+        tracing::info!("listening at {uri}");
+        writeln!(out, "{uri}").context("cannot write")?;
+    }
+    out.flush().context("cannot write")
 }
 
 fn is_root() -> anyhow::Result<bool> {

@@ -1,21 +1,24 @@
 //! Sockets, limits, and how the daemon ends.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use virt_rpc::session::{AuthMethod, SessionOptions};
 
 use crate::client::{self, Service};
 use crate::config::{Auth, Config};
 use crate::hub::{Hub, Opener};
+use crate::socket::Accepted;
+pub use crate::socket::Socket;
+use crate::tls;
 
 /// How much longer than its calls a client may take to end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -28,64 +31,20 @@ pub struct Server {
     stop: watch::Sender<bool>,
     clients: Arc<Semaphore>,
     new_clients: Arc<Semaphore>,
+    tls: Option<TlsAcceptor>,
     tasks: JoinSet<()>,
-}
-
-/// A socket that clients connect to. Its file goes when this is dropped.
-pub struct Socket {
-    listener: UnixListener,
-    path: PathBuf,
-    read_only: bool,
-}
-
-impl Socket {
-    /// Listens at `path`; what a daemon that has died left there is taken away.
-    ///
-    /// # Errors
-    /// If another daemon listens there, something else is there, or the file system does not let us.
-    pub fn bind(path: &Path, read_only: bool) -> anyhow::Result<Self> {
-        let shown = path.display();
-        match fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => anyhow::bail!("{shown} is no socket"),
-            Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
-                Ok(_) => anyhow::bail!("another daemon listens at {shown}"),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    fs::remove_file(path).with_context(|| format!("cannot remove {shown}"))?;
-                }
-                Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
-            },
-            Err(_) => {
-                if let Some(folder) = path.parent() {
-                    fs::create_dir_all(folder)
-                        .with_context(|| format!("cannot make {}", folder.display()))?;
-                }
-            }
-        }
-        let listener =
-            UnixListener::bind(path).with_context(|| format!("cannot listen at {shown}"))?;
-        // Reading is for everybody, unless credentials say otherwise; the rest for the daemon's user.
-        let mode = if read_only { 0o777 } else { 0o700 };
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .with_context(|| format!("cannot set the mode of {shown}"))?;
-        Ok(Self { listener, path: path.to_owned(), read_only })
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 impl Server {
     /// A daemon with this configuration; `opener` is [`crate::hub::esx`] outside tests. It runs in the Tokio runtime that calls it.
     ///
     /// # Errors
-    /// If the system tells nothing about the process.
+    /// If the system tells nothing about the process, or the files of TLS cannot be used.
     pub fn new(config: Config, opener: Opener) -> anyhow::Result<Self> {
         let (one_end, _other) =
             UnixStream::pair().context("cannot find out whose process this is")?;
         let own_uid = one_end.peer_cred().ok().map(|credentials| credentials.uid());
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let limits = &config.limits;
         let (clients, new_clients) = (limits.clients, limits.new_clients);
         Ok(Self {
@@ -93,16 +52,19 @@ impl Server {
             stop: watch::Sender::new(false),
             clients: Arc::new(Semaphore::new(clients)),
             new_clients: Arc::new(Semaphore::new(new_clients)),
+            tls,
             tasks: JoinSet::new(),
         })
     }
 
     /// Serves whoever connects until `stop` ends, or nobody was connected for `idle`. Then running calls are finished,
-    /// connections closed, and the sessions at the hosts ended.
+    /// connections closed, and the sessions at the hosts ended. A configuration that comes by `reloads` holds from then on for
+    /// whoever connects or opens something.
     pub async fn run(
         mut self,
         sockets: Vec<Socket>,
         idle: Option<Duration>,
+        mut reloads: mpsc::Receiver<Config>,
         stop: impl Future<Output = ()>,
     ) {
         tokio::pin!(stop);
@@ -111,13 +73,14 @@ impl Server {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = accept(&sockets) => match accepted {
-                    Ok((stream, read_only)) => self.admit(stream, read_only),
+                    Ok(accepted) => self.admit(accepted),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept");
                         tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
                     }
                 },
                 Some(_) = self.tasks.join_next() => {}
+                Some(config) = reloads.recv() => self.reload(config),
                 () = tokio::time::sleep(quiet.unwrap_or_default()), if quiet.is_some() => break,
             }
         }
@@ -139,7 +102,7 @@ impl Server {
 
     /// Serves one client and ends: the helper that a client has started itself.
     pub async fn serve_one(mut self, stream: UnixStream, stop: impl Future<Output = ()>) {
-        self.admit(stream, false);
+        self.admit(Accepted::Unix(stream, false));
         tokio::select! {
             _ = self.tasks.join_next() => {}
             () = stop => {}
@@ -147,27 +110,84 @@ impl Server {
         self.end().await;
     }
 
-    fn admit(&mut self, stream: UnixStream, read_only: bool) {
+    /// Takes over a configuration, all of it or nothing. Sockets and the numbers of clients stay what they are.
+    fn reload(&mut self, config: Config) {
+        match config.tls.as_ref().map(tls::acceptor).transpose() {
+            Ok(tls) => {
+                self.tls = tls;
+                self.hub.reload(config);
+                tracing::info!("the configuration is read again");
+            }
+            Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        }
+    }
+
+    fn admit(&mut self, accepted: Accepted) {
         let Some((place, greeting)) = self.place() else {
             tracing::warn!("too many clients, one is sent away");
             return;
         };
-        let auth = self.hub.config().auth.iter().map(|auth| match auth {
-            Auth::None => AuthMethod::None,
-            Auth::Sasl => AuthMethod::Sasl,
-        });
+        let config = self.hub.config();
+        let patience = Duration::from_secs(config.limits.greeting_seconds);
+        let mut auth: Vec<AuthMethod> = config.auth.iter().copied().map(AuthMethod::from).collect();
+        let uid = match &accepted {
+            Accepted::Unix(stream, _) => stream.peer_cred().ok().map(|found| found.uid()),
+            Accepted::Tcp(_) => {
+                // A password does not travel in clear text.
+                auth.retain(|method| *method == AuthMethod::None);
+                if auth.is_empty() {
+                    tracing::warn!("a client came by TCP, where nothing is offered");
+                    return;
+                }
+                None
+            }
+            Accepted::Tls(_) => {
+                // Without a password there is nothing for somebody whom nobody knows, unless a target says so.
+                if !config.target.values().any(|target| target.from_network) {
+                    auth.retain(|method| *method == AuthMethod::Sasl);
+                }
+                None
+            }
+        };
+        let read_only = matches!(accepted, Accepted::Unix(_, true));
         let service = Service {
             hub: Arc::clone(&self.hub),
-            options: SessionOptions { read_only, auth: auth.collect() },
-            uid: stream.peer_cred().ok().map(|credentials| credentials.uid()),
+            options: SessionOptions { read_only, auth },
+            uid,
             stop: self.stop.subscribe(),
             greeting: Some(greeting),
         };
+        let acceptor = self.tls.clone();
         self.tasks.spawn(async move {
-            let uid = service.uid;
-            let (read, write) = stream.into_split();
-            let end = client::serve(read, write, service).await;
-            tracing::debug!(?uid, ?end, "a client has gone");
+            match accepted {
+                Accepted::Unix(stream, _) => {
+                    let (read, write) = stream.into_split();
+                    serve(read, write, service).await;
+                }
+                Accepted::Tcp(stream) => {
+                    let _ = stream.set_nodelay(true);
+                    let (read, write) = stream.into_split();
+                    serve(read, write, service).await;
+                }
+                Accepted::Tls(stream) => {
+                    let _ = stream.set_nodelay(true);
+                    let Some(acceptor) = acceptor else { return };
+                    let mut stop = service.stop.clone();
+                    let hands = tokio::time::timeout(patience, tls::accept(&acceptor, stream));
+                    let stream = tokio::select! {
+                        hands = hands => hands,
+                        _ = stop.wait_for(|stop| *stop) => return,
+                    };
+                    match stream {
+                        Ok(Ok(stream)) => {
+                            let (read, write) = tokio::io::split(stream);
+                            serve(read, write, service).await;
+                        }
+                        Ok(Err(error)) => tracing::info!(%error, "no TLS with a client"),
+                        Err(_) => tracing::info!("a client took too long over TLS"),
+                    }
+                }
+            }
             drop(place);
         });
     }
@@ -179,17 +199,34 @@ impl Server {
     }
 }
 
+async fn serve<R, W>(read: R, write: W, service: Service)
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let uid = service.uid;
+    let end = client::serve(read, write, service).await;
+    tracing::debug!(?uid, ?end, "a client has gone");
+}
+
+impl From<Auth> for AuthMethod {
+    fn from(auth: Auth) -> Self {
+        match auth {
+            Auth::None => Self::None,
+            Auth::Sasl => Self::Sasl,
+        }
+    }
+}
+
 /// The next client of any socket.
-async fn accept(sockets: &[Socket]) -> io::Result<(UnixStream, bool)> {
+async fn accept(sockets: &[Socket]) -> io::Result<Accepted> {
     std::future::poll_fn(|context| {
         for socket in sockets {
-            if let std::task::Poll::Ready(accepted) = socket.listener.poll_accept(context) {
-                return std::task::Poll::Ready(
-                    accepted.map(|(stream, _)| (stream, socket.read_only)),
-                );
+            if let Poll::Ready(accepted) = socket.poll_accept(context) {
+                return Poll::Ready(accepted);
             }
         }
-        std::task::Poll::Pending
+        Poll::Pending
     })
     .await
 }

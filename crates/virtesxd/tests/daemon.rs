@@ -349,3 +349,136 @@ async fn stopping_finishes_what_runs() {
     assert!(peer.receive().await.is_none());
     daemon.stopped().await;
 }
+
+#[tokio::test]
+async fn who_only_stops_sending_gets_its_answers() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "");
+    let mut peer = open(&daemon, &sim).await;
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    sim.model().change(esx_sim::Model::hold_tasks);
+    let start = peer.begin::<call::DomainCreate>(&(machine,)).await;
+    in_time(async {
+        while sim.model().change(|model| model.unfinished_tasks().is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // Half of the connection is closed; the call has begun and is answered by the other half.
+    peer.stream.shutdown().await.unwrap();
+    sim.model().change(esx_sim::Model::release_tasks);
+    peer.end::<call::DomainCreate>(start).await.unwrap();
+    assert!(peer.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn bytes_at_random_end_nobody_elses_connection() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "[limits]\nnew_clients = 200\nclients = 200");
+    let mut good = open(&daemon, &sim).await;
+    // A xorshift, so that a failure can be repeated.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..150 {
+        let mut bad = match round % 3 {
+            0 => open(&daemon, &sim).await,
+            _ => daemon.connect().await,
+        };
+        let mut bytes: Vec<u8> = (0..random() % 300).map(|_| (random() >> 32) as u8).collect();
+        if round % 2 == 0 && bytes.len() >= 28 {
+            // A packet by its head: length, program and version are right, the rest is what it is.
+            let length = u32::try_from(bytes.len()).unwrap();
+            bytes[..4].copy_from_slice(&length.to_be_bytes());
+            bytes[4..12].copy_from_slice(&[0x20, 0, 0x80, 0x86, 0, 0, 0, 1]);
+            bytes[12..16].copy_from_slice(&u32::try_from(random() % 455).unwrap().to_be_bytes());
+            bytes[16..20].copy_from_slice(&[0; 4]);
+            bytes[24..28].copy_from_slice(&[0; 4]);
+        }
+        let _ = bad.stream.write_all(&bytes).await;
+        let _ = bad.stream.shutdown().await;
+        while bad.receive().await.is_some() {}
+    }
+    assert_eq!(good.call::<call::ConnectGetType>(&()).await.unwrap(), "ESX");
+    // A packet of more than 32 MiB is announced on a connection that is open.
+    let mut large = open(&daemon, &sim).await;
+    large.stream.write_all(&33_554_437_u32.to_be_bytes()).await.unwrap();
+    assert!(large.receive().await.is_none());
+    assert_eq!(good.call::<call::ConnectGetType>(&()).await.unwrap(), "ESX");
+}
+
+#[tokio::test]
+async fn a_slow_reader_keeps_only_itself_waiting() {
+    let sim = host(400).await;
+    let daemon = daemon(&sim, "[limits]\nstop_seconds = 1");
+    let mut slow = open(&daemon, &sim).await;
+    let mut quick = open(&daemon, &sim).await;
+    // Far more answers than its socket and its queue hold, and it reads none of them.
+    let ask = virt_rpc::client::call::<call::ConnectListAllDomains>(1, &(true, ALL)).unwrap();
+    let ask = ask.to_bytes().unwrap();
+    for _ in 0..250 {
+        if tokio::time::timeout(std::time::Duration::from_millis(100), slow.stream.write_all(&ask))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    for _ in 0..20 {
+        let (domains, _) = quick.call::<call::ConnectListAllDomains>(&(true, ALL)).await.unwrap();
+        assert!(domains.0.len() >= 400);
+    }
+    // It takes its time, and then has them all.
+    for _ in 0..30 {
+        let packet = slow.receive().await.unwrap();
+        assert_eq!(packet.header.status, Status::Ok);
+    }
+    drop(slow);
+    daemon.stopped().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_in_the_middle_of_an_upload_leaves_the_old_data_and_nothing_else() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "");
+    let old = vec![7_u8; 100_000];
+    sim.model().change(|model| assert!(model.add_file("datastore1", "iso/new.iso", &old)));
+    let names = || {
+        let mut names = sim.model().read(|model| model.file_names("datastore1", "iso"));
+        names.sort();
+        names
+    };
+    let before = names();
+    let mut peer = open(&daemon, &sim).await;
+    let pool =
+        peer.call::<call::StoragePoolLookupByName>(&("datastore1".to_owned(),)).await.unwrap();
+    let volume = (pool, "iso/new.iso".to_owned());
+    let volume = peer.call::<call::StorageVolLookupByName>(&volume).await.unwrap();
+    let upload = (volume, 0, 1_000_000, virt_api::StorageVolTransferFlags::empty());
+    let serial = peer.begin::<call::StorageVolUpload>(&upload).await;
+    peer.end::<call::StorageVolUpload>(serial).await.unwrap();
+    let header = Header::remote(208, PacketType::Stream, serial, Status::Continue);
+    for _ in 0..4 {
+        peer.send(&Packet::new(header, vec![9; 100_000])).await;
+    }
+    in_time(async {
+        while names() == before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(peer);
+    in_time(async {
+        while names() != before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let stored = sim.model().read(|model| model.file("datastore1", "iso/new.iso")).unwrap();
+    assert_eq!(stored.content.size(), 100_000, "the old data is still there");
+    daemon.stopped().await;
+}

@@ -1,15 +1,13 @@
 //! `virDomainCreateXML`: a domain is made and started in one call. libvirt's ESX driver has no such function; virt-install
 //! and others that make machines have no other.
 
-use esx_vmx_domain::{Context, Mode, parse_domain};
+use esx_vmx_domain::Mode;
 use virt_api::{
     Domain, DomainCreateFlags, DomainState, Error, ErrorCode, ErrorDomain, Result, check_flags,
 };
 
 use super::define::Made;
-use super::naming::check_name;
 use super::state_of;
-use super::xml::conversion_error;
 use crate::connection::Session;
 
 impl Session {
@@ -23,10 +21,7 @@ impl Session {
         let harmless = DomainCreateFlags::BYPASS_CACHE | DomainCreateFlags::FORCE_BOOT;
         let known = harmless | DomainCreateFlags::VALIDATE;
         check_flags("virDomainCreateXML", flags, known)?;
-        let definition = parse_domain(xml, &Context::default()).map_err(conversion_error)?;
-        let name = definition.name.clone().unwrap_or_default();
-        check_name(&name)?;
-        let names_files = xml.contains('[');
+        let (name, definition, names_files) = self.read_definition(xml, Mode::Default).await?;
         let (domain, made): (Domain, Option<Made>) =
             match self.defined_already(&name, definition.uuid).await? {
                 Some(found) => {

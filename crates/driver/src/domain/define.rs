@@ -38,6 +38,8 @@ const NEWEST_HARDWARE: &[(u64, u32)] = &[
     (0, 4),
 ];
 
+/// Where hosts mount datastores.
+const VOLUMES: &str = "/vmfs/volumes/";
 /// Longest file that is looked at whether it is a definition's leavings.
 const MAX_LEFT_OVER_BYTES: u64 = 1 << 20;
 
@@ -139,21 +141,39 @@ impl Session {
         let known = DomainDefineFlags::VALIDATE | DomainDefineFlags::EXACT;
         check_flags("virDomainDefineXMLFlags", flags, known)?;
         let mode = mode(flags.contains(DomainDefineFlags::EXACT));
-        let reading = Context { mode, ..Context::default() };
-        let definition = parse_domain(xml, &reading).map_err(conversion_error)?;
-        let name = definition.name.clone().unwrap_or_default();
-        check_name(&name)?;
+        let (name, definition, names_files) = self.read_definition(xml, mode).await?;
         match self.defined_already(&name, definition.uuid).await? {
             Some(_) if mode == Mode::Exact => {
                 let message = format!("domain {name:?} exists, and libvirt defines none anew");
                 Err(Error::internal(ErrorDomain::Esx, message))
             }
-            Some(found) => self.redefine(found, &definition, xml.contains('[')).await,
-            None => {
-                let names_files = xml.contains('[');
-                Ok(self.define_new(&name, &definition, names_files, mode).await?.0)
+            Some(found) => self.redefine(found, &definition, names_files).await,
+            None => Ok(self.define_new(&name, &definition, names_files, mode).await?.0),
+        }
+    }
+
+    /// Name and content of a document, and whether it names files of datastores. Disks may be named by absolute paths of the host,
+    /// `/vmfs/volumes/NAME/...`: virt-install takes others for files of its own machine.
+    pub(super) async fn read_definition(
+        &self,
+        xml: &str,
+        mode: Mode,
+    ) -> Result<(String, virt_xml::Domain, bool)> {
+        let reading = Context { mode, ..Context::default() };
+        let mut definition = parse_domain(xml, &reading).map_err(conversion_error)?;
+        let name = definition.name.clone().unwrap_or_default();
+        check_name(&name)?;
+        let mut names_files = xml.contains('[');
+        if mode == Mode::Default {
+            let disks = definition.devices.disks.iter_mut().filter(|disk| disk.kind == "file");
+            for file in disks.filter_map(|disk| disk.source.as_mut()?.file.as_mut()) {
+                if file.starts_with(VOLUMES) {
+                    *file = self.datastore_path(file).await?.to_string();
+                    names_files = true;
+                }
             }
         }
+        Ok((name, definition, names_files))
     }
 
     pub(super) async fn define_new(

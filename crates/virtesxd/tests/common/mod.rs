@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,14 +32,22 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(config: Config, opener: Opener) -> Self {
+        Self::start_at(config, opener, Vec::new())
+    }
+
+    /// One that listens at more sockets than its own two.
+    pub(crate) fn start_at(config: Config, opener: Opener, more: Vec<Socket>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sockets = vec![
+        let mut sockets = vec![
             Socket::bind(&folder.path().join("sock"), false).unwrap(),
             Socket::bind(&folder.path().join("sock-ro"), true).unwrap(),
         ];
+        sockets.extend(more);
         let (stop, stopped) = oneshot::channel::<()>();
+        // Nothing is read again here; the channel is closed at once.
+        let (_, reloads) = tokio::sync::mpsc::channel(1);
         let server = Server::new(config, opener).unwrap();
-        let task = tokio::spawn(server.run(sockets, None, async {
+        let task = tokio::spawn(server.run(sockets, None, reloads, async {
             let _ = stopped.await;
         }));
         Self { folder, stop: Some(stop), task }
@@ -71,9 +79,14 @@ impl Daemon {
     }
 }
 
+/// What a client's bytes go over.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
 /// A client.
 pub(crate) struct Peer {
-    pub(crate) stream: UnixStream,
+    pub(crate) stream: Box<dyn Duplex>,
     decoder: FrameDecoder,
     serial: u32,
     /// Packets that came before a reply.
@@ -82,7 +95,11 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) async fn connect(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).await.unwrap();
+        Self::over(UnixStream::connect(path).await.unwrap())
+    }
+
+    pub(crate) fn over(stream: impl Duplex + 'static) -> Self {
+        let stream = Box::new(stream);
         Self { stream, decoder: FrameDecoder::default(), serial: 0, others: Vec::new() }
     }
 

@@ -241,7 +241,7 @@ impl Session {
     }
 
     /// A file's name as the API wants it. Absolute names of libvirt's kind are looked up among the mounts.
-    async fn datastore_path(&self, name: &str) -> Result<DatastorePath> {
+    pub(super) async fn datastore_path(&self, name: &str) -> Result<DatastorePath> {
         let wrong = |reason: &str| {
             let message = format!("the file {name:?} is in no datastore: {reason}");
             Error::invalid_arg(ErrorDomain::Esx, message)
