@@ -2,7 +2,7 @@
 //!
 //! vcsim changes the switches of its `HostNetworkSystem.networkInfo` and leaves `HostSystem.config.network`, which real hosts
 //! keep the same and which is read here as libvirt reads it, as it was. So a network that is made does not show, and what came
-//! of it is asked of govc.
+//! of it is asked of govc. The cards are in `config.network` alone.
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -87,15 +87,25 @@ pub(super) fn check(
 /// The names in a list.
 fn names(tool: &Tool<'_>, command: &[&str]) -> anyhow::Result<Vec<String>> {
     let listed: Value = serde_json::from_str(&tool.ask(command)?)?;
-    let listed = listed.as_array().into_iter().flatten();
-    let mut names: Vec<String> =
-        listed.filter_map(|item| item["name"].as_str()).map(str::to_owned).collect();
-    names.sort();
-    Ok(names)
+    Ok(texts(&listed, "name"))
 }
 
-/// `HostNetworkSystem.networkInfo` as govc prints it.
-struct Networks(Value);
+/// A member of each item, sorted.
+fn texts(items: &Value, member: &str) -> Vec<String> {
+    let items = items.as_array().into_iter().flatten();
+    let mut texts: Vec<String> =
+        items.filter_map(|item| item[member].as_str()).map(str::to_owned).collect();
+    texts.sort();
+    texts
+}
+
+/// What govc prints of a host's networks.
+struct Networks {
+    /// `HostNetworkSystem.networkInfo`.
+    info: Value,
+    /// `config.network.pnic`.
+    cards: Value,
+}
 
 impl Networks {
     fn read(bench: &Bench, server: &Server, host: &str) -> anyhow::Result<Self> {
@@ -103,28 +113,22 @@ impl Networks {
         let system = govc(bench, server, &["collect", "-s", &host, "configManager.networkSystem"])?;
         let info = govc(bench, server, &["collect", "-json", system.trim(), "networkInfo"])?;
         let info: Value = serde_json::from_str(&info).context("read govc's networks")?;
-        Ok(Self(info[0]["val"].clone()))
-    }
-
-    fn texts(&self, list: &str, member: &str) -> Vec<String> {
-        let items = self.0[list].as_array().into_iter().flatten();
-        let mut texts: Vec<String> =
-            items.filter_map(|item| item[member].as_str()).map(str::to_owned).collect();
-        texts.sort();
-        texts
+        let cards = govc(bench, server, &["collect", "-json", &host, "config.network.pnic"])?;
+        let cards: Value = serde_json::from_str(&cards).context("read govc's cards")?;
+        Ok(Self { info: info[0]["val"].clone(), cards: cards[0]["val"]["_value"].clone() })
     }
 
     fn switches(&self) -> Vec<String> {
-        self.texts("vswitch", "name")
+        texts(&self.info["vswitch"], "name")
     }
 
     fn cards(&self) -> Vec<String> {
-        self.texts("pnic", "device")
+        texts(&self.cards, "device")
     }
 
     /// The cards that a switch is bridged to.
     fn cards_of(&self, switch: &str) -> Vec<String> {
-        let mut switches = self.0["vswitch"].as_array().into_iter().flatten();
+        let mut switches = self.info["vswitch"].as_array().into_iter().flatten();
         let switch = switches.find(|item| item["name"] == switch);
         let cards = switch.and_then(|item| item["spec"]["bridge"]["nicDevice"].as_array());
         cards.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -132,7 +136,7 @@ impl Networks {
 
     /// The port groups of a switch, each with its VLAN.
     fn groups_of(&self, switch: &str) -> Vec<String> {
-        let groups = self.0["portgroup"].as_array().into_iter().flatten();
+        let groups = self.info["portgroup"].as_array().into_iter().flatten();
         let own = groups.filter(|group| group["spec"]["vswitchName"] == switch);
         let shown = own.filter_map(|group| {
             Some(format!("{} {}", group["spec"]["name"].as_str()?, group["spec"]["vlanId"]))

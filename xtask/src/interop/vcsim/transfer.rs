@@ -1,7 +1,8 @@
 //! Transfers on vcsim by `virtesx`: the data of a volume up and down, and the export of a machine.
 //!
 //! vcsim keeps descriptors without data files, which an upload makes; its descriptors have the parent ID 0 where the format
-//! wants ffffffff. Its machines' VMX files are empty, so that only one that was defined can be exported, and it gives no
+//! wants ffffffff. It decodes `dcPath` once, where vCenters take it encoded twice, as libvirt sends it: a datacenter in a folder
+//! is not found. Its machines' VMX files are empty, so that only one that was defined can be exported, and it gives no
 //! leases (`ExportVm` is `MethodNotFound`).
 
 use anyhow::{Context, ensure};
@@ -26,10 +27,14 @@ pub(super) fn check(
     report: &mut Report,
 ) {
     let found = report.check(format!("{name}: a directory to write to"), || {
-        let machine = facts.machines.iter().rfind(|machine| machine.state == "running");
-        let machine = machine.context("no machine runs")?;
-        let host = facts.hosts.iter().find(|host| host.moref == machine.host);
-        let tool = changes::connect(bench, server, host.context("it has no host")?, tls, name)?;
+        let running = facts.machines.iter().filter(|machine| machine.state == "running");
+        let placed = running.filter_map(|machine| {
+            Some((machine, facts.hosts.iter().find(|host| host.moref == machine.host)?))
+        });
+        // In a datacenter that is in no folder.
+        let found = placed.min_by_key(|(_, host)| host.uri_path.len());
+        let (machine, host) = found.context("no machine runs on a known host")?;
+        let tool = changes::connect(bench, server, host, tls, name)?;
         let blocks = tool.ask(&["-q", "domblklist", &machine.name])?;
         let disk =
             blocks.lines().find_map(|line| line.split_once('[')).context("it has no disk")?;
