@@ -2,9 +2,10 @@
 //!
 //! [`vcsim`]: `virtesx` against govmomi's simulator, judged by govc. [`virsh`]: Debian's `virsh` and the newest one
 //! against `esx-sim`, and `virtesx` beside them. [`parity`] (also `interop parity`): one script through Debian's `virsh`
-//! and through `virtesx`. [`mod@daemon`]: virsh and python3-libvirt through `virtesxd`. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback
+//! and through `virtesx`. [`mod@console`]: `virtesx console` in tmux. [`mod@daemon`]: virsh and python3-libvirt through `virtesxd`. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback
 //! port, every child process has a deadline and is killed at the end. A missing peer is a failure.
 
+mod console;
 mod daemon;
 mod fields;
 mod parity;
@@ -73,6 +74,8 @@ enum Half {
     Parity,
     /// virsh and python3-libvirt through virtesxd.
     Daemon,
+    /// A serial console in a terminal (tmux).
+    Console,
 }
 
 /// Everything the checks share.
@@ -135,6 +138,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wanted(Half::Daemon) {
         daemon::check(&bench, &mut report);
+    }
+    if wanted(Half::Console) {
+        console::check(&bench, &mut report);
     }
     report.finish()
 }

@@ -292,6 +292,52 @@ async fn serial_and_parallel_ports() {
     assert_eq!(code(graphics), Some(ErrorCode::ConfigUnsupported));
 }
 
+/// What dumpxml says of a port behind a concentrator is taken by attach, update, detach and define alike.
+#[tokio::test]
+async fn a_proxied_port_through_its_life() {
+    let scene = Scene::new("vm-00001").await;
+    let proxy = "telnets://vspc.example:13370#thumbprint=AA:BB";
+    let backing = |service: &str, direction: &str| {
+        format!("service='{service}' direction='{direction}' proxy='{proxy}'")
+    };
+    let attach = format!(
+        "<serial type='tcp' xmlns:v='http://libvirt.org/schemas/domain/vmware/1.0'><v:backing {}/></serial>",
+        backing("virtesx?port=0", "server")
+    );
+    scene.attach(&attach).await.unwrap();
+    let xml = async || {
+        let flags = virt_api::DomainXmlFlags::empty();
+        scene.connection.domain_get_xml_desc(&scene.domain, flags).await.unwrap()
+    };
+    let text = xml().await;
+    assert!(text.contains(&backing("virtesx?port=0", "server")), "{text}");
+    let start = text.find("<serial").unwrap();
+    let end = text.find("</serial>").unwrap() + "</serial>".len();
+    // The prefix is declared at the domain's own element.
+    let declared = "<serial xmlns:vmware='http://libvirt.org/schemas/domain/vmware/1.0'";
+    let shown = text[start..end].replacen("<serial", declared, 1);
+    // As it was shown, and the other way round.
+    scene.update(&shown).await.unwrap();
+    assert_eq!(scene.key("serial0.vspc").as_deref(), Some(proxy));
+    scene.update(&shown.replace("'server'", "'client'")).await.unwrap();
+    assert_eq!(scene.key("serial0.network.endPoint").as_deref(), Some("client"));
+    assert!(xml().await.contains(&backing("virtesx?port=0", "client")));
+    scene.detach(&shown).await.unwrap();
+    assert!(scene.lines("serial0.").iter().all(|line| !line.contains("vspc")));
+    scene.attach(&shown).await.unwrap();
+    // A domain that is defined again keeps it, changed where the document is.
+    let changed = text.replace("virtesx?port=0", "virtesx?port=0&amp;key=7");
+    let flags = virt_api::DomainDefineFlags::empty();
+    scene.connection.domain_define_xml_flags(&changed, flags).await.unwrap();
+    assert_eq!(scene.key("serial0.fileName").as_deref(), Some("virtesx?port=0&key=7"));
+    assert_eq!(scene.key("serial0.vspc").as_deref(), Some(proxy));
+    assert_eq!(scene.key("serial0.network.endPoint").as_deref(), Some("server"));
+    // libvirt's own document has neither.
+    let exact = virt_api::DomainXmlFlags::EXACT;
+    let exact = scene.connection.domain_get_xml_desc(&scene.domain, exact).await.unwrap();
+    assert!(!exact.contains("vspc.example"), "{exact}");
+}
+
 const REMOTE: &str = "<serial type='tcp'><source mode='bind' host='' service='2301'/><protocol type='telnet'/></serial>";
 
 #[tokio::test]

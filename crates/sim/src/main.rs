@@ -58,6 +58,9 @@ struct Options {
     /// The random numbers of the fault plan
     #[arg(long, default_value_t = 0, requires = "fault")]
     fault_seed: u64,
+    /// Connect the serial ports of running machines to concentrators on loopback addresses; their guests echo
+    #[arg(long)]
+    consoles: bool,
     /// Serve another certificate than the one whose thumbprint is printed (with --tls)
     #[arg(long, requires = "tls")]
     wrong_certificate: bool,
@@ -128,7 +131,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .api_version(options.api_version)
         .credentials(options.username, options.password)
         .task_duration(Duration::from_millis(options.task_duration))
-        .allow_any_address(options.allow_any_address);
+        .allow_any_address(options.allow_any_address)
+        .dial_consoles(options.consoles);
     if let Some(plan) = options.fault {
         plan.set_seed(options.fault_seed);
         builder = builder.plan(move |arrival| plan.react(arrival));

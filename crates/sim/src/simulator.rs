@@ -57,6 +57,7 @@ impl Simulator {
             tls: false,
             wrong_certificate: false,
             lease_door: false,
+            dial_consoles: false,
             username: "user".to_owned(),
             password: "pass".to_owned(),
             page_size: None,
@@ -78,6 +79,7 @@ pub struct Builder {
     tls: bool,
     wrong_certificate: bool,
     lease_door: bool,
+    dial_consoles: bool,
     username: String,
     password: String,
     page_size: Option<usize>,
@@ -148,6 +150,14 @@ impl Builder {
     #[must_use]
     pub fn lease_door(mut self) -> Self {
         self.lease_door = true;
+        self
+    }
+
+    /// Lets running machines connect their serial ports to concentrators on loopback addresses (`telnet://`), with guests
+    /// that ask for a login and echo what is typed.
+    #[must_use]
+    pub fn dial_consoles(mut self, dial: bool) -> Self {
+        self.dial_consoles = dial;
         self
     }
 
@@ -262,6 +272,9 @@ impl Builder {
         if let Some((listener, acceptor)) = second {
             let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
             tasks.push(tokio::spawn(server::serve(listener, Some(acceptor), shared, stopped)));
+        }
+        if self.dial_consoles {
+            tasks.push(tokio::spawn(server::serial::run(Arc::clone(&shared), stopped.clone())));
         }
         tasks.push(tokio::spawn(server::serve(listener, acceptor, Arc::clone(&shared), stopped)));
         Ok(Running {

@@ -12,9 +12,9 @@ use crate::cli::output_argument;
 use crate::commands::export::EXPORT;
 use crate::commands::inspect::INSPECT;
 use crate::commands::{
-    card, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host, interface,
-    itself, list, memory, migrate, naming, native, network, pin, pool, power, question, screenshot,
-    snapshot, snapshot_list, vmx, volume, volume_change, volume_transfer,
+    card, console, cpu, define, device, disk, domain, dumpxml, event, figures, guest, host,
+    interface, itself, list, memory, migrate, naming, native, network, pin, pool, power, question,
+    screenshot, snapshot, snapshot_list, vmx, volume, volume_change, volume_transfer, vspc,
 };
 use crate::failure::usage;
 use crate::render::{Format, Render, Text};
@@ -116,6 +116,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &device::ATTACH_SERIAL,
     &power::AUTOSTART,
     &disk::CHANGE_MEDIA,
+    &console::CONSOLE,
     &define::CREATE,
     &define::DEFINE,
     &naming::DESC,
@@ -215,6 +216,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &pin::PIN,
     &host::Uri,
     &host::Version,
+    &vspc::VSPC,
     &itself::Completion,
     &itself::Help,
     &itself::Quit { name: "exit" },

@@ -1,6 +1,7 @@
 //! The commands, one file per group.
 
 pub(crate) mod card;
+pub(crate) mod console;
 pub(crate) mod cpu;
 pub(crate) mod define;
 pub(crate) mod device;
@@ -33,3 +34,4 @@ pub(crate) mod vmx;
 pub(crate) mod volume;
 pub(crate) mod volume_change;
 pub(crate) mod volume_transfer;
+pub(crate) mod vspc;

@@ -110,6 +110,14 @@ impl Session {
         Ok(&*self.connection().await?.driver)
     }
 
+    /// The driver of the connection, for what outlives a command's own future.
+    ///
+    /// # Errors
+    /// As [`hypervisor`](Self::hypervisor).
+    pub(crate) async fn shared_driver(&self) -> Result<Arc<dyn Driver>, Error> {
+        Ok(Arc::clone(&self.connection().await?.driver))
+    }
+
     /// Opens another connection beside this session's.
     ///
     /// # Errors

@@ -78,6 +78,7 @@ pub use self::inventory::Preset;
 pub(crate) use self::lease::{DiskStream, LeaseEnded};
 pub use self::lease::{LeaseState, LeaseView};
 pub use self::machine::PowerState;
+pub(crate) use self::machine::Serial;
 pub use self::screen::ScreenAnswer;
 pub use self::task::TaskState;
 pub use self::time::Timestamp;
@@ -283,6 +284,11 @@ impl Model {
     /// The references of all machines.
     pub fn machines(&self) -> Vec<MoRef> {
         self.inventory.machines().map(|machine| machine.moref.clone()).collect()
+    }
+
+    /// All machines.
+    pub(crate) fn every_machine(&self) -> impl Iterator<Item = &Machine> {
+        self.inventory.machines()
     }
 
     /// The reference of the first machine with this plain name.

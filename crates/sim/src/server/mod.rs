@@ -6,6 +6,7 @@ mod gzip;
 mod nfc;
 mod outflow;
 mod screen;
+pub(crate) mod serial;
 mod soap;
 pub(crate) mod tls;
 

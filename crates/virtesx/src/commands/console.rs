@@ -1,0 +1,406 @@
+//! `console`: the text console of a domain, through a serial port concentrator.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use esx_concentrator::{Address, Client, Console, ConsoleEvent, ConsoleReader, Mode, Port, Status};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use virt_api::{Domain, DomainDeviceModifyFlags, Error, ErrorCode, ErrorDomain, Hypervisor};
+use virt_xml::Element;
+use virt_xml::domain::VMWARE_NAMESPACE;
+
+use super::plain::{Outcome, Plain, option, request, shown, switch};
+use crate::command::{Group, required_value};
+use crate::commands::domain::{domain_argument, lookup};
+use crate::failure::{Context, system, usage};
+use crate::file::read_text;
+use crate::render::{Done, Text};
+use crate::session::Session;
+
+pub(crate) mod ports;
+mod terminal;
+
+use ports::{Ports, Proxied};
+use terminal::{Keys, Raw, Screen};
+
+/// Ctrl-], as in virsh and telnet.
+const ESCAPE: u8 = 0x1d;
+/// Without a terminal, what is typed may end before the machine has answered.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Pieces that wait for a machine that does not read.
+const TYPED: usize = 64;
+
+/// `console`
+pub(crate) static CONSOLE: Plain = Plain {
+    name: "console",
+    group: Group::Domain,
+    summary: "Connect to the text console of a domain",
+    details: "The domain needs a serial port behind a concentrator, to which its host connects; 'virtesx vspc serve' is one.\n\
+        Ctrl-] leaves. --add adds such a port if there is none; the domain should be off then. Without a terminal, standard\n\
+        input is typed, and escape sequences are left out of what the domain answers.",
+    usage: "DOMAIN",
+    arguments: |command| {
+        with_concentrator(domain_argument(command))
+            .arg(
+                option("port", "NUMBER", "Number of the serial port (default: the first one)")
+                    .value_parser(clap::value_parser!(u32)),
+            )
+            .arg(switch("read-only-console", "Only watch").conflicts_with("exclusive"))
+            .arg(switch("exclusive", "Be the only one who writes"))
+            .arg(switch("add", "Add a serial port if there is none").requires("proxy"))
+            .arg(
+                option(
+                    "proxy",
+                    "URI",
+                    "The concentrator, as the host reaches it: telnet:// or telnets://",
+                )
+                .requires("add"),
+            )
+    },
+    request: |matches| {
+        let wish = Wish::read(matches)?;
+        let name = required_value(matches, "domain")?;
+        Ok(request(async move |session: &Session| {
+            let hypervisor = session.hypervisor().await?;
+            let domain = lookup(hypervisor, &name).await?;
+            wish.run(session, hypervisor, &domain).await
+        }))
+    },
+};
+
+/// Adds the options that lead to a concentrator.
+pub(super) fn with_concentrator(command: clap::Command) -> clap::Command {
+    command
+        .arg(option(
+            "concentrator",
+            "ADDRESS",
+            "unix:PATH, HOST:PORT or tls://HOST:PORT#thumbprint=X (default: VIRTESX_VSPC, else the user's own)",
+        ))
+        .arg(option("token-file", "FILE", "File with the concentrator's token"))
+}
+
+/// Where the concentrator is, and what it is to be shown.
+pub(super) struct Concentrator {
+    address: Address,
+    token: Option<String>,
+}
+
+impl Concentrator {
+    pub(super) fn read(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = matches.get_one::<String>("concentrator").cloned();
+        let address = match given.or_else(|| std::env::var("VIRTESX_VSPC").ok()) {
+            Some(text) => text.parse().map_err(|error| {
+                usage(format!("'{text}' is no address of a concentrator")).with_source(error)
+            })?,
+            None => own_address(),
+        };
+        let token = matches.get_one::<String>("token-file").map(|file| read_token(file));
+        Ok(Self { address, token: token.transpose()? })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Client, Error> {
+        Client::connect(&self.address, self.token.as_deref()).await.map_err(concentrator_error)
+    }
+}
+
+/// The socket in the user's own folder for such things.
+pub(super) fn own_address() -> Address {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
+    let folder = folder.map_or_else(|| PathBuf::from("/run"), PathBuf::from);
+    Address::Unix(folder.join("virtesx").join("vspc.sock"))
+}
+
+/// A token is a line.
+pub(super) fn read_token(file: &str) -> Result<String, Error> {
+    Ok(read_text(file)?.trim().to_owned())
+}
+
+pub(super) fn concentrator_error(error: esx_concentrator::Error) -> Error {
+    let code = match &error {
+        esx_concentrator::Error::Settings(_) => ErrorCode::InvalidArg,
+        esx_concentrator::Error::Refused(_) => ErrorCode::OperationFailed,
+        _ => ErrorCode::SystemError,
+    };
+    Error::new(code, ErrorDomain::None, "the concentrator cannot be used").with_source(error)
+}
+
+struct Wish {
+    concentrator: Concentrator,
+    port: Option<u32>,
+    mode: Mode,
+    /// The proxy of a port to add.
+    add: Option<String>,
+}
+
+impl Wish {
+    fn read(matches: &ArgMatches) -> Result<Self, Error> {
+        Ok(Self {
+            concentrator: Concentrator::read(matches)?,
+            port: matches.get_one("port").copied(),
+            mode: match (matches.get_flag("read-only-console"), matches.get_flag("exclusive")) {
+                (true, _) => Mode::ReadOnly,
+                (_, true) => Mode::Exclusive,
+                _ => Mode::Shared,
+            },
+            add: matches.get_one::<String>("proxy").cloned(),
+        })
+    }
+
+    async fn run(
+        &self,
+        session: &Session,
+        hypervisor: &dyn Hypervisor,
+        domain: &Domain,
+    ) -> Outcome {
+        let ports = Ports::of(hypervisor, domain).await?;
+        let port = ports.proxied.iter().find(|port| self.port.is_none_or(|n| n == port.number));
+        let Some(port) = port else {
+            return match &self.add {
+                Some(proxy) => self.add(hypervisor, domain, &ports, proxy).await,
+                None => Err(self.explain(domain, &ports)),
+            };
+        };
+        let known = self.concentrator.connect().await?.list().await.map_err(concentrator_error)?;
+        let found = choose(&known, &ports, port).ok_or_else(|| {
+            let message = format!(
+                "domain '{}' has not connected to the concentrator at {}: it must run, its host must reach {}, and the \
+                 host's firewall must let it (ruleset vSPC)",
+                domain.name, self.concentrator.address, port.proxy
+            );
+            Error::new(ErrorCode::OperationInvalid, ErrorDomain::None, message)
+        })?;
+        let (machine, label) = (found.key.machine.to_string(), found.key.label.clone());
+        let console = self.concentrator.connect().await?;
+        let console = console
+            .attach(&machine, Some(&label), self.mode)
+            .await
+            .map_err(concentrator_error)
+            .context(|| format!("failed to connect to the console of domain '{}'", domain.name))?;
+        converse(session, domain, port.number, console).await
+    }
+
+    fn explain(&self, domain: &Domain, ports: &Ports) -> Error {
+        let name = &domain.name;
+        let message = match self.port {
+            Some(number) if ports.direct.contains(&number) => {
+                format!(
+                    "serial port {number} of domain '{name}' is on the network without a concentrator"
+                )
+            }
+            Some(number) if ports.taken.contains(&number) => {
+                format!("serial port {number} of domain '{name}' is not on the network")
+            }
+            Some(number) => format!("domain '{name}' has no serial port {number}"),
+            None => format!(
+                "domain '{name}' has no serial port behind a concentrator: turn it off and add one with 'virtesx console \
+                 {name} --add --proxy telnet://HOST:13370', HOST being where 'virtesx vspc serve' listens"
+            ),
+        };
+        Error::new(ErrorCode::OperationInvalid, ErrorDomain::None, message)
+    }
+
+    async fn add(
+        &self,
+        hypervisor: &dyn Hypervisor,
+        domain: &Domain,
+        ports: &Ports,
+        proxy: &str,
+    ) -> Outcome {
+        let number = self.port.unwrap_or_else(|| ports.free());
+        let service = format!("virtesx?port={number}&key={}", fresh_key()?);
+        let backing = Element {
+            prefix: Some("vmware".to_owned()),
+            namespace: Some(VMWARE_NAMESPACE.to_owned()),
+            ..Element::new("backing")
+        }
+        .with_attribute("service", &service)
+        .with_attribute("direction", "server")
+        .with_attribute("proxy", proxy);
+        let target = Element::new("target").with_attribute("port", &number.to_string());
+        let serial = Element::new("serial").with_attribute("type", "tcp");
+        let xml = serial.with_child(backing).with_child(target).to_xml();
+        let flags = if domain.id.is_some() {
+            DomainDeviceModifyFlags::LIVE | DomainDeviceModifyFlags::CONFIG
+        } else {
+            DomainDeviceModifyFlags::CONFIG
+        };
+        let added = hypervisor.domain_attach_device_flags(domain, &xml, flags).await;
+        added.context(|| format!("failed to add a serial port to domain '{}'", domain.name))?;
+        let next = if domain.id.is_some() { "call it again" } else { "start the domain" };
+        let sentence = format!("Serial port {number} added; {next} for its console");
+        shown(Done::to_domain("console", domain).saying(&sentence))
+    }
+}
+
+/// Proves the right to the machine's configuration, nothing more; it also tells machines of one name apart.
+fn fresh_key() -> Result<String, Error> {
+    let mut key = [0_u8; 16];
+    SystemRandom::new()
+        .fill(&mut key)
+        .map_err(|_| Error::internal(ErrorDomain::None, "the system's random generator failed"))?;
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Which of the concentrator's ports is the domain's: by identifier and by what it asks for, never by its name alone.
+fn choose<'a>(known: &'a [Port], ports: &Ports, wanted: &Proxied) -> Option<&'a Port> {
+    known.iter().find(|port| {
+        port.service_uri == wanted.service && ports.machines.contains(&port.key.machine)
+    })
+}
+
+/// Carries keys and output until either end leaves.
+async fn converse(session: &Session, domain: &Domain, port: u32, console: Console) -> Outcome {
+    let cannot = |error| system("cannot use the terminal", error);
+    // Interrupts end the program by the way of the terminal's restoration.
+    let _held = session.hold();
+    let raw = Raw::enter().map_err(cannot)?;
+    let is_terminal = raw.is_terminal();
+    let say = |text: &str| {
+        if is_terminal && !session.options.quiet {
+            eprint!("{text}\r\n");
+        }
+    };
+    say(&format!(
+        "Connected to domain '{}', serial port {port}",
+        crate::render::printable(&domain.name)
+    ));
+    say("Escape character is ^] (Ctrl + ])");
+    let mut keys = Keys::listen().map_err(cannot)?;
+    let mut screen = Screen::new();
+    let mut typing = true;
+    let (mut events, reading) = listen(console.reader);
+    let (typed, mut to_type) = mpsc::channel::<Vec<u8>>(TYPED);
+    let mut writer = console.writer;
+    let writing = tokio::spawn(async move {
+        while let Some(piece) = to_type.recv().await {
+            writer.write(&piece).await?;
+        }
+        Ok::<_, esx_concentrator::Error>(())
+    });
+    let outcome = loop {
+        let quiet = async {
+            if typing { std::future::pending().await } else { tokio::time::sleep(ANSWER).await }
+        };
+        tokio::select! {
+            // A machine that takes nothing must not keep its user from leaving.
+            piece = keys.next(), if typing && (is_terminal || typed.capacity() > 0) => match piece {
+                None => typing = false,
+                Some(piece) => {
+                    // Only who sits at a terminal can press keys.
+                    let leaves = piece.iter().position(|byte| is_terminal && *byte == ESCAPE);
+                    let piece = &piece[..leaves.unwrap_or(piece.len())];
+                    match typed.try_send(piece.to_vec()) {
+                        Ok(()) => {}
+                        Err(mpsc::error::TrySendError::Full(_)) => eprint!("\x07"),
+                        Err(mpsc::error::TrySendError::Closed(_)) => break Err(closed()),
+                    }
+                    if leaves.is_some() {
+                        break Ok(());
+                    }
+                }
+            },
+            event = events.recv() => match event {
+                Some(Ok(Some(ConsoleEvent::Data(data)))) => {
+                    if let Err(error) = screen.show(&data) {
+                        break Err(cannot(error));
+                    }
+                }
+                Some(Ok(Some(ConsoleEvent::Status(Status::Down)))) => {
+                    say("[the domain is not connected: what is typed is lost]");
+                }
+                Some(Ok(Some(ConsoleEvent::Status(_)))) => {}
+                Some(Ok(Some(ConsoleEvent::End(why)))) => {
+                    break Err(Error::new(ErrorCode::OperationAborted, ErrorDomain::None, why));
+                }
+                Some(Err(error)) => break Err(concentrator_error(error)),
+                Some(Ok(None)) | None => break Err(closed()),
+            },
+            () = quiet => break Ok(()),
+            () = session.interrupted() => break Ok(()),
+        }
+    };
+    reading.abort();
+    drop(typed);
+    // What was typed before leaving still goes out.
+    let _ = tokio::time::timeout(ANSWER, writing).await;
+    drop(raw);
+    if is_terminal {
+        eprintln!();
+    }
+    outcome.and_then(|()| shown(Text::nothing()))
+}
+
+fn closed() -> Error {
+    let message = "the concentrator closed the console";
+    Error::new(ErrorCode::OperationAborted, ErrorDomain::None, message)
+}
+
+type Event = Result<Option<ConsoleEvent>, esx_concentrator::Error>;
+
+/// Reads in a task of its own, since a frame that is half read must not be dropped.
+fn listen(mut reader: ConsoleReader) -> (mpsc::Receiver<Event>, JoinHandle<()>) {
+    let (sender, receiver) = mpsc::channel(TYPED);
+    let task = tokio::spawn(async move {
+        loop {
+            let event = reader.next().await;
+            let goes_on =
+                matches!(event, Ok(Some(ConsoleEvent::Data(_) | ConsoleEvent::Status(_))));
+            if sender.send(event).await.is_err() || !goes_on {
+                break;
+            }
+        }
+    });
+    (receiver, task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_finds_its_own_port() {
+        let port = |machine: &str, service: &str| Port {
+            key: esx_concentrator::PortKey {
+                machine: machine.parse().unwrap(),
+                label: "0".to_owned(),
+            },
+            status: Status::Up,
+            clients: 0,
+            peer: [127, 0, 0, 1].into(),
+            name: "web".to_owned(),
+            service_uri: service.to_owned(),
+        };
+        let (one, other) =
+            ("501ea0b1-c2d3-e4f5-0617-28394a5b6c7d", "501ea0b1-c2d3-e4f5-0617-28394a5b6c7e");
+        let bios = format!("bios:{one}");
+        let known =
+            [port(one, "virtesx"), port(other, "virtesx"), port(&bios, "x"), port(one, "x?key=1")];
+        for (machine, service, expected) in [
+            (one, "virtesx", Some(0)),
+            (other, "virtesx", Some(1)),
+            (bios.as_str(), "x", Some(2)),
+            (one, "x?key=1", Some(3)),
+            (one, "x", None),
+            (other, "x?key=1", None),
+        ] {
+            let ports = Ports {
+                machines: vec![machine.parse().unwrap()],
+                proxied: Vec::new(),
+                direct: Vec::new(),
+                taken: Vec::new(),
+            };
+            let wanted = Proxied {
+                number: 0,
+                service: service.to_owned(),
+                client: false,
+                proxy: String::new(),
+            };
+            let found = choose(&known, &ports, &wanted);
+            assert_eq!(found, expected.map(|at: usize| &known[at]), "{machine} {service}");
+        }
+    }
+}
