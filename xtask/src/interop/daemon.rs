@@ -3,6 +3,7 @@
 //! Two fresh simulated hosts: one is worked on through libvirt's own driver, the other through the daemon. Exit status
 //! and standard output of every command must be the same, unless the table says why they are not.
 
+mod clients;
 mod script;
 
 use std::{path::PathBuf, process::Command, time::Duration};
@@ -100,7 +101,7 @@ const DIFFERENT: &[(&str, &str)] = &[
 
 /// What python3-libvirt is to do; it prints what it found.
 const SCRIPT: &str = r#"
-import libvirt, sys, threading, time
+import hashlib, libvirt, sys, time
 libvirt.virEventRegisterDefaultImpl()
 connection = libvirt.open(sys.argv[1])
 domains = connection.listAllDomains()
@@ -119,6 +120,20 @@ end = time.time() + 30
 while len(steps) < 200 and time.time() < end:
     libvirt.virEventRunDefaultImpl()
 print("events", len(steps), steps == [("vm-00005", 2), ("vm-00005", 5)] * 100)
+volume = connection.storagePoolLookupByName("datastore1").storageVolLookupByName("iso/debian-12.iso")
+data = bytes(range(256)) * 20000
+stream, rest = connection.newStream(), [data]
+def give(stream, size, opaque):
+    piece, rest[0] = rest[0][:size], rest[0][size:]
+    return piece
+volume.upload(stream, 0, len(data))
+stream.sendAll(give, None)
+stream.finish()
+stream, taken = connection.newStream(), hashlib.sha256()
+volume.download(stream, 0, 0)
+stream.recvAll(lambda stream, piece, opaque: taken.update(piece), None)
+stream.finish()
+print("stream", taken.hexdigest() == hashlib.sha256(data).hexdigest())
 try:
     connection.lookupByName("nobody")
 except libvirt.libvirtError as error:
@@ -131,6 +146,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let bench = Bench::prepare(&options.build)?;
     let mut report = Report::default();
     let daemon = Daemon::start(&bench, "")?;
+    if options.sections.is_empty() || options.sections.iter().any(|name| name == "clients") {
+        clients::check(&bench, &daemon, &mut report);
+    }
     script::check(&bench, &daemon, &options.sections, options.bless, &mut report);
     report.finish()
 }
@@ -171,24 +189,26 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
         ensure!(refused.stderr.contains("read only"), "{}", refused.stderr);
         hosts.reader.ask(&["dumpxml", "web01"]).map(drop)
     });
-    report.check("daemon: python3-libvirt lists, reads and hears 200 events in order", || {
+    report.check("daemon: python3-libvirt lists, reads, hears 200 events in order, and streams there and back", || {
         let said = hosts.python(bench)?;
         let lines: Vec<&str> = said.lines().collect();
-        let [domains, web, events, error] = lines[..] else { anyhow::bail!("{said}") };
+        let [domains, web, events, stream, error] = lines[..] else { anyhow::bail!("{said}") };
         let listed = hosts.ours.ask(&["list", "--all", "--name"])?.lines().count();
         ensure!(domains == format!("domains {listed}"), "{said}, but virsh lists {listed}");
         ensure!(web == "web 1 1 4 True", "{said}");
         ensure!(events == "events 200 True", "{said}");
+        ensure!(stream == "stream True", "{said}");
         ensure!(error == "error 42 28", "{said}");
         Ok(())
     });
+    clients::check(bench, &hosts.daemon, report);
     script::check(bench, &hosts.daemon, &[], false, report);
 }
 
 /// What to run.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// Only these sections of the scripts (their headings' first words).
+    /// Only these sections of the scripts (their headings' first words), or `clients`.
     sections: Vec<String>,
     /// Write the differences found into the script. Reasons are yours to write: a difference without one fails.
     #[arg(long)]

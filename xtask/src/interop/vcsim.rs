@@ -76,7 +76,7 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
     }
 }
 
-fn start(bench: &Bench, tls: bool, arguments: &[&str]) -> anyhow::Result<Server> {
+pub(super) fn start(bench: &Bench, tls: bool, arguments: &[&str]) -> anyhow::Result<Server> {
     let mut vcsim = bench.peers.go("vcsim");
     vcsim.args(["-l", "127.0.0.1:0", "-stdin-exit", "-username", USER, "-password", PASSWORD]);
     vcsim.arg(format!("-tls={tls}")).args(arguments);
