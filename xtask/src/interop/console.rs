@@ -94,7 +94,7 @@ fn session(bench: &Bench) -> anyhow::Result<()> {
         "24",
         "env PS1='ready> ' bash --norc",
     ])?;
-    tmux.until("shell", |screen| screen.contains("ready> "))?;
+    tmux.until("shell", |screen| screen.contains("ready>"))?;
     let line = format!(
         "LIBVIRT_AUTH_FILE={} VIRTESX_VSPC={socket} {} -c '{uri}' console {DOMAIN}; echo left=$?",
         bench.auth_file().display(),

@@ -1,5 +1,6 @@
 //! `console`: the text console of a domain, through a serial port concentrator.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -261,7 +262,7 @@ async fn converse(session: &Session, domain: &Domain, port: u32, console: Consol
     let is_terminal = raw.is_terminal();
     let say = |text: &str| {
         if is_terminal && !session.options.quiet {
-            eprint!("{text}\r\n");
+            tell(&format!("{text}\r\n"));
         }
     };
     say(&format!(
@@ -295,7 +296,7 @@ async fn converse(session: &Session, domain: &Domain, port: u32, console: Consol
                     let piece = &piece[..leaves.unwrap_or(piece.len())];
                     match typed.try_send(piece.to_vec()) {
                         Ok(()) => {}
-                        Err(mpsc::error::TrySendError::Full(_)) => eprint!("\x07"),
+                        Err(mpsc::error::TrySendError::Full(_)) => tell("\x07"),
                         Err(mpsc::error::TrySendError::Closed(_)) => break Err(closed()),
                     }
                     if leaves.is_some() {
@@ -329,9 +330,14 @@ async fn converse(session: &Session, domain: &Domain, port: u32, console: Consol
     let _ = tokio::time::timeout(ANSWER, writing).await;
     drop(raw);
     if is_terminal {
-        eprintln!();
+        tell("\n");
     }
     outcome.and_then(|()| shown(Text::nothing()))
+}
+
+/// For the user, beside the machine's output. Whoever closed standard error hears nothing.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn closed() -> Error {
