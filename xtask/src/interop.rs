@@ -2,12 +2,13 @@
 //!
 //! [`vcsim`]: `virtesx` against govmomi's simulator, judged by govc. [`virsh`]: Debian's `virsh` and the newest one
 //! against `esx-sim`, and `virtesx` beside them. [`parity`] (also `interop parity`): one script through Debian's `virsh`
-//! and through `virtesx`. [`mod@console`]: `virtesx console` in tmux. [`mod@daemon`]: virsh and python3-libvirt through `virtesxd`. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback
+//! and through `virtesx`. [`mod@console`]: `virtesx console` in tmux. [`mod@daemon`]: virsh and python3-libvirt through `virtesxd`, [`live_view`]: its live view. [`vmx`] (`interop vmx`): the converter against libvirt's. Every server listens on a free loopback
 //! port, every child process has a deadline and is killed at the end. A missing peer is a failure.
 
 mod console;
 mod daemon;
 mod fields;
+mod live_view;
 mod parity;
 mod report;
 mod tool;
@@ -72,7 +73,7 @@ enum Half {
     Virsh,
     /// The same, by a script that changes things.
     Parity,
-    /// virsh and python3-libvirt through virtesxd.
+    /// virsh and python3-libvirt through virtesxd, and its live view.
     Daemon,
     /// A serial console in a terminal (tmux).
     Console,
@@ -138,6 +139,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wanted(Half::Daemon) {
         daemon::check(&bench, &mut report);
+        live_view::check(&bench, &mut report);
     }
     if wanted(Half::Console) {
         console::check(&bench, &mut report);

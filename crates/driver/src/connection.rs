@@ -26,6 +26,7 @@ use crate::host::{self, HostFacts};
 use crate::inventory::{self, Binding, Inventory, read_way, steps_to_hosts};
 use crate::product::Product;
 use crate::uri::{ConnectionUri, UriScheme};
+use crate::view::{LiveView, LiveViewOptions};
 use crate::watchers::Watchers;
 
 /// How a connection is opened.
@@ -46,6 +47,9 @@ pub struct OpenOptions {
     pub operation_timeout: Option<Duration>,
     /// Where a session is kept between connections. With it, `close` does not log out.
     pub sessions: Option<Arc<dyn SessionStore>>,
+    /// Keeps what reads ask for current in memory, by one update filter, and answers them from there: see
+    /// [`Connection::live_view`] and `docs/live-view.md`. Without it every read asks the host.
+    pub live_view: Option<LiveViewOptions>,
 }
 
 /// Keeps sessions for later connections. What it keeps gives access without a password: guard it as one.
@@ -93,6 +97,8 @@ pub(crate) struct Session {
     pub(crate) names: Mutex<Option<Arc<NameIndex>>>,
     /// Where datastores are.
     pub(crate) storage: crate::storage::Known,
+    /// What is kept current of the host, if that is wanted.
+    pub(crate) view: Option<LiveView>,
     looked_up: AtomicBool,
     no_auto_start_manager: AtomicBool,
     machines: Mutex<HashMap<(Uuid, String), MoRef>>,
@@ -155,6 +161,7 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
         watchers: Watchers::new(options.questions, options.progress, task_timeout),
         names: Mutex::default(),
         storage: crate::storage::Known::default(),
+        view: None,
         looked_up: AtomicBool::new(false),
         no_auto_start_manager: AtomicBool::new(false),
         machines: Mutex::default(),
@@ -188,6 +195,9 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
     match result {
         Ok(vcenter) => {
             session.vcenter = vcenter;
+            let other = session.vcenter.as_ref().map(|vcenter| &vcenter.client);
+            session.view =
+                options.live_view.map(|options| LiveView::new(options, &session.client, other));
             let session = Arc::new(session);
             if let Some(pause) = uri.keepalive() {
                 keep_alive(&session, pause);
@@ -620,7 +630,11 @@ impl Driver for Connection {
         if let Some(vcenter) = &self.session.vcenter {
             farewell(vcenter.client.logout()).await;
         }
-        if self.session.keep() {
+        let kept = self.session.keep();
+        if let Some(view) = &self.session.view {
+            view.close(kept).await;
+        }
+        if kept {
             return Ok(());
         }
         self.session.client.logout().await.map_err(|e| vi_error("cannot log out", e))

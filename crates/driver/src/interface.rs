@@ -13,6 +13,7 @@ use virt_xml::interface as xml;
 
 use crate::connection::{Connection, Session};
 use crate::network::{CARDS, list};
+use crate::view::Ask;
 
 fn no_interface(message: String) -> Error {
     Error::new(ErrorCode::NoInterface, ErrorDomain::Esx, message)
@@ -24,22 +25,35 @@ fn handle(card: PhysicalNic) -> InterfaceHandle {
 
 impl Session {
     /// The host's physical network cards, in its order: one request.
-    async fn cards(&self) -> Result<Vec<PhysicalNic>> {
-        list(&self.host_row("cannot read the network cards of the host", &[CARDS]).await?, CARDS)
+    async fn cards(&self, ask: Ask) -> Result<Vec<PhysicalNic>> {
+        let what = "cannot read the network cards of the host";
+        list(&self.host_row(ask, what, &[CARDS]).await?, CARDS)
+    }
+
+    /// Those that `wanted` knows.
+    async fn cards_by(&self, wanted: impl Fn(&PhysicalNic) -> bool) -> Result<Vec<PhysicalNic>> {
+        for ask in self.asked() {
+            let mut cards = self.cards(*ask).await?;
+            cards.retain(&wanted);
+            if !cards.is_empty() {
+                return Ok(cards);
+            }
+        }
+        Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl Interface for Connection {
     async fn connect_num_of_interfaces(&self) -> Result<u32> {
-        Ok(u32::try_from(self.session.cards().await?.len()).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.session.cards(Ask::View).await?.len()).unwrap_or(u32::MAX))
     }
 
     async fn connect_list_interfaces(&self, max: usize) -> Result<Vec<String>> {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let cards = self.session.cards().await?;
+        let cards = self.session.cards(Ask::View).await?;
         Ok(cards.into_iter().map(|card| card.device).take(max).collect())
     }
 
@@ -57,21 +71,25 @@ impl Interface for Connection {
         if flags.contains(Filter::INACTIVE) && !flags.contains(Filter::ACTIVE) {
             return Ok(Vec::new());
         }
-        Ok(self.session.cards().await?.into_iter().map(handle).collect())
+        Ok(self.session.cards(Ask::View).await?.into_iter().map(handle).collect())
     }
 
     async fn interface_lookup_by_name(&self, name: &str) -> Result<InterfaceHandle> {
-        let cards = self.session.cards().await?;
-        let found = cards.into_iter().find(|card| card.device == name);
-        found.map(handle).ok_or_else(|| no_interface(format!("the host has no interface {name:?}")))
+        let found = self.session.cards_by(|card| card.device == name).await?;
+        found
+            .into_iter()
+            .next()
+            .map(handle)
+            .ok_or_else(|| no_interface(format!("the host has no interface {name:?}")))
     }
 
     async fn interface_lookup_by_mac_string(&self, mac: &str) -> Result<InterfaceHandle> {
         let wanted = MacAddress::parse(mac);
-        let mut found = self.session.cards().await?.into_iter().filter(|card| {
+        let is_meant = |card: &PhysicalNic| {
             card.mac.eq_ignore_ascii_case(mac)
                 || wanted.is_some_and(|wanted| MacAddress::parse(&card.mac) == Some(wanted))
-        });
+        };
+        let mut found = self.session.cards_by(is_meant).await?.into_iter();
         match (found.next(), found.next()) {
             (None, _) => {
                 Err(no_interface(format!("the host has no interface with MAC address {mac}")))
@@ -94,9 +112,8 @@ impl Interface for Connection {
         flags: InterfaceXmlFlags,
     ) -> Result<String> {
         check_flags("virInterfaceGetXMLDesc", flags, InterfaceXmlFlags::INACTIVE)?;
-        let cards = self.session.cards().await?;
-        let card = cards.into_iter().find(|card| card.device == interface.name);
-        let card = card.ok_or_else(|| {
+        let cards = self.session.cards_by(|card| card.device == interface.name).await?;
+        let card = cards.into_iter().next().ok_or_else(|| {
             no_interface(format!("the host has no interface {:?} any more", interface.name))
         })?;
         let stored = flags.contains(InterfaceXmlFlags::INACTIVE);

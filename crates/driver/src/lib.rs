@@ -36,12 +36,14 @@ mod product;
 mod storage;
 mod stream;
 mod uri;
+mod view;
 mod watchers;
 
 pub use auth::Environment;
 pub use certificate::{ServerCertificate, server_certificate};
 pub use connection::{Connection, OpenOptions, SessionKey, SessionStore, open};
 pub use known_hosts::{KnownHosts, KnownHostsError};
+pub use view::{LiveViewOptions, LiveViewState, LiveViewStatus};
 
 /// What fuzz targets need of the inside. Not part of the interface: it is there under cargo-fuzz only.
 #[cfg(fuzzing)]

@@ -156,6 +156,81 @@ impl ObjectRow {
     }
 }
 
+impl ObjectRow {
+    /// A row made of values, for who keeps them and answers in the host's place. It reads as a row with these properties that
+    /// came from a host; `missing` are paths that could not be read, each with the name of the fault that says why.
+    pub fn from_values<'v>(
+        moref: &MoRef,
+        values: impl IntoIterator<Item = (&'v str, &'v crate::Value)>,
+        missing: impl IntoIterator<Item = (&'v str, &'v str)>,
+    ) -> Self {
+        let mut writer = crate::Writer::new(crate::ApiVersion::MAX);
+        let mut places = Vec::new();
+        for (path, value) in values {
+            let name = writer.position()..writer.position() + path.len();
+            writer.raw(path);
+            let start = writer.position();
+            dynamic::encode_value(VALUE, value, crate::schema::WireType::AnyType, &mut writer);
+            places.push((name, start..writer.position()));
+        }
+        let known = places.len();
+        for (path, fault) in missing {
+            let name = writer.position()..writer.position() + path.len();
+            writer.raw(path);
+            let start = writer.position();
+            writer.open(VALUE);
+            writer.open_typed("fault", fault);
+            writer.close("fault");
+            writer.close(VALUE);
+            places.push((name, start..writer.position()));
+        }
+        let text: Arc<str> = writer.finish().0.into();
+        let mut properties: Vec<_> =
+            places.into_iter().map(|(name, element)| written(&text, name, element)).collect();
+        let missing = properties.split_off(known);
+        Self {
+            moref: moref.clone(),
+            text,
+            scopes: Arc::new([]),
+            properties,
+            missing,
+            problem: None,
+        }
+    }
+}
+
+/// The element that [`ObjectRow::from_values`] writes values in.
+const VALUE: &str = "val";
+
+/// A property whose value was written as the element at `element`; its head has no attribute with `>` in it.
+fn written(text: &str, name: Range<usize>, element: Range<usize>) -> Property {
+    let whole = text.get(element.clone()).unwrap_or_default();
+    let head = whole.find('>').map_or(whole.len(), |at| at + 1);
+    let attribute = |key: &str| {
+        let start = whole[..head].find(key)? + key.len();
+        let end = start + whole[start..head].find('"')?;
+        Some((start, end))
+    };
+    let at = |(start, end): (usize, usize)| Span::new(element.start + start..element.start + end);
+    let mut xsi_type = attribute(" xsi:type=\"");
+    let mut is_xsd = false;
+    if let Some((start, end)) = &mut xsi_type
+        && whole[*start..*end].starts_with("xsd:")
+    {
+        *start += "xsd:".len();
+        is_xsd = true;
+    }
+    let end = whole.len().saturating_sub("</>".len() + VALUE.len()).max(head);
+    Property {
+        name: Span::new(name),
+        value: at((head, end)),
+        xsi_type: xsi_type.map(at),
+        is_xsd,
+        moref_kind: attribute(" type=\"").map(at),
+        scopes: None,
+    }
+}
+
 /// Reads the `returnval` elements of a property collector's response. `text` must be the whole
 /// document that `reader` reads.
 ///

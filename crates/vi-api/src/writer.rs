@@ -45,6 +45,11 @@ impl Writer {
         false
     }
 
+    /// How many bytes have been written.
+    pub(crate) fn position(&self) -> usize {
+        self.out.len()
+    }
+
     /// Appends markup as it is.
     pub(crate) fn raw(&mut self, markup: &str) {
         self.out.push_str(markup);

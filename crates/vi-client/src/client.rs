@@ -10,6 +10,7 @@ use esx_vi_api::soap::{self, Encoded, Reply, SoapFault};
 use esx_vi_api::{ApiVersion, DecodeError, Method, MoRef};
 use tracing::Instrument as _;
 
+use crate::changes::Changes;
 use crate::collector::Retrieval;
 use crate::error::{Error, Fault, Result};
 use crate::session::{Session, to_the_end};
@@ -43,6 +44,7 @@ struct Inner {
     session: Session,
     /// Collectors of watches that have ended.
     collectors: Mutex<Vec<MoRef>>,
+    changes: Arc<Changes>,
 }
 
 impl Client {
@@ -89,6 +91,7 @@ impl Client {
                 soap_action,
                 session: Session::default(),
                 collectors: Mutex::default(),
+                changes: Arc::default(),
             }),
         })
     }
@@ -246,8 +249,9 @@ impl Client {
         }
     }
 
-    /// The number of the session: another one after each login.
-    pub(crate) fn session_number(&self) -> u64 {
+    /// The number of the session: another one after each login. What was made on the host in an earlier one, such as the filter
+    /// of a [`Watch`](crate::Watch), has gone.
+    pub fn session_number(&self) -> u64 {
         self.inner.session.number()
     }
 
@@ -288,6 +292,7 @@ impl Client {
         // A wait that the caller asked for comes on top of what a call may take.
         let call = defaults.call.zip(idle).map(|(call, idle)| call.saturating_add(idle));
         let options = CallOptions { idle, call, ..defaults };
+        let _changing = self.changing(M::NAME);
         self.exchange(M::NAME, this, encoded, options, read::<M>).await
     }
 
@@ -301,6 +306,10 @@ impl Client {
         let encoded = soap::encode_call(method, this, self.inner.version);
         let call = Call { this, method: M::NAME, soap_action: &self.inner.soap_action };
         call.send(&self.inner.transport, encoded.into(), options, read::<M>).await
+    }
+
+    pub(crate) fn change_count(&self) -> &Arc<Changes> {
+        &self.inner.changes
     }
 
     /// A collector that an ended watch has left, if there is one.

@@ -108,7 +108,7 @@ impl Retrieval {
     }
 
     /// Takes the path `path` out of every class; whether that changed anything.
-    fn remove(&mut self, path: &str) -> bool {
+    pub(crate) fn remove(&mut self, path: &str) -> bool {
         let before: usize = self.read.iter().map(|(_, paths)| paths.len()).sum();
         for (_, paths) in &mut self.read {
             paths.retain(|p| p != path);
@@ -197,16 +197,10 @@ impl Client {
                     }
                     return Ok(Retrieved { objects, withheld });
                 }
-                Err(error) => {
-                    let path = error
-                        .fault()
-                        .filter(|f| f.name == "InvalidProperty")
-                        .and_then(|f| f.detail.as_ref()?.str("name").map(str::to_owned));
-                    match path {
-                        Some(path) if retrieval.remove(&path) => withheld.push(path),
-                        _ => return Err(error),
-                    }
-                }
+                Err(error) => match error.unknown_property() {
+                    Some(path) if retrieval.remove(&path) => withheld.push(path),
+                    _ => return Err(error),
+                },
             }
         }
     }

@@ -172,6 +172,12 @@ impl Error {
         }
     }
 
+    /// The property that the host does not have at all, if that is why it refused the call.
+    pub(crate) fn unknown_property(&self) -> Option<String> {
+        let fault = self.fault().filter(|fault| fault.name == "InvalidProperty")?;
+        fault.detail.as_ref()?.str("name").map(str::to_owned)
+    }
+
     /// Whether the host refused the call with a fault of the type `name`, or of one derived from it.
     pub fn is_fault(&self, name: &str) -> bool {
         self.fault().is_some_and(|fault| {

@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod changes;
 mod client;
 mod collector;
 mod cookie;
@@ -54,7 +55,7 @@ pub use transport::{
     Body, ByteRange, CallOptions, CloseStage, ContentRange, GetReply, HttpReply, Stats, Transport,
     TransportError, Waiting, redact,
 };
-pub use updates::{Change, Watch};
+pub use updates::{Canceller, Change, News, Page, Watch};
 
 /// What fuzz targets need of the inside. Not part of the interface: it is there under cargo-fuzz only.
 #[cfg(fuzzing)]

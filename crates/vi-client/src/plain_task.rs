@@ -60,6 +60,7 @@ impl Client {
             return Err(given_up_error(Reason::Caller, Leftover::NotStarted));
         }
         let started = Instant::now();
+        let _changing = self.changing(M::NAME);
         let task = self.call(target, operation).await?;
         tracing::debug!(%task, method = M::NAME, "started");
         let mut run =

@@ -206,6 +206,8 @@ impl Client {
         O: Borrow<M> + Send + Sync,
         E: From<Error>,
     {
+        // The change is made when the task ends, and not when the call that starts it does.
+        let _changing = self.changing(M::NAME);
         let retrieval = Retrieval::from(machine)
             .via([traversal("recentTask", "VirtualMachine", "recentTask", [])])
             .read("VirtualMachine", std::iter::once(QUESTION).chain(paths.iter().copied()))

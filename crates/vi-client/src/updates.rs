@@ -27,6 +27,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const MAX_OBJECT_UPDATES: i32 = 2000;
 /// The first and the longest pause between two looks where there are no updates.
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Cancellations of a wait that were meant for another one; more of them mean something else.
+const MAX_CANCELLED: u32 = 100;
 /// Collectors kept for later watches.
 const POOL: usize = 4;
 /// How often a watch that has told nothing yet begins anew because its collector went with the session.
@@ -49,6 +51,44 @@ pub enum Change {
         /// The object.
         object: MoRef,
     },
+}
+
+/// What one request for updates has brought.
+#[derive(Debug)]
+pub enum News {
+    /// Something has changed.
+    Page(Page),
+    /// Nothing has changed since the version that was asked from, up to the moment of the answer.
+    Nothing,
+    /// The wait was ended by [`Canceller::cancel`]: nothing is known.
+    Cancelled,
+}
+
+/// A set of updates. It counts as taken when the next is asked for.
+#[derive(Debug)]
+pub struct Page {
+    /// What has changed, object by object, in the host's order.
+    pub updates: Vec<ObjectUpdate>,
+    /// Whether there is more already: the picture is whole only with the pages that follow (server fact 9).
+    pub truncated: bool,
+}
+
+/// Ends a wait that is under way elsewhere.
+#[derive(Clone, Debug)]
+pub struct Canceller {
+    client: Client,
+    collector: MoRef,
+}
+
+impl Canceller {
+    /// Asks the host to end the wait. One request; the wait itself tells when it has ended. A host that is just
+    /// working out an answer may go on with the wait (VI API `CancelWaitForUpdates`), so ask again if it does.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    pub async fn cancel(&self) -> Result<()> {
+        self.client.call(&self.collector, &CancelWaitForUpdates {}).await
+    }
 }
 
 /// Properties that are being watched. End it with [`Watch::close`]; a watch that is dropped ends on the
@@ -140,14 +180,23 @@ impl Watch {
         match &mut self.source {
             Some(Source::Collector { collector, retrievals, filters, .. }) => {
                 let spec: PropertyFilterSpec = retrieval.spec();
-                let filter = CreateFilter { spec, partial_updates: false };
-                match self.client.call(collector, &filter).await {
-                    Ok(filter) => filters.push(filter),
-                    Err(error) => {
-                        if error.is_lost_collector() {
-                            self.abandon();
-                        }
-                        return Err(error);
+                let mut filter = CreateFilter { spec, partial_updates: false };
+                loop {
+                    match self.client.call(collector, &filter).await {
+                        Ok(made) => break filters.push(made),
+                        // As in a retrieval, the rest is watched.
+                        Err(error) => match error.unknown_property() {
+                            Some(path) if retrieval.remove(&path) => {
+                                tracing::warn!(path, "not watched: the host does not know it");
+                                filter.spec = retrieval.spec();
+                            }
+                            _ => {
+                                if error.is_lost_collector() {
+                                    self.abandon();
+                                }
+                                return Err(error);
+                            }
+                        },
                     }
                 }
                 retrievals.push(retrieval);
@@ -215,8 +264,55 @@ impl Watch {
         }
     }
 
+    /// One request for updates, which the host answers after `wait` if nothing changes (whole seconds; with zero at once, and
+    /// what has changed until then is in the answer), and which fails if it is still silent `grace` later.
+    ///
+    /// As with [`Watch::next`], a page counts as taken only when the next is asked for. If the future is dropped, the wait goes on on
+    /// the host: end it by a [`Canceller`] first, or the watch with it (server fact 11).
+    ///
+    /// # Errors
+    /// [`Error::TooOld`] for hosts that have no updates to wait for, and any other [`crate::Error`].
+    pub async fn page(&mut self, wait: Duration, grace: Duration) -> Result<News> {
+        let client = self.client.clone();
+        let Some(Source::Collector { collector, version, handed_out, .. }) = &mut self.source
+        else {
+            let (since, version) = (WaitForUpdatesEx::SINCE, client.api_version());
+            return Err(Error::TooOld { method: WaitForUpdatesEx::NAME, since, version });
+        };
+        if let Some(applied) = handed_out.take() {
+            *version = applied;
+        }
+        let call = WaitForUpdatesEx {
+            version: Some(version.clone()),
+            options: Some(WaitOptions {
+                max_wait_seconds: Some(i32::try_from(wait.as_secs()).unwrap_or(i32::MAX)),
+                max_object_updates: Some(MAX_OBJECT_UPDATES),
+            }),
+        };
+        match client.call_within(collector, &call, Some(wait.saturating_add(grace))).await {
+            Ok(Some(set)) => {
+                *handed_out = Some(set.version);
+                let updates = set.filter_set.into_iter().flat_map(|f| f.object_set).collect();
+                Ok(News::Page(Page { updates, truncated: set.truncated == Some(true) }))
+            }
+            Ok(None) => Ok(News::Nothing),
+            Err(error) if error.is_fault("RequestCanceled") => Ok(News::Cancelled),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What ends a wait of [`Watch::page`]; nothing if there is none to end.
+    pub fn canceller(&self) -> Option<Canceller> {
+        match &self.source {
+            Some(Source::Collector { collector, .. }) => {
+                Some(Canceller { client: self.client.clone(), collector: collector.clone() })
+            }
+            _ => None,
+        }
+    }
+
     /// Forgets what is on the host: it has gone there, too. Nothing is watched any more.
-    pub(crate) fn abandon(&mut self) {
+    pub fn abandon(&mut self) {
         self.source = None;
     }
 
@@ -267,6 +363,7 @@ async fn collect(
     let started = tokio::time::Instant::now();
     let mut version = from.to_owned();
     let mut changes = Vec::new();
+    let mut cancelled = 0;
     loop {
         let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
         let wait = left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
@@ -281,7 +378,14 @@ async fn collect(
         };
         let grace = client.transport().options().idle.map_or(GRACE, |idle| idle.min(GRACE));
         let silence = Duration::from_secs(seconds) + grace;
-        let set = client.call_within(collector, &call, Some(silence)).await?;
+        let set = match client.call_within(collector, &call, Some(silence)).await {
+            // Another wait of the session was meant: the schema leaves open whether a cancellation ends all of them.
+            Err(error) if error.is_fault("RequestCanceled") && cancelled < MAX_CANCELLED => {
+                cancelled += 1;
+                None
+            }
+            answer => answer?,
+        };
         let Some(set) = set else {
             if limit.is_some_and(|limit| started.elapsed() >= limit) {
                 return Ok((changes, None));

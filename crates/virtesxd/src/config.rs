@@ -19,6 +19,8 @@ pub struct Config {
     pub auth: Vec<Auth>,
     /// How long a connection to a host is kept for the next client, in seconds.
     pub linger_seconds: u64,
+    /// Whether reads are answered from a picture of the host that one update filter keeps current.
+    pub live_view: bool,
     /// Limits.
     pub limits: Limits,
     /// Where to listen on the network: nowhere, unless it is said here.
@@ -106,6 +108,7 @@ impl Default for Config {
             ad_hoc: true,
             auth: vec![Auth::None, Auth::Sasl],
             linger_seconds: 60,
+            live_view: true,
             limits: Limits::default(),
             listen: Listen::default(),
             tls: None,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use esx_driver::{Environment, OpenOptions};
+use esx_driver::{Environment, LiveViewOptions, OpenOptions};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use tokio::sync::OnceCell;
@@ -144,7 +144,8 @@ impl Hub {
         let destination = target::resolve(&config, &request.name, trusted)?;
         let target = destination.target.as_ref().and_then(|name| config.target.get(name));
         let read_only = request.read_only || target.is_some_and(|target| target.read_only);
-        let mut options = OpenOptions { read_only, ..OpenOptions::default() };
+        let live_view = config.live_view.then(LiveViewOptions::default);
+        let mut options = OpenOptions { read_only, live_view, ..OpenOptions::default() };
         let mut uri = destination.uri.clone();
         let nobody = Arc::<Nobody>::default();
         if let Some(credentials) = &request.credentials {

@@ -148,6 +148,8 @@ async fn a_reader_changes_nothing() {
     let mut peer = daemon.connect_read_only().await;
     peer.sasl(sim.username(), sim.password()).await.unwrap();
     peer.open("esx:///sim").await.unwrap();
+    // A list waits for the live view, which is not to be counted below.
+    peer.call::<call::ConnectListAllDomains>(&(true, ALL)).await.unwrap();
     let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
     sim.reset_journal();
     let error = peer.call::<call::DomainCreate>(&(machine.clone(),)).await.unwrap_err();

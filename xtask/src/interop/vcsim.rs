@@ -339,7 +339,7 @@ fn thumbprint(bench: &Bench, server: &Server, kind: &str) -> anyhow::Result<Stri
 }
 
 /// The properties of every object of a kind (govc's letter for it), with the object's reference.
-fn collect(
+pub(super) fn collect(
     bench: &Bench,
     server: &Server,
     kind: &str,
@@ -399,7 +399,7 @@ fn uri_path(inventory_path: &str, datacenters: &str) -> String {
     path
 }
 
-fn govc(bench: &Bench, server: &Server, arguments: &[&str]) -> anyhow::Result<String> {
+pub(super) fn govc_command(bench: &Bench, server: &Server, arguments: &[&str]) -> Command {
     let mut govc: Command = bench.peers.go("govc");
     let url = server.url.replace("://", &format!("://{USER}:{PASSWORD}@"));
     // The URL with the account travels in the environment, as govc wants it, not as an argument.
@@ -407,6 +407,11 @@ fn govc(bench: &Bench, server: &Server, arguments: &[&str]) -> anyhow::Result<St
         .env("GOVC_URL", url)
         .env("GOVC_INSECURE", "1")
         .env("GOVC_PERSIST_SESSION", "false");
+    govc
+}
+
+fn govc(bench: &Bench, server: &Server, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut govc = govc_command(bench, server, arguments);
     let done = process::run(&mut govc, Duration::from_secs(60))?;
     // `about.cert` says by its status that it does not trust the certificate, too.
     ensure!(

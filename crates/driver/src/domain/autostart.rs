@@ -17,7 +17,7 @@ const ENABLED: &str = "config.defaults.enabled";
 const ENTRIES: &str = "config.powerInfo";
 
 /// Also reads what the host starts by itself.
-pub(super) fn with_autostart(retrieval: Retrieval, manager: &MoRef) -> Retrieval {
+pub(crate) fn with_autostart(retrieval: Retrieval, manager: &MoRef) -> Retrieval {
     retrieval.and(manager).read("HostAutoStartManager", [ENABLED, ENTRIES])
 }
 
@@ -48,14 +48,14 @@ fn powers_on(entry: &AutoStartPowerInfo) -> bool {
 }
 
 /// The machines that the host starts by itself; none if it starts none at all.
-pub(super) fn autostarted(found: &Retrieved) -> Result<HashSet<MoRef>> {
+pub(crate) fn autostarted(found: &Retrieved) -> Result<HashSet<MoRef>> {
     let state = Autostart::read(found)?;
     let entries = if state.enabled { state.entries } else { Vec::new() };
     Ok(entries.into_iter().filter(powers_on).map(|entry| entry.key).collect())
 }
 
 /// Whether a request failed because there is no such manager, whatever the host's configuration says.
-pub(super) fn is_manager_missing(error: &ViError, manager: Option<&MoRef>) -> bool {
+pub(crate) fn is_manager_missing(error: &ViError, manager: Option<&MoRef>) -> bool {
     let gone = || error.fault()?.detail.as_ref()?.get("obj")?.as_moref();
     error.is_fault("ManagedObjectNotFound") && manager.is_some() && gone() == manager
 }

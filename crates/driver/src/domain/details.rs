@@ -11,7 +11,7 @@ use crate::connection::Session;
 use crate::error::decode_error;
 
 /// The properties behind [`DomainInfo`].
-const INFO: &[&str] = &[
+pub(crate) const INFO: &[&str] = &[
     "runtime.powerState",
     "config.hardware.memoryMB",
     "config.hardware.numCPU",

@@ -1,5 +1,8 @@
 //! Listing: one request and one per further page, whatever the number of machines.
 
+use std::collections::HashSet;
+
+use esx_vi_api::MoRef;
 use esx_vi_api::data::{AnySelectionSpec, VirtualMachineSnapshotTree};
 use esx_vi_client::{Retrieval, traversal};
 use virt_api::{DomainState, ListAllDomainsFlags as Flags, ListedDomain, Result, check_flags};
@@ -18,6 +21,9 @@ fn filter(flags: Flags, positive: Flags, negative: Flags) -> Option<bool> {
         _ => None,
     }
 }
+
+/// Machines with whether they have snapshots, and those that the host starts by itself; `None` if that was not asked.
+type Listed = (Vec<(Machine, Option<bool>)>, Option<HashSet<MoRef>>);
 
 const STATES: Flags = Flags::RUNNING.union(Flags::PAUSED).union(Flags::SHUTOFF).union(Flags::OTHER);
 
@@ -44,7 +50,15 @@ impl Session {
         retrieval.read("VirtualMachine", paths.iter().copied())
     }
 
-    /// Every machine, in the host's order.
+    /// Every machine, from the live view if there is one.
+    async fn known_machines(&self) -> Result<Vec<Machine>> {
+        match self.view_machines(false).await {
+            Some((machines, _)) => Ok(machines),
+            None => self.machines().await,
+        }
+    }
+
+    /// Every machine, in the host's order, as the host tells.
     pub(crate) async fn machines(&self) -> Result<Vec<Machine>> {
         let uuid_path = self.uuid_path();
         let retrieval = self.machines_retrieval(&identity_paths(uuid_path));
@@ -70,47 +84,25 @@ impl Session {
         if never.contains(&Some(true)) {
             return Ok(Vec::new());
         }
-        let uuid_path = self.uuid_path();
-        let mut paths = identity_paths(uuid_path);
         let wants_snapshot = flags.intersects(Flags::HAS_SNAPSHOT | Flags::NO_SNAPSHOT);
-        if wants_snapshot {
-            paths.push("snapshot.rootSnapshotList");
-        }
         let wants_autostart = flags.intersects(Flags::AUTOSTART | Flags::NO_AUTOSTART);
-        let manager =
-            if wants_autostart { self.facts().await?.auto_start_manager.clone() } else { None };
-        let mut retrieval = self.machines_retrieval(&paths);
-        if let Some(manager) = &manager {
-            retrieval = with_autostart(retrieval, manager);
-        }
-        let found = self.client.retrieve(&retrieval).await.map_err(|e| {
-            if is_manager_missing(&e, manager.as_ref()) {
-                no_manager()
-            } else {
-                vi_error("cannot list domains", e)
+        // Snapshots are not in the view.
+        let known = match wants_snapshot {
+            true => None,
+            false => self.view_machines(wants_autostart).await,
+        };
+        let (machines, started) = match known {
+            Some((machines, started)) => {
+                (machines.into_iter().map(|machine| (machine, None)).collect(), started)
             }
-        })?;
-        let started = wants_autostart.then(|| autostarted(&found)).transpose()?;
-
-        let mut listed = Vec::with_capacity(found.objects.len());
-        for row in found.of("VirtualMachine") {
-            let machine = Machine::read(row, uuid_path);
+            None => self.list_from_host(wants_snapshot, wants_autostart).await?,
+        };
+        let mut listed = Vec::with_capacity(machines.len());
+        for (machine, has_snapshot) in machines {
             let mut entry = ListedDomain::new(machine.domain, machine.state);
             entry.problem = machine.problem;
-            entry.autostart = started.as_ref().map(|set| set.contains(&row.moref));
-            if wants_snapshot {
-                let roots =
-                    row.get_lenient::<Vec<VirtualMachineSnapshotTree>>("snapshot.rootSnapshotList");
-                // Not known is neither with nor without, and takes nothing from the others.
-                match roots {
-                    Ok(roots) => entry.has_snapshot = Some(!roots.unwrap_or_default().is_empty()),
-                    Err(error) => {
-                        let known =
-                            entry.problem.take().map_or(String::new(), |p| format!("{p}; "));
-                        entry.problem = Some(format!("{known}{error}"));
-                    }
-                }
-            }
+            entry.autostart = started.as_ref().map(|set| set.contains(&machine.moref));
+            entry.has_snapshot = has_snapshot;
             entry.moref = Some(machine.moref.value);
             let state_fits = !flags.intersects(STATES) || flags.contains(state_flag(entry.state));
             let fits = |wanted: Option<bool>, is: bool| wanted.is_none_or(|w| w == is);
@@ -125,9 +117,50 @@ impl Session {
         Ok(listed)
     }
 
+    /// Every machine and, if that is wanted, whether it has snapshots, and which of them the host starts by itself: one request.
+    async fn list_from_host(&self, snapshots: bool, autostart: bool) -> Result<Listed> {
+        let uuid_path = self.uuid_path();
+        let mut paths = identity_paths(uuid_path);
+        if snapshots {
+            paths.push("snapshot.rootSnapshotList");
+        }
+        let manager = if autostart { self.facts().await?.auto_start_manager.clone() } else { None };
+        let mut retrieval = self.machines_retrieval(&paths);
+        if let Some(manager) = &manager {
+            retrieval = with_autostart(retrieval, manager);
+        }
+        let found = self.client.retrieve(&retrieval).await.map_err(|e| {
+            if is_manager_missing(&e, manager.as_ref()) {
+                no_manager()
+            } else {
+                vi_error("cannot list domains", e)
+            }
+        })?;
+        let started = autostart.then(|| autostarted(&found)).transpose()?;
+        let mut machines = Vec::with_capacity(found.objects.len());
+        for row in found.of("VirtualMachine") {
+            let (mut machine, mut has_snapshot) = (Machine::read(row, uuid_path), None);
+            if snapshots {
+                let roots =
+                    row.get_lenient::<Vec<VirtualMachineSnapshotTree>>("snapshot.rootSnapshotList");
+                // Not known is neither with nor without, and takes nothing from the others.
+                match roots {
+                    Ok(roots) => has_snapshot = Some(!roots.unwrap_or_default().is_empty()),
+                    Err(error) => {
+                        let known =
+                            machine.problem.take().map_or(String::new(), |p| format!("{p}; "));
+                        machine.problem = Some(format!("{known}{error}"));
+                    }
+                }
+            }
+            machines.push((machine, has_snapshot));
+        }
+        Ok((machines, started))
+    }
+
     /// IDs of the active machines.
     pub(crate) async fn active_ids(&self) -> Result<Vec<i32>> {
-        let machines = self.machines().await?;
+        let machines = self.known_machines().await?;
         Ok(machines
             .iter()
             .filter(|m| m.state != DomainState::Shutoff)
@@ -137,7 +170,7 @@ impl Session {
 
     /// Names of the machines that are off.
     pub(crate) async fn inactive_names(&self) -> Result<Vec<String>> {
-        let machines = self.machines().await?;
+        let machines = self.known_machines().await?;
         Ok(machines
             .into_iter()
             .filter(|m| m.state == DomainState::Shutoff)

@@ -47,6 +47,9 @@ impl Session {
         selector: &DomainSelector,
         wanted: Wanted<'_>,
     ) -> Result<Found> {
+        if let Some(found) = self.view_find(selector, wanted).await {
+            return Ok(found);
+        }
         match selector {
             DomainSelector::Id(id) => self.find_by_id(*id, wanted).await,
             DomainSelector::Uuid(uuid) => self.find_by_uuid(*uuid, wanted).await,
@@ -57,6 +60,9 @@ impl Session {
     /// The machine behind a handle: the one that the handle came from if that is still known, else
     /// by UUID, else by name.
     pub(crate) async fn find_domain(&self, domain: &Domain, wanted: Wanted<'_>) -> Result<Found> {
+        if let Some(found) = self.view_find_domain(domain, wanted).await {
+            return Ok(found);
+        }
         if let Some(moref) = self.remembered(domain)
             && let Some(found) = self.read_machine(&moref, wanted).await?
             && found.machine.domain.uuid == domain.uuid

@@ -34,9 +34,11 @@ use virt_api::{Domain, DomainSelector, DomainState, Error, ErrorDomain, Result};
 use crate::error::decode_error;
 use crate::host::parse_uuid;
 
+pub(crate) use autostart::{autostarted, is_manager_missing, with_autostart};
+pub(crate) use details::INFO;
 pub(crate) use device::{DEVICES, DeviceRow, DriveKind, VERSION};
 pub(crate) use index::NameIndex;
-pub(crate) use lookup::Wanted;
+pub(crate) use lookup::{Found, Wanted};
 pub(crate) use xml::{VMX_PATHS, conversion_error};
 
 /// A virtual machine as one row of properties describes it: what a handle and a list entry need.

@@ -85,7 +85,11 @@ impl Session {
     pub(super) async fn machine_of(&self, domain: &Domain) -> Result<MoRef> {
         match self.remembered(domain) {
             Some(moref) => Ok(moref),
-            None => Ok(self.find_domain(domain, Wanted::default()).await?.machine.moref),
+            None => {
+                let machine = self.find_domain(domain, Wanted::default()).await?.machine;
+                self.remember(&machine);
+                Ok(machine.moref)
+            }
         }
     }
 

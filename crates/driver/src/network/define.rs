@@ -23,6 +23,7 @@ use super::{bandwidth, failure};
 use crate::connection::Session;
 use crate::digest::uuid_of;
 use crate::error::{decode_error, document_error, network_error};
+use crate::view::Ask;
 
 const SYSTEM: &str = "configManager.networkSystem";
 /// How many ports a new switch has; newer hosts let the number grow by itself.
@@ -45,13 +46,13 @@ impl Session {
             return Err(failure(ErrorCode::XmlInvalidSchema, message));
         }
         let paths = [SWITCHES, PROXIES, PORT_GROUPS, CARDS, SYSTEM];
-        let row = self.host_row("cannot read the networks of the host", &paths).await?;
+        let row = self.host_row(Ask::Host, "cannot read the networks of the host", &paths).await?;
         let switches = Switches::read(&row)?;
         let plan = plan(&asked, &switches, &list(&row, PORT_GROUPS)?, &list(&row, CARDS)?)?;
         let name = plan.name.clone();
         let (client, system) = (self.client.clone(), network_system(&row)?);
         to_the_end(async move { make(&client, &system, &plan).await }).await?;
-        let row = self.host_row("cannot read the new network", &[SWITCHES]).await?;
+        let row = self.host_row(Ask::Host, "cannot read the new network", &[SWITCHES]).await?;
         let made = Switches::read(&row)?;
         let made = made.standard.iter().find(|switch| switch.name == name);
         let made = made.ok_or_else(|| {
@@ -63,7 +64,7 @@ impl Session {
     /// Removes a switch and its port groups: two requests, and one for each port group.
     pub(super) async fn undefine_network(&self, handle: &NetworkHandle) -> Result<()> {
         let paths = [SWITCHES, PROXIES, PORT_GROUPS, SYSTEM];
-        let row = self.host_row("cannot read the networks of the host", &paths).await?;
+        let row = self.host_row(Ask::Host, "cannot read the networks of the host", &paths).await?;
         let switches = Switches::read(&row)?;
         let Some(switch) = switches.standard(handle) else {
             return Err(match switches.distributed(handle) {

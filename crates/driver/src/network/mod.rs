@@ -14,9 +14,10 @@ use virt_api::{
     NetworkHandle, NetworkXmlFlags, Result, check_flags,
 };
 
-pub(crate) use read::{CARDS, list};
+pub(crate) use read::{CARDS, DISTRIBUTED, FACTS, list};
 
 use crate::connection::Connection;
+use crate::view::Ask;
 
 fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
@@ -40,14 +41,14 @@ fn passes(filter: Filter) -> bool {
 #[async_trait]
 impl Network for Connection {
     async fn connect_num_of_networks(&self) -> Result<u32> {
-        Ok(count(self.session.networks().await?.len()))
+        Ok(count(self.session.networks(Ask::View).await?.len()))
     }
 
     async fn connect_list_networks(&self, max: usize) -> Result<Vec<String>> {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let networks = self.session.networks().await?;
+        let networks = self.session.networks(Ask::View).await?;
         Ok(networks.into_iter().map(|network| network.name).take(max).collect())
     }
 
@@ -64,19 +65,17 @@ impl Network for Connection {
         if !passes(flags) {
             return Ok(Vec::new());
         }
-        self.session.networks().await
+        self.session.networks(Ask::View).await
     }
 
     async fn network_lookup_by_name(&self, name: &str) -> Result<NetworkHandle> {
-        let networks = self.session.networks().await?;
-        networks.into_iter().find(|network| network.name == name).ok_or_else(|| {
+        self.session.network_by(|network| network.name == name).await?.ok_or_else(|| {
             failure(ErrorCode::NoNetwork, format!("the host has no network {name:?}"))
         })
     }
 
     async fn network_lookup_by_uuid(&self, uuid: Uuid) -> Result<NetworkHandle> {
-        let networks = self.session.networks().await?;
-        networks.into_iter().find(|network| network.uuid == uuid).ok_or_else(|| {
+        self.session.network_by(|network| network.uuid == uuid).await?.ok_or_else(|| {
             failure(ErrorCode::NoNetwork, format!("the host has no network with UUID {uuid}"))
         })
     }

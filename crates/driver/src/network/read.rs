@@ -16,14 +16,18 @@ use crate::connection::Session;
 use crate::digest::uuid_of;
 use crate::error::{decode_error, network_error};
 use crate::host::parse_uuid;
+use crate::view::Ask;
 
 pub(super) const SWITCHES: &str = "config.network.vswitch";
 pub(super) const PROXIES: &str = "config.network.proxySwitch";
 pub(super) const PORT_GROUPS: &str = "config.network.portgroup";
 pub(crate) const CARDS: &str = "config.network.pnic";
 
+/// What networks and interfaces are read from.
+pub(crate) const FACTS: [&str; 4] = [SWITCHES, PROXIES, PORT_GROUPS, CARDS];
+
 /// Properties of distributed port groups.
-const DISTRIBUTED: [&str; 4] =
+pub(crate) const DISTRIBUTED: [&str; 4] =
     ["name", "config.defaultPortConfig", "config.distributedVirtualSwitch", "config.uplink"];
 
 /// The VLAN id by which a port group lets every tag through to the guest.
@@ -92,7 +96,10 @@ pub(super) fn gone(handle: &NetworkHandle) -> virt_api::Error {
 
 impl Session {
     /// Properties of the connection's host.
-    pub(crate) async fn host_row(&self, what: &str, paths: &[&str]) -> Result<ObjectRow> {
+    pub(crate) async fn host_row(&self, ask: Ask, what: &str, paths: &[&str]) -> Result<ObjectRow> {
+        if let Some(row) = self.view_host_row(ask, paths).await {
+            return Ok(row);
+        }
         let host = self.binding().await?.host;
         // With its name, a host that tells nothing else is not taken for one that has gone.
         let paths: Vec<&str> = paths.iter().copied().chain(["name"]).collect();
@@ -101,13 +108,36 @@ impl Session {
     }
 
     /// All networks.
-    pub(super) async fn networks(&self) -> Result<Vec<NetworkHandle>> {
-        let row = self.host_row("cannot list the networks", &[SWITCHES, PROXIES]).await?;
+    pub(super) async fn networks(&self, ask: Ask) -> Result<Vec<NetworkHandle>> {
+        let row = self.host_row(ask, "cannot list the networks", &[SWITCHES, PROXIES]).await?;
         Ok(Switches::read(&row)?.handles())
+    }
+
+    /// The network that `wanted` knows.
+    pub(super) async fn network_by(
+        &self,
+        wanted: impl Fn(&NetworkHandle) -> bool,
+    ) -> Result<Option<NetworkHandle>> {
+        for ask in self.asked() {
+            let networks = self.networks(*ask).await?;
+            if let Some(network) = networks.into_iter().find(&wanted) {
+                return Ok(Some(network));
+            }
+        }
+        Ok(None)
     }
 
     /// The document of a network.
     pub(super) async fn network_xml(&self, handle: &NetworkHandle) -> Result<String> {
+        for ask in self.asked() {
+            if let Some(document) = self.network_document(*ask, handle).await? {
+                return Ok(document);
+            }
+        }
+        Err(gone(handle))
+    }
+
+    async fn network_document(&self, ask: Ask, handle: &NetworkHandle) -> Result<Option<String>> {
         let host = self.binding().await?.host;
         let mut then = Vec::new();
         if self.is_vcenter() {
@@ -120,17 +150,22 @@ impl Session {
         }
         let mut retrieval = Retrieval::from(&host)
             .via([traversal("hostSystemToNetwork", "HostSystem", "network", then)])
-            .read("HostSystem", [SWITCHES, PROXIES, PORT_GROUPS, CARDS])
+            .read("HostSystem", FACTS)
             .read("Network", ["name"]);
         if self.is_vcenter() {
             retrieval = retrieval
                 .read("DistributedVirtualPortgroup", DISTRIBUTED)
                 .read("DistributedVirtualSwitch", ["uuid"]);
         }
-        let found = self.client.retrieve(&retrieval).await;
-        let found = found.map_err(|e| network_error("cannot read the network", e))?;
+        let found = match self.view_rows(ask, &["Network", "DistributedVirtualSwitch"]).await {
+            Some(found) => found,
+            None => {
+                let found = self.client.retrieve(&retrieval).await;
+                found.map_err(|e| network_error("cannot read the network", e))?
+            }
+        };
         let row = found.objects.iter().find(|row| row.moref == host);
-        let row = row.ok_or_else(|| gone(handle))?;
+        let Some(row) = row else { return Ok(None) };
         let switches = Switches::read(row)?;
         let cards: Vec<PhysicalNic> = list(row, CARDS)?;
         let forward = |keys: &[String]| {
@@ -166,9 +201,9 @@ impl Session {
             network.mtu = mtu(proxy.mtu);
             network.portgroups = distributed_groups(&found, handle.uuid)?;
         } else {
-            return Err(gone(handle));
+            return Ok(None);
         }
-        Ok(network.to_xml())
+        Ok(Some(network.to_xml()))
     }
 }
 

@@ -17,9 +17,10 @@ use super::volume::no_volume;
 use crate::connection::Session;
 use crate::digest::uuid_of;
 use crate::error::storage_error;
+use crate::view::Ask;
 
 /// The host's adapters.
-pub(super) const ADAPTERS: &str = "config.storageDevice.hostBusAdapter";
+pub(crate) const ADAPTERS: &str = "config.storageDevice.hostBusAdapter";
 const TOPOLOGY: &str = "config.storageDevice.scsiTopology.adapter";
 const LUNS: &str = "config.storageDevice.scsiLun";
 
@@ -183,7 +184,10 @@ fn luns(host: &ObjectRow) -> Vec<Lun> {
 }
 
 impl Session {
-    async fn storage_device(&self, paths: &[&str]) -> Result<Option<ObjectRow>> {
+    async fn storage_device(&self, ask: Ask, paths: &[&str]) -> Result<Option<ObjectRow>> {
+        if let Some(row) = self.view_host_row(ask, paths).await {
+            return Ok(Some(row));
+        }
         let host = self.binding().await?.host;
         let row = self.client.read(&host, paths).await;
         row.map_err(|e| storage_error("cannot read the host's adapters", e))
@@ -191,15 +195,19 @@ impl Session {
 
     /// The target of this name; the first, if it has several portals.
     pub(super) async fn target(&self, name: &str) -> Result<Target> {
-        let row = self.storage_device(&[ADAPTERS]).await?;
-        let found = row.iter().flat_map(targets).find(|target| target.name == name);
-        found.ok_or_else(|| no_pool(format_args!("with name {name:?}")))
+        for ask in self.asked() {
+            let row = self.storage_device(*ask, &[ADAPTERS]).await?;
+            if let Some(target) = row.iter().flat_map(targets).find(|target| target.name == name) {
+                return Ok(target);
+            }
+        }
+        Err(no_pool(format_args!("with name {name:?}")))
     }
 
     /// Rescans every adapter that has the target.
     pub(super) async fn rescan(&self, name: &str) -> Result<()> {
         const SYSTEM: &str = "configManager.storageSystem";
-        let row = self.storage_device(&[ADAPTERS, SYSTEM]).await?;
+        let row = self.storage_device(Ask::Host, &[ADAPTERS, SYSTEM]).await?;
         let devices: Vec<_> = row
             .iter()
             .flat_map(targets)
@@ -224,7 +232,7 @@ impl Session {
     }
 
     pub(super) async fn all_luns(&self) -> Result<Vec<Lun>> {
-        let row = self.storage_device(&[TOPOLOGY, LUNS]).await?;
+        let row = self.storage_device(Ask::Host, &[TOPOLOGY, LUNS]).await?;
         Ok(row.as_ref().map(luns).unwrap_or_default())
     }
 

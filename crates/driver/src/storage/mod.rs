@@ -21,7 +21,8 @@ use virt_api::{
     StorageXmlFlags, Stream, check_flags,
 };
 
-pub(crate) use pool::Known;
+pub(crate) use iscsi::ADAPTERS;
+pub(crate) use pool::{DATASTORE, Known};
 
 use crate::connection::{Connection, Session};
 use crate::digest::uuid_of;

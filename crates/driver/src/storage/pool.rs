@@ -19,9 +19,10 @@ use super::iscsi::{ADAPTERS, Target, targets};
 use crate::connection::Session;
 use crate::digest::uuid_of;
 use crate::error::storage_error;
+use crate::view::Ask;
 
 /// What is read of a datastore.
-const DATASTORE: [&str; 5] = ["browser", "host", "info", "name", "summary"];
+pub(crate) const DATASTORE: [&str; 5] = ["browser", "host", "info", "name", "summary"];
 
 /// Where datastores are, by name, as far as the session has seen them.
 #[derive(Default)]
@@ -274,17 +275,20 @@ pub(super) fn no_pool(what: impl std::fmt::Display) -> Error {
 
 impl Session {
     /// Every datastore of the host and every iSCSI target of its adapters: one request.
-    pub(super) async fn pools(&self) -> Result<Pools> {
+    pub(super) async fn pools(&self, ask: Ask) -> Result<Pools> {
         let host = self.binding().await?.host;
         let retrieval = Retrieval::from(&host)
             .via([traversal("hostSystemToDatastore", "HostSystem", "datastore", [])])
             .read("HostSystem", [ADAPTERS])
             .read("Datastore", DATASTORE);
-        let found = self
-            .client
-            .retrieve(&retrieval)
-            .await
-            .map_err(|e| storage_error("cannot read the host's storage", e))?;
+        let found = match self.view_rows(ask, &["Datastore"]).await {
+            Some(found) => found,
+            None => self
+                .client
+                .retrieve(&retrieval)
+                .await
+                .map_err(|e| storage_error("cannot read the host's storage", e))?,
+        };
         let datastores: Vec<_> =
             found.of("Datastore").map(|row| Datastore::read(row, &host)).collect();
         self.storage.keep(&datastores);
@@ -294,6 +298,14 @@ impl Session {
 
     /// The datastore of this name: one request, whether or not the session has seen it.
     pub(super) async fn datastore(&self, name: &str) -> Result<Option<Datastore>> {
+        if let Some(found) = self.view_rows(Ask::View, &["Datastore"]).await {
+            let host = self.binding().await?.host;
+            let stores = found.of("Datastore").map(|row| Datastore::read(row, &host));
+            if let Some(store) = stores.into_iter().find(|store| store.name == name) {
+                self.storage.keep(std::slice::from_ref(&store));
+                return Ok(Some(store));
+            }
+        }
         if let Some((moref, _)) = self.storage.get(name) {
             let host = self.binding().await?.host;
             match self.client.read(&moref, &DATASTORE).await {
@@ -310,7 +322,8 @@ impl Session {
             // It has gone, or has another name now.
             self.storage.forget(name);
         }
-        Ok(self.pools().await?.datastores.into_iter().find(|store| store.name == name))
+        let pools = self.pools(Ask::Host).await?;
+        Ok(pools.datastores.into_iter().find(|store| store.name == name))
     }
 
     pub(super) async fn require_datastore(&self, name: &str) -> Result<Datastore> {
@@ -330,7 +343,7 @@ impl Session {
 
     pub(super) async fn list_pools(&self, flags: Filter) -> Result<Vec<ListedPool>> {
         check_flags("virConnectListAllStoragePools", flags, Filter::all())?;
-        let pools = self.pools().await?;
+        let pools = self.pools(Ask::View).await?;
         let stores =
             pools.datastores.iter().filter(|store| passes(flags, store.type_filter())).map(
                 |store| ListedPool {
@@ -360,34 +373,50 @@ impl Session {
         {
             return Ok(store.pool());
         }
-        let pools = self.pools().await?;
-        let store = pools.datastores.iter().find(|store| store.name == name).map(Datastore::pool);
-        let target = pools.targets.iter().find(|target| target.name == name).map(Target::pool);
-        store.or(target).ok_or_else(|| no_pool(format_args!("with name {name:?}")))
+        let found = self.pool_by(|pools| {
+            let stores = pools.datastores.iter();
+            let store = stores.clone().find(|store| store.name == name).map(Datastore::pool);
+            let target = || pools.targets.iter().find(|target| target.name == name);
+            store.or_else(|| target().map(Target::pool))
+        });
+        found.await?.ok_or_else(|| no_pool(format_args!("with name {name:?}")))
+    }
+
+    /// The pool that `find` finds.
+    async fn pool_by(
+        &self,
+        find: impl Fn(&Pools) -> Option<StoragePool>,
+    ) -> Result<Option<StoragePool>> {
+        for ask in self.asked() {
+            if let Some(pool) = find(&self.pools(*ask).await?) {
+                return Ok(Some(pool));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn pool_by_uuid(&self, uuid: Uuid) -> Result<StoragePool> {
-        let pools = self.pools().await?;
-        let stores = pools.datastores.iter().map(Datastore::pool);
-        stores
-            .chain(pools.targets.iter().map(Target::pool))
-            .find(|pool| pool.uuid == uuid)
-            .ok_or_else(|| no_pool(format_args!("with UUID {uuid}")))
+        let found = self.pool_by(|pools| {
+            let stores = pools.datastores.iter().map(Datastore::pool);
+            stores.chain(pools.targets.iter().map(Target::pool)).find(|pool| pool.uuid == uuid)
+        });
+        found.await?.ok_or_else(|| no_pool(format_args!("with UUID {uuid}")))
     }
 
     /// By the mount path, or by `/vmfs/volumes/NAME`.
     pub(super) async fn pool_by_target_path(&self, path: &str) -> Result<StoragePool> {
         let wanted = path.trim_end_matches('/');
-        let pools = self.pools().await?;
         let below: Option<VmfsPath> = wanted.parse().ok();
         let by_name = below.as_ref().filter(|path| path.path().is_empty()).map(VmfsPath::volume);
-        let stores = pools.datastores.iter();
-        stores
-            .clone()
-            .find(|store| store.mount_path == wanted)
-            .or_else(|| stores.clone().find(|store| Some(store.name.as_str()) == by_name))
-            .map(Datastore::pool)
-            .ok_or_else(|| no_pool(format_args!("with target path {path:?}")))
+        let found = self.pool_by(|pools| {
+            let stores = pools.datastores.iter();
+            stores
+                .clone()
+                .find(|store| store.mount_path == wanted)
+                .or_else(|| stores.clone().find(|store| Some(store.name.as_str()) == by_name))
+                .map(Datastore::pool)
+        });
+        found.await?.ok_or_else(|| no_pool(format_args!("with target path {path:?}")))
     }
 
     pub(super) async fn pool_info(&self, pool: &StoragePool) -> Result<StoragePoolInfo> {

@@ -27,6 +27,7 @@ use virt_xml::storage as xml;
 use super::iscsi::Lun;
 use crate::connection::Session;
 use crate::error::storage_error;
+use crate::view::Ask;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,7 +306,7 @@ impl Session {
                 format!("the path {path:?} begins neither with '[' nor with '/'"),
             ));
         }
-        let pools = self.pools().await?;
+        let pools = self.pools(Ask::Host).await?;
         let below = |base: &str| {
             let rest = path.strip_prefix(base.trim_end_matches('/'))?.strip_prefix('/')?;
             Some(rest.trim_start_matches('/').to_owned())
@@ -341,7 +342,8 @@ impl Session {
         if self.product.line != ProductLine::Esx {
             return Err(missing());
         }
-        for store in self.pools().await?.datastores.iter().filter(|store| store.accessible) {
+        for store in self.pools(Ask::Host).await?.datastores.iter().filter(|store| store.accessible)
+        {
             let found = match self.list_files(&store.name).await {
                 Ok(found) => found,
                 Err(error) => {

@@ -110,3 +110,38 @@ fn faults_are_data() {
         LocalizedMethodFault { fault: Object::new("NoPermission"), localized_message: None };
     assert_eq!(fault.fault.type_name, "NoPermission");
 }
+
+#[test]
+fn a_row_of_values_reads_as_one_that_came() {
+    let page = page(PAGE);
+    for row in &page.objects {
+        let paths: Vec<_> = row.names().map(str::to_owned).collect();
+        let values: Vec<crate::Value> =
+            paths.iter().map(|path| row.require(path).unwrap()).collect();
+        let faults = [("config", "NoPermission"), ("name", "Some<Fault")];
+        let made = ObjectRow::from_values(
+            &row.moref,
+            paths.iter().map(String::as_str).zip(&values),
+            faults.into_iter().take(row.missing_paths().count()),
+        );
+        assert_eq!(made.names().collect::<Vec<_>>(), paths);
+        for (path, value) in paths.iter().zip(&values) {
+            assert_eq!(made.require::<crate::Value>(path).unwrap(), *value, "{path}");
+        }
+        assert_eq!(
+            made.missing_paths().collect::<Vec<_>>(),
+            row.missing_paths().collect::<Vec<_>>()
+        );
+        if let Some(fault) = made.missing("config") {
+            assert_eq!(fault.get("fault").unwrap().as_object().unwrap().type_name, "NoPermission");
+        }
+    }
+    let [one, two, _] = &page.objects[..] else { panic!("{} objects", page.objects.len()) };
+    let features: crate::Value = one.require("hardware.cpuFeature").unwrap();
+    let parent: crate::Value = two.require("parent").unwrap();
+    let values = [("hardware.cpuFeature", &features), ("parent", &parent)];
+    let made = ObjectRow::from_values(&one.moref, values, []);
+    let features: Vec<HostCpuIdInfo> = made.require("hardware.cpuFeature").unwrap();
+    assert_eq!((features[0].level, features[0].edx.as_deref()), (-2_147_483_647, Some("0010")));
+    assert_eq!(made.require::<MoRef>("parent").unwrap(), MoRef::new("Folder", "f"));
+}

@@ -97,6 +97,7 @@ impl Client {
             datacenter_path,
         );
         let session = self.session_number();
+        let _changing = self.changing("PUT");
         match self.transport().put_bytes(&url, content.clone()).await {
             // Nothing was written: who sends is checked before what is sent.
             Err(error) if self.logged_in_again(session, &error).await? => {
