@@ -51,16 +51,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let client = Client::connect(&consoles, Some(TOKEN)).await?;
         let mut console = client.attach("machine 0", None, Mode::Shared).await?;
         let total = mib << 20;
-        let writer = std::thread::spawn(move || -> std::io::Result<()> {
+        // The stream comes back: closed with answers unread, it would take along what is under way.
+        let writer = std::thread::spawn(move || -> std::io::Result<TcpStream> {
             let line = [b'x'; 64 << 10];
             for _ in 0..total / line.len() {
                 busy.write(&line);
                 stream.write_all(&busy.take_output())?;
             }
-            // Kept open until all is read.
-            let mut rest = [0; 1];
-            let _ = stream.read(&mut rest);
-            Ok(())
+            Ok(stream)
         });
         let began = Instant::now();
         let mut read = 0;
@@ -72,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         let rate = read as f64 / began.elapsed().as_secs_f64() / f64::from(1 << 20);
-        drop(writer);
+        drop(writer.join());
         Ok::<_, Box<dyn std::error::Error>>((rate, read))
     })?;
     println!("one busy console of {}: {rate:.0} MiB/s over {} MiB", machines, bytes >> 20);
@@ -98,7 +96,8 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     )
     .await?;
     println!("{}\n{}", server.machine_addresses()[0], server.client_addresses()[0]);
-    std::future::pending::<()>().await;
+    // Until the other process is gone.
+    tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1])).await??;
     Ok(())
 }
 
