@@ -75,7 +75,8 @@ fn concentrate(bytes: &[u8], size: usize) {
     let mut clients = Vec::new();
     for (at, part) in bytes.chunks(size).enumerate() {
         table.received(now, ids[at % 2], part);
-        if let Some(key) = table.ports().next().map(|port| port.key) {
+        let key = table.ports().next().map(|port| port.key);
+        if let Some(key) = key {
             clients.extend(table.attach(&key, Mode::Shared).ok());
         }
         for client in &clients {
