@@ -36,8 +36,11 @@ pub(crate) struct Options {
     /// How many to run at a time (default: one per processor).
     #[arg(long)]
     jobs: Option<usize>,
+    /// Where chance begins (default: anywhere): the same inputs in the same order, as far as the time goes.
+    #[arg(long)]
+    seed: Option<u32>,
     /// Only build them.
-    #[arg(long, conflicts_with_all = ["targets", "seconds", "jobs"])]
+    #[arg(long, conflicts_with_all = ["targets", "seconds", "jobs", "seed"])]
     build_only: bool,
 }
 
@@ -63,7 +66,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             scope.spawn(|| {
                 let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some(target) = next() {
-                    match fuzz(target, options.seconds) {
+                    match fuzz(target, options) {
                         Ok(runs) => {
                             println!("ok    {target}: {runs} inputs in {} s", options.seconds)
                         }
@@ -97,13 +100,15 @@ fn targets() -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// How many inputs a target took.
-fn fuzz(target: &str, seconds: u64) -> anyhow::Result<u64> {
+fn fuzz(target: &str, options: &Options) -> anyhow::Result<u64> {
+    let seconds = options.seconds;
     let found = tempfile::tempdir().context("make a folder for new inputs")?;
     let seeds = Path::new("corpus").join(target);
     let mut command = cargo_fuzz();
     command.args(["run", "-s", "none", target]).arg(found.path()).arg(seeds).arg("--");
     command.arg(format!("-max_total_time={seconds}"));
     command.args([MAX_LEN, INPUT_TIMEOUT, "-print_final_stats=1"]);
+    command.args(options.seed.map(|seed| format!("-seed={seed}")));
     let done = process::run(&mut command, Duration::from_secs(seconds) + SLACK)?;
     ensure!(done.status.success(), "{}\n{}", done.status, last_lines(&done.stderr, 30));
     executed(&done.stderr).context("it does not say how many inputs it took")

@@ -183,7 +183,8 @@ impl StreamCheck {
                 }
                 State::Ended => {
                     // Some fill up what they write to.
-                    if bytes.iter().any(|byte| *byte != 0) {
+                    if let Some(zeros) = bytes.iter().position(|byte| *byte != 0) {
+                        self.bytes += zeros as u64;
                         return Err(self.malformed(0, "something follows the end mark"));
                     }
                     bytes.len()
@@ -391,7 +392,13 @@ mod tests {
         }
         // Filled up by zeros, but by nothing else.
         assert_eq!(check(&[&bytes[..], &[0; 700]].concat(), 99).map(|s| s.grains), Ok(2));
-        assert!(check(&[&bytes[..], b"x"].concat(), 99).is_err());
+        // What follows is named by its own place, however the pieces fall (found by fuzzing).
+        let followed = [&bytes[..], &[0; 700], b"x"].concat();
+        let at = bytes.len() as u64 + 700;
+        for piece in [1, 99, 100_000] {
+            let problem = "something follows the end mark";
+            assert_eq!(check(&followed, piece), Err(StreamError::Malformed { at, problem }));
+        }
         for end in 0..bytes.len() {
             let cut = check(&bytes[..end], 4096);
             assert_eq!(cut, Err(StreamError::Truncated { bytes: end as u64 }), "{end}");
