@@ -99,6 +99,7 @@ fn quick() -> RetryPolicy {
 fn blocks() -> DownloadOptions {
     DownloadOptions {
         block: NonZeroU64::new(BLOCK).unwrap(),
+        largest_block: NonZeroU64::new(BLOCK).unwrap(),
         retry: quick(),
         ..DownloadOptions::default()
     }

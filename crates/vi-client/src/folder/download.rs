@@ -14,11 +14,13 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use esx_escape::{DatastorePath, folder_path_and_query};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::error::TransferError;
 use super::holes::{Chunk, HoleFinder};
@@ -36,8 +38,11 @@ pub struct DownloadOptions {
     pub length: Option<u64>,
     /// Whether runs of zeros are reported as [`Chunk::Hole`]. They are transferred all the same: HTTP knows no holes.
     pub holes: bool,
-    /// Bytes that one request asks for.
+    /// Bytes that one request asks for at first.
     pub block: NonZeroU64,
+    /// Bytes that one request asks for at most: where blocks come within a few milliseconds each, as on loopback, they grow up to
+    /// this, since fewer requests cost less. If this is not more than `block`, none grows.
+    pub largest_block: NonZeroU64,
     /// How many requests are sent together; hosts refuse more than four sooner or later.
     pub parallel: usize,
     /// When to try again, and when to give up.
@@ -45,15 +50,30 @@ pub struct DownloadOptions {
 }
 
 impl Default for DownloadOptions {
-    /// The whole file in blocks of 4 MiB, four at once, without holes.
+    /// The whole file in blocks of 4 to 32 MiB, four at once, without holes.
     fn default() -> Self {
         Self {
             offset: 0,
             length: None,
             holes: false,
             block: const { NonZeroU64::new(4 << 20).unwrap() },
+            largest_block: const { NonZeroU64::new(32 << 20).unwrap() },
             parallel: MAX_PARALLEL,
             retry: RetryPolicy::default(),
+        }
+    }
+}
+
+impl DownloadOptions {
+    /// How large a block is that is asked for after one of `block` bytes was read in the time `took`.
+    fn next_block(&self, block: u64, took: Duration) -> u64 {
+        let (least, most) = (self.block.get(), self.largest_block.max(self.block).get());
+        if took < QUICK {
+            block.saturating_mul(2).min(most)
+        } else if took > SLOW {
+            (block / 2).max(least)
+        } else {
+            block
         }
     }
 }
@@ -62,7 +82,12 @@ impl Default for DownloadOptions {
 const MAX_PARALLEL: usize = 4;
 /// Pieces of a block that wait here at the most. What is not at its turn waits in the kernel's buffers of its connection: copied
 /// when it is wanted, it is read while it is still in the processor's cache, and memory does not grow with the block.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
+/// Blocks that are read faster than this become larger, ...
+const QUICK: Duration = Duration::from_millis(10);
+/// ... and smaller again where one takes longer than this: only blocks that largely fit into what waits in memory and in the kernel
+/// are fetched side by side, and that is what makes up for a slow connection.
+const SLOW: Duration = Duration::from_millis(100);
 /// A session that ends more often than this without a byte in between does not live.
 const MAX_LOGINS: u32 = 3;
 
@@ -138,6 +163,10 @@ pub struct Download {
     end: u64,
     total: u64,
     blocks: VecDeque<Block>,
+    /// How large the next block is.
+    block: u64,
+    /// Since when the foremost block has been read.
+    since: Instant,
     holes: Option<HoleFinder>,
     /// An error was reported: there is nothing after it.
     failed: bool,
@@ -199,6 +228,8 @@ impl Client {
             end,
             total: end - options.offset,
             blocks: VecDeque::new(),
+            block,
+            since: Instant::now(),
             holes: options.holes.then(|| HoleFinder::new(options.offset)),
             failed: false,
         };
@@ -241,7 +272,7 @@ impl Download {
                 return Ok(None);
             }
             while self.next < self.end && self.blocks.len() < self.parallel() {
-                let end = self.next.saturating_add(self.options.block.get()).min(self.end);
+                let end = self.next.saturating_add(self.block).min(self.end);
                 self.start(end, None);
             }
             let Some(block) = self.blocks.front_mut() else {
@@ -259,7 +290,11 @@ impl Download {
                     self.blocks.clear();
                     return Err(error);
                 }
-                None => drop(self.blocks.pop_front()),
+                None => {
+                    self.blocks.pop_front();
+                    self.block = self.options.next_block(self.block, self.since.elapsed());
+                    self.since = Instant::now();
+                }
             }
         }
     }
@@ -423,5 +458,26 @@ impl Source {
             }
             error => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_grow_where_they_come_quickly_and_shrink_where_not() {
+        let options = DownloadOptions::default();
+        let (quick, steady, slow) = (QUICK / 2, QUICK, SLOW * 2);
+        let mut block = options.block.get();
+        let mut sizes = Vec::new();
+        for took in [steady, quick, quick, steady, quick, quick, slow, slow, steady, slow, slow] {
+            block = options.next_block(block, took);
+            sizes.push(block >> 20);
+        }
+        assert_eq!(sizes, [4, 8, 16, 16, 32, 32, 16, 8, 8, 4, 4]);
+
+        let fixed = DownloadOptions { largest_block: NonZeroU64::MIN, ..options };
+        assert_eq!(fixed.next_block(4 << 20, quick), 4 << 20);
     }
 }
