@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast::{self, Receiver, Sender, error::RecvError};
-use virt_api::{Domain, DomainProgress, ProgressCallback, ProgressStream, QuestionCallback};
+use virt_api::{
+    Domain, DomainProgress, ProgressCallback, ProgressStream, QuestionCallback, VolumeProgress,
+};
 
 /// News that a slow reader of a [`ProgressStream`] may be behind before it misses the oldest: some hundred operations at once
 /// tell theirs in between.
@@ -54,6 +56,25 @@ impl Watchers {
                 let _ = streams.send(progress);
             }
         }
+    }
+
+    /// The same for an operation on a volume; streams tell nothing of these.
+    pub(crate) fn volume_teller(
+        &self,
+        pool: &str,
+        volume: &str,
+        operation: &'static str,
+    ) -> Option<impl Fn(u8) + Send + Sync + 'static> {
+        let callback = self.progress.clone()?;
+        let (pool, volume) = (pool.to_owned(), volume.to_owned());
+        let told = Mutex::new(None);
+        Some(move |percent| {
+            let before = told.lock().unwrap_or_else(PoisonError::into_inner).replace(percent);
+            if before != Some(percent) {
+                let (pool, volume) = (pool.clone(), volume.clone());
+                callback.volume_progress(&VolumeProgress { pool, volume, operation, percent });
+            }
+        })
     }
 
     /// A stream of all progress from now on.

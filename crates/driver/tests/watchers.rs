@@ -10,11 +10,12 @@ use esx_driver::{Connection, OpenOptions};
 use esx_sim::model::{Model, TaskState};
 use esx_sim::{PowerState, Running, Simulator};
 use virt_api::{
-    Domain, DomainProgress, DomainQuestion, Driver as _, ErrorCode, Hypervisor as _,
-    SnapshotCreateFlags,
+    Domain, DomainProgress, DomainQuestion, Driver as _, ErrorCode, Hypervisor as _, NoFlags,
+    ProgressCallback, SnapshotCreateFlags, Storage as _, StorageVolCreateFlags, VolumeProgress,
 };
 
 const NAME: &str = "storage01";
+const NONE: NoFlags = NoFlags::empty();
 const CHOICES: [(&str, &str); 3] = [("a", "Append"), ("r", "Replace"), ("c", "Cancel")];
 
 /// A host whose tasks wait to be pushed.
@@ -162,6 +163,58 @@ async fn progress_is_told_once_per_percent() {
     assert!(seen.iter().all(|p| p.domain == domain && p.operation == "snapshot-create"));
     let percents: Vec<_> = seen.iter().map(|p| p.percent).filter(|p| *p > 0).collect();
     assert_eq!(percents, [30, 60, 100]);
+}
+
+/// Hears of volumes only.
+struct Volumes(tokio::sync::mpsc::UnboundedSender<VolumeProgress>);
+
+impl ProgressCallback for Volumes {
+    fn progress(&self, progress: &DomainProgress) {
+        panic!("no machine is worked on: {progress:?}");
+    }
+
+    fn volume_progress(&self, progress: &VolumeProgress) {
+        self.0.send(progress.clone()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn progress_of_volumes_is_told() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let (send, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let hear: Arc<dyn ProgressCallback> = Arc::new(Volumes(send));
+    let options = OpenOptions { progress: Some(hear), ..options("pass") };
+    let (connection, _) = open(&sim, options).await;
+    let pool = connection.storage_pool_lookup_by_name("datastore1").await.unwrap();
+    let xml = "<volume><name>v/d.vmdk</name><capacity unit='MiB'>8</capacity></volume>";
+    let volume = connection
+        .storage_vol_create_xml(&pool, xml, StorageVolCreateFlags::empty())
+        .await
+        .unwrap();
+    while told.try_recv().is_ok() {}
+
+    sim.model().change(Model::hold_tasks);
+    let push = async {
+        sim.until(|m| !m.unfinished_tasks().is_empty()).await;
+        let task = sim.model().read(|m| m.unfinished_tasks()[0].clone());
+        let mut seen = Vec::new();
+        for percent in [40, 70] {
+            assert!(sim.model().change(|m| m.step_task(&task, percent)));
+            while seen.last().is_none_or(|last: &VolumeProgress| last.percent != percent) {
+                seen.push(told.recv().await.unwrap());
+            }
+        }
+        assert!(sim.model().change(|m| m.finish_task(&task)));
+        seen
+    };
+    let (result, seen) = tokio::join!(connection.storage_vol_wipe(&volume, NONE), push);
+    result.unwrap();
+    for progress in &seen {
+        let (pool, name) = (progress.pool.as_str(), progress.volume.as_str());
+        assert_eq!((pool, name, progress.operation), ("datastore1", "v/d.vmdk", "wipe"));
+    }
+    let percents: Vec<_> = seen.iter().map(|p| p.percent).filter(|p| *p > 0).collect();
+    assert_eq!(percents, [40, 70]);
 }
 
 #[tokio::test]

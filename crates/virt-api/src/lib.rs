@@ -90,6 +90,6 @@ pub use storage::{
 pub use stream::{Chunk, Stream};
 pub use task::{
     DomainProgress, DomainQuestion, ProgressCallback, ProgressStream, QuestionCallback,
-    QuestionChoice, Questions,
+    QuestionChoice, Questions, VolumeProgress,
 };
 pub use typed_param::{TypedParam, TypedValue};

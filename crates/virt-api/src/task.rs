@@ -52,10 +52,26 @@ pub struct DomainProgress {
     pub percent: u8,
 }
 
+/// How far an operation on a volume is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeProgress {
+    /// The pool.
+    pub pool: String,
+    /// The volume's name in the pool.
+    pub volume: String,
+    /// What is done to it, in one word: `create`, `clone`, `wipe`, `resize`.
+    pub operation: &'static str,
+    /// How much of it is done.
+    pub percent: u8,
+}
+
 /// Who is told how far operations are: at most once per percent of each.
 pub trait ProgressCallback: Send + Sync {
     /// Must not block.
     fn progress(&self, progress: &DomainProgress);
+
+    /// The same of an operation on a volume. Nothing is done unless this is written anew.
+    fn volume_progress(&self, _progress: &VolumeProgress) {}
 }
 
 impl<F: Fn(&DomainProgress) + Send + Sync> ProgressCallback for F {

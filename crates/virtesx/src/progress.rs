@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use virt_api::{DomainProgress, ProgressCallback};
+use virt_api::{DomainProgress, ProgressCallback, VolumeProgress};
 
 use crate::render::printable;
 
@@ -53,12 +53,22 @@ fn new_bar() -> ProgressBar {
     }
 }
 
-impl ProgressCallback for Progress {
-    fn progress(&self, progress: &DomainProgress) {
+impl Progress {
+    fn percent(&self, operation: &str, name: &str, percent: u8) {
         let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = bar.get_or_insert_with(new_bar);
-        bar.set_message(format!("{} {}", progress.operation, printable(&progress.domain.name)));
-        bar.set_position(u64::from(progress.percent));
+        bar.set_message(format!("{operation} {}", printable(name)));
+        bar.set_position(u64::from(percent));
+    }
+}
+
+impl ProgressCallback for Progress {
+    fn progress(&self, progress: &DomainProgress) {
+        self.percent(progress.operation, &progress.domain.name, progress.percent);
+    }
+
+    fn volume_progress(&self, progress: &VolumeProgress) {
+        self.percent(progress.operation, &progress.volume, progress.percent);
     }
 }
 

@@ -214,9 +214,14 @@ impl Session {
             spec: AnyVirtualDiskSpec::from(spec),
         };
         self.make_directory_of(pool, &request.name).await?;
-        self.run_storage_task(self.disk_manager()?, &operation)
-            .await
-            .map_err(|e| storage_error(&what, e))?;
+        self.run_volume_task(
+            (&pool.name, &request.name),
+            "create",
+            self.disk_manager()?,
+            &operation,
+        )
+        .await
+        .map_err(|e| storage_error(&what, e))?;
         let key = self.key_of(&path, kind).await;
         Ok(StorageVol { pool: pool.name.clone(), name: request.name, key })
     }
@@ -289,9 +294,14 @@ impl Session {
             force: Some(false),
         };
         self.make_directory_of(pool, &request.name).await?;
-        self.run_storage_task(self.disk_manager()?, &operation)
-            .await
-            .map_err(|e| storage_error(&what, e))?;
+        self.run_volume_task(
+            (&pool.name, &request.name),
+            "clone",
+            self.disk_manager()?,
+            &operation,
+        )
+        .await
+        .map_err(|e| storage_error(&what, e))?;
         let key = self.key_of(&path, kind).await;
         Ok(StorageVol { pool: pool.name.clone(), name: request.name, key })
     }
@@ -365,7 +375,9 @@ impl Session {
         }
         let what = format!("cannot wipe the volume {name}");
         let operation = ZeroFillVirtualDiskTask { name, datacenter: self.datacenter().await? };
-        let result = self.run_storage_task(self.disk_manager()?, &operation).await;
+        let volume = (&*volume.pool, &*volume.name);
+        let manager = self.disk_manager()?;
+        let result = self.run_volume_task(volume, "wipe", manager, &operation).await;
         result.map(|_| ()).map_err(|e| storage_error(&what, e))
     }
 
@@ -415,7 +427,9 @@ impl Session {
             new_capacity_kb,
             eager_zero: flags.contains(StorageVolResizeFlags::ALLOCATE).then_some(true),
         };
-        let result = self.run_storage_task(self.disk_manager()?, &operation).await;
+        let volume = (&*volume.pool, &*volume.name);
+        let manager = self.disk_manager()?;
+        let result = self.run_volume_task(volume, "resize", manager, &operation).await;
         result.map(|_| ()).map_err(|e| storage_error(&what, e))
     }
 

@@ -7,6 +7,8 @@
 //! or described; a list, where that would be a request for each volume, has the path as key, as a vCenter has for all.
 //! Wherever a key is taken, both are.
 
+use std::sync::Arc;
+
 use esx_escape::{DatastorePath, VmfsPath};
 use esx_vi_api::data::{
     AnyFileQuery, FileQueryFlags, FloppyImageFileQuery, FolderFileQuery,
@@ -171,6 +173,21 @@ impl Session {
         operation: &M,
     ) -> Result<Option<Value>, ViError> {
         let options = TaskOptions { deadline: self.watchers.timeout, ..TaskOptions::default() };
+        self.client.run_plain_task_with(target, operation, &options).await
+    }
+
+    /// Runs a task that works on a volume, and tells how far it is.
+    pub(super) async fn run_volume_task<M: Method<Output = MoRef> + Sync>(
+        &self,
+        (pool, volume): (&str, &str),
+        word: &'static str,
+        target: &MoRef,
+        operation: &M,
+    ) -> Result<Option<Value>, ViError> {
+        let tell = self.watchers.volume_teller(pool, volume, word);
+        let progress = tell.map(|tell| Arc::new(tell) as esx_vi_client::Progress);
+        let deadline = self.watchers.timeout;
+        let options = TaskOptions { deadline, progress, ..TaskOptions::default() };
         self.client.run_plain_task_with(target, operation, &options).await
     }
 
