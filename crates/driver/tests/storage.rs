@@ -5,6 +5,7 @@ mod common;
 use common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::{FileContent, Preset, Running, Simulator};
+use tokio::task::JoinHandle;
 use virt_api::{
     ErrorCode, ListAllStoragePoolsFlags as Filter, NoFlags, Storage as _, StoragePool,
     StoragePoolState, StorageVol, StorageVolCreateFlags as Create, StorageVolDeleteFlags as Delete,
@@ -529,19 +530,27 @@ async fn a_renamed_datastore_is_found_again() {
     assert_eq!(connection.storage_pool_num_of_volumes(&renamed).await.unwrap(), before);
 }
 
+/// A volume is being created; the task waits to be pushed.
+async fn creation_under_way(
+    sim: &Running,
+    connection: &Connection,
+    store: &StoragePool,
+) -> JoinHandle<virt_api::Result<StorageVol>> {
+    let (connection, store) = (connection.clone(), store.clone());
+    let creation = tokio::spawn(async move {
+        let xml = disk("a.vmdk", 1024, THIN);
+        connection.storage_vol_create_xml(&store, &xml, Create::empty()).await
+    });
+    sim.until(|model| !model.unfinished_tasks().is_empty()).await;
+    creation
+}
+
 #[tokio::test]
 async fn who_goes_away_cancels_the_task() {
     let (sim, connection) = host().await;
     let store = pool(&connection, "datastore1").await;
     sim.model().change(esx_sim::model::Model::hold_tasks);
-    let creation = tokio::spawn({
-        let (connection, store) = (connection.clone(), store.clone());
-        async move {
-            let xml = disk("a.vmdk", 1024, THIN);
-            connection.storage_vol_create_xml(&store, &xml, Create::empty()).await
-        }
-    });
-    sim.until(|model| !model.unfinished_tasks().is_empty()).await;
+    let creation = creation_under_way(&sim, &connection, &store).await;
     let task = sim.model().read(|model| model.unfinished_tasks()[0].clone());
     // Only once the reply has come is there something to cancel.
     sim.until(|model| model.session_count() > 0).await;
@@ -560,14 +569,7 @@ async fn a_wait_survives_the_end_of_the_session() {
     let (sim, connection) = host().await;
     let store = pool(&connection, "datastore1").await;
     sim.model().change(esx_sim::model::Model::hold_tasks);
-    let creation = tokio::spawn({
-        let (connection, store) = (connection.clone(), store.clone());
-        async move {
-            let xml = disk("a.vmdk", 1024, THIN);
-            connection.storage_vol_create_xml(&store, &xml, Create::empty()).await
-        }
-    });
-    sim.until(|model| !model.unfinished_tasks().is_empty()).await;
+    let creation = creation_under_way(&sim, &connection, &store).await;
     sim.model().change(|model| {
         model.expire_sessions();
         model.release_tasks();

@@ -21,6 +21,7 @@ pub use devices::{
     Video, VideoModel,
 };
 pub use os::{FirmwareFeature, Loader, Nvram, Os};
+pub use words::SCSI_MODELS;
 
 /// The namespace of [`VmwareData`].
 pub const VMWARE_NAMESPACE: &str = "http://libvirt.org/schemas/domain/vmware/1.0";

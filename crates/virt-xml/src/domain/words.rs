@@ -80,7 +80,8 @@ pub(super) const CACHES: [&str; 6] =
 pub(super) const STARTUP_POLICIES: [&str; 4] = ["default", "mandatory", "requisite", "optional"];
 pub(super) const CONTROLLER_TYPES: [&str; 11] =
     ["ide", "fdc", "scsi", "sata", "virtio-serial", "ccid", "usb", "pci", "xenbus", "isa", "nvme"];
-pub(super) const SCSI_MODELS: [&str; 13] = [
+/// libvirt's words for the models of SCSI controllers (virDomainControllerModelSCSI), whichever hypervisor has them.
+pub const SCSI_MODELS: [&str; 13] = [
     "auto",
     "buslogic",
     "lsilogic",

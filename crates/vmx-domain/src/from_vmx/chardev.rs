@@ -6,6 +6,7 @@ use virt_xml::domain::{CharDevice, CharSource, VMWARE_NAMESPACE};
 
 use super::reader::Reader;
 use super::uri::Uri;
+use crate::bend::Bend as _;
 use crate::error::Error;
 use crate::files::Missing;
 

@@ -4,6 +4,7 @@ use esx_vmx::Device;
 use virt_xml::domain::{Address, Controller, Devices, Disk, DiskSource, Driver, PciAddress};
 
 use super::reader::Reader;
+use crate::bend::Bend as _;
 use crate::context::ScsiModel;
 use crate::error::Error;
 use crate::files::Missing;

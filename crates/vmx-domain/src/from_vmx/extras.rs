@@ -6,6 +6,7 @@ use virt_xml::{Element, Node};
 
 use super::disks::pci_address;
 use super::reader::Reader;
+use crate::bend::Bend as _;
 use crate::cpuid;
 use crate::error::Error;
 use crate::usb;

@@ -17,6 +17,7 @@ use virt_xml::domain::{
     VmwareData,
 };
 
+use crate::bend::Bend as _;
 use crate::context::Context;
 use crate::error::{Code, Error, ErrorDomain, Warning};
 use crate::files::Missing;

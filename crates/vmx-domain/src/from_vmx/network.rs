@@ -6,6 +6,7 @@ use virt_xml::domain::{Interface, InterfaceSource, Mac};
 
 use super::disks::pci_address;
 use super::reader::Reader;
+use crate::bend::Bend as _;
 use crate::error::Error;
 
 /// The models libvirt takes, which are the words of VMX files too.

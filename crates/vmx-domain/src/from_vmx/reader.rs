@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use esx_vmx::{Device, Devices, Document, ValueError};
 
+use crate::bend::Bend;
 use crate::context::Context;
 use crate::error::{Error, Warning};
 use crate::files::{self, Missing};
@@ -15,6 +16,16 @@ pub(crate) struct Reader<'a> {
     pub(crate) warnings: Vec<Warning>,
 }
 
+impl Bend for Reader<'_> {
+    fn exact(&self) -> bool {
+        self.context.exact()
+    }
+
+    fn warnings(&mut self) -> &mut Vec<Warning> {
+        &mut self.warnings
+    }
+}
+
 impl<'a> Reader<'a> {
     pub(crate) fn new(
         document: &'a Document,
@@ -22,23 +33,6 @@ impl<'a> Reader<'a> {
         context: &'a Context,
     ) -> Self {
         Self { document, devices, context, warnings: Vec::new() }
-    }
-
-    pub(crate) fn exact(&self) -> bool {
-        self.context.exact()
-    }
-
-    /// Raises an error of libvirt's in exact mode; notes it and what is done instead in default mode.
-    pub(crate) fn bend(&mut self, error: Error, instead: &str) -> Result<(), Error> {
-        if self.exact() {
-            return Err(error);
-        }
-        self.warn(error.location, format!("{}; {instead}", error.reason));
-        Ok(())
-    }
-
-    pub(crate) fn warn(&mut self, key: impl Into<String>, reason: impl Into<String>) {
-        self.warnings.push(Warning { key: key.into(), reason: reason.into() });
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&'a str> {

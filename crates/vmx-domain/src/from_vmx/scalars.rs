@@ -6,6 +6,7 @@ use virt_xml::domain::{Cpu, Domain, FirmwareFeature, Topology};
 use virt_xml::{CpuSet, Uuid, parse_uuid};
 
 use super::reader::Reader;
+use crate::bend::Bend as _;
 use crate::error::Error;
 
 /// The oldest hardware version libvirt reads.

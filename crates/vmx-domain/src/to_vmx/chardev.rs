@@ -3,6 +3,7 @@
 use virt_xml::domain::{CharDevice, VMWARE_NAMESPACE};
 
 use super::writer::Writer;
+use crate::bend::Bend as _;
 use crate::error::Error;
 
 pub(super) fn serials(w: &mut Writer<'_>, ports: &[CharDevice]) -> Result<(), Error> {

@@ -1,30 +1,15 @@
 //! Disks, floppies and controllers (`spec/vmx.md` 12.1 to 12.3).
 
-use virt_xml::domain::{Address, Controller, Devices, Disk, PciAddress};
+use virt_xml::domain::{Address, Controller, Devices, Disk, PciAddress, SCSI_MODELS};
 
 use super::normal::{by_name, is_detectable};
 use super::writer::Writer;
+use crate::bend::Bend as _;
 use crate::context::ScsiModel;
 use crate::error::Error;
 use crate::target;
 
 const HOST_CDROM: &str = "/vmfs/devices/cdrom/";
-/// libvirt's words for SCSI controller models, which a legacy driver name may be.
-const SCSI_MODELS: [&str; 13] = [
-    "auto",
-    "buslogic",
-    "lsilogic",
-    "lsisas1068",
-    "vmpvscsi",
-    "ibmvscsi",
-    "virtio-scsi",
-    "lsisas1078",
-    "virtio-transitional",
-    "virtio-non-transitional",
-    "ncr53c90",
-    "dc390",
-    "am53c974",
-];
 
 /// What is known of one of the four SCSI controllers.
 #[derive(Clone, Debug, Default)]
@@ -168,6 +153,7 @@ fn scsi_controllers(w: &mut Writer<'_>, devices: &Devices) -> Result<[Scsi; 4], 
         let Some(name) = disk.driver.as_ref().and_then(|d| d.name.as_ref()) else { continue };
         let at = format!("{}/driver/@name", location(i));
         let name = name.to_ascii_lowercase();
+        // A legacy driver name may be any of libvirt's words for controllers.
         if !SCSI_MODELS.contains(&name.as_str()) {
             let reason = format!("'{name}' is not a model of SCSI controllers");
             w.bend(Error::internal(at, reason), "ignored")?;

@@ -7,6 +7,7 @@ use virt_xml::{Domain, Element};
 
 use super::disks::pci_slot;
 use super::writer::Writer;
+use crate::bend::Bend as _;
 use crate::cpuid::Masks;
 use crate::from_vmx::extras::{NESTED, SOUND, guest_address, hostdev_address};
 use crate::usb;

@@ -12,6 +12,7 @@ use esx_vmx::Document;
 use virt_xml::domain::{Domain, Graphics};
 use virt_xml::{CpuSet, Uuid};
 
+use crate::bend::Bend as _;
 use crate::context::Context;
 use crate::error::{Error, Warning};
 use crate::keep;

@@ -6,6 +6,7 @@ use virt_xml::domain::{Interface, Mac};
 use super::disks::pci_slot;
 use super::vmx_uuid;
 use super::writer::Writer;
+use crate::bend::Bend as _;
 use crate::error::Error;
 
 /// Models that libvirt's VMX code knows and writes as they are.

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use esx_vmx::Document;
 
 use super::VmxConversion;
+use crate::bend::Bend;
 use crate::context::Context;
 use crate::error::{Error, Warning};
 use crate::files;
@@ -16,26 +17,19 @@ pub(crate) struct Writer<'a> {
     warnings: Vec<Warning>,
 }
 
-impl<'a> Writer<'a> {
-    pub(crate) fn new(context: &'a Context, hardware: u32) -> Self {
-        Self { context, hardware, text: String::new(), warnings: Vec::new() }
-    }
-
-    pub(crate) fn exact(&self) -> bool {
+impl Bend for Writer<'_> {
+    fn exact(&self) -> bool {
         self.context.exact()
     }
 
-    /// Raises an error of libvirt's in exact mode; notes it and what is done instead in default mode.
-    pub(crate) fn bend(&mut self, error: Error, instead: &str) -> Result<(), Error> {
-        if self.exact() {
-            return Err(error);
-        }
-        self.warn(error.location, format!("{}; {instead}", error.reason));
-        Ok(())
+    fn warnings(&mut self) -> &mut Vec<Warning> {
+        &mut self.warnings
     }
+}
 
-    pub(crate) fn warn(&mut self, key: impl Into<String>, reason: impl Into<String>) {
-        self.warnings.push(Warning { key: key.into(), reason: reason.into() });
+impl<'a> Writer<'a> {
+    pub(crate) fn new(context: &'a Context, hardware: u32) -> Self {
+        Self { context, hardware, text: String::new(), warnings: Vec::new() }
     }
 
     /// The name of the file at a source path.
