@@ -83,11 +83,30 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Refused`] if there is no such port or it cannot be had so, [`Error::Connection`], [`Error::Protocol`].
-    pub async fn attach(
+    pub async fn attach(self, machine: &str, label: Option<&str>, mode: Mode) -> Result<Console> {
+        self.open(machine, label, mode, "").await
+    }
+
+    /// As [`Self::attach`]; who may write to the port is let go before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::attach`].
+    pub async fn take_over(
+        self,
+        machine: &str,
+        label: Option<&str>,
+        mode: Mode,
+    ) -> Result<Console> {
+        self.open(machine, label, mode, " force").await
+    }
+
+    async fn open(
         mut self,
         machine: &str,
         label: Option<&str>,
         mode: Mode,
+        force: &str,
     ) -> Result<Console> {
         let port = match label {
             Some(label) => format!("{machine}#{label}"),
@@ -99,7 +118,7 @@ impl Client {
             Mode::Exclusive => "exclusive",
         };
         let port = utf8_percent_encode(&port, NON_ALPHANUMERIC);
-        let port = self.ask(&format!("ATTACH {port} {mode}")).await?;
+        let port = self.ask(&format!("ATTACH {port} {mode}{force}")).await?;
         let (reader, writer) = tokio::io::split(self.stream);
         Ok(Console { port, reader: ConsoleReader { reader }, writer: ConsoleWriter { writer } })
     }

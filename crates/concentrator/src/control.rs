@@ -1,6 +1,7 @@
 //! The protocol between a concentrator and those who want its consoles.
 //!
-//! A client sends lines: `TOKEN secret` if one is asked for, then `LIST` or `ATTACH PORT MODE [raw]`. PORT is a port's key,
+//! A client sends lines: `TOKEN secret` if one is asked for, then `LIST` or `ATTACH PORT MODE [force] [raw]`; with `force`
+//! others who may write to the port are let go. PORT is a port's key,
 //! or a machine's name in percent escapes with `#label` behind it if it has several. The answer is one line, `OK …` or
 //! `ERROR why`. After `OK` to an ATTACH both ends send frames: one byte of kind, two bytes of length (big-endian), that
 //! many bytes; with `raw` both ends send bare bytes, so that `nc` and `socat` will do.

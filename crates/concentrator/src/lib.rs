@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod address;
 mod client;
 mod control;
@@ -34,6 +35,7 @@ mod error;
 mod server;
 mod tls;
 
+pub use access::{Access, Events};
 pub use address::{Address, AddressError, Network};
 pub use client::{Client, Console, ConsoleEvent, ConsoleReader, ConsoleWriter, Port};
 pub use error::{Error, Result};

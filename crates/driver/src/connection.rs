@@ -20,7 +20,7 @@ use virt_api::{
 };
 
 use crate::auth::{self, AuthError, CredentialSource, Environment};
-use crate::domain::{Machine, NameIndex};
+use crate::domain::{ConsoleOpener, Machine, NameIndex};
 use crate::error::{decode_error, vi_error};
 use crate::host::{self, HostFacts};
 use crate::inventory::{self, Binding, Inventory, read_way, steps_to_hosts};
@@ -47,6 +47,8 @@ pub struct OpenOptions {
     pub operation_timeout: Option<Duration>,
     /// Where a session is kept between connections. With it, `close` does not log out.
     pub sessions: Option<Arc<dyn SessionStore>>,
+    /// Who opens consoles of domains: a serial port concentrator's client. Without one `virDomainOpenConsole` is not supported.
+    pub consoles: Option<Arc<dyn ConsoleOpener>>,
     /// Keeps what reads ask for current in memory, by one update filter, and answers them from there: see
     /// [`Connection::live_view`] and `docs/live-view.md`. Without it every read asks the host.
     pub live_view: Option<LiveViewOptions>,
@@ -93,6 +95,7 @@ pub(crate) struct Session {
     pub(crate) product: Product,
     pub(crate) read_only: bool,
     pub(crate) watchers: Watchers,
+    pub(crate) consoles: Option<Arc<dyn ConsoleOpener>>,
     /// The index of names, once it has paid to make one.
     pub(crate) names: Mutex<Option<Arc<NameIndex>>>,
     /// Where datastores are.
@@ -159,6 +162,7 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
         product,
         read_only: options.read_only,
         watchers: Watchers::new(options.questions, options.progress, task_timeout),
+        consoles: options.consoles,
         names: Mutex::default(),
         storage: crate::storage::Known::default(),
         view: None,

@@ -3,17 +3,17 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
-    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainExport,
-    DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags,
-    DomainMemoryStat, DomainModificationFlags, DomainRebootFlags, DomainSelector,
-    DomainShutdownFlags, DomainState, DomainStateReason, DomainStats, DomainStatsFlags,
-    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags, Error, ErrorDomain,
-    EventSubscription, ExportOptions, Feature, Hypervisor, InterfaceAddressesSource,
-    ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags, MigratePrepared,
-    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
-    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
-    SnapshotXmlFlags, TypedParam, Version, check_flags,
+    Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
+    DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId,
+    DomainExport, DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice,
+    DomainMemoryFlags, DomainMemoryStat, DomainModificationFlags, DomainRebootFlags,
+    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainStats,
+    DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
+    Error, ErrorDomain, EventSubscription, ExportOptions, Feature, Hypervisor,
+    InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags,
+    MigratePrepared, NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot,
+    Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    SnapshotXmlFlags, Stream, TypedParam, Version, check_flags,
 };
 
 use crate::connection::{Connection, Session};
@@ -524,6 +524,15 @@ impl Hypervisor for Connection {
         flags: NoFlags,
     ) -> Result<Screenshot> {
         self.session.screenshot(domain, screen, flags).await
+    }
+
+    async fn domain_open_console(
+        &self,
+        domain: &Domain,
+        device: Option<&str>,
+        flags: DomainConsoleFlags,
+    ) -> Result<Box<dyn Stream>> {
+        self.session.open_console(domain, device, flags).await
     }
 
     async fn domain_rename(&self, domain: &Domain, name: &str, flags: NoFlags) -> Result<()> {

@@ -42,6 +42,7 @@ mod watchers;
 pub use auth::Environment;
 pub use certificate::{ServerCertificate, server_certificate};
 pub use connection::{Connection, OpenOptions, SessionKey, SessionStore, open};
+pub use domain::{ConsoleOpener, ConsolePort};
 pub use known_hosts::{KnownHosts, KnownHostsError};
 pub use view::{LiveViewOptions, LiveViewState, LiveViewStatus};
 

@@ -92,6 +92,14 @@ flags! {
         EXACT = 1 << 31;
     }
 
+    /// How a console is opened (`virDomainConsoleFlags`).
+    DomainConsoleFlags {
+        /// End the session of whoever writes to it (`VIR_DOMAIN_CONSOLE_FORCE`).
+        FORCE = 1 << 0;
+        /// Only if nobody else can write to it meanwhile (`VIR_DOMAIN_CONSOLE_SAFE`).
+        SAFE = 1 << 1;
+    }
+
     /// How a domain is started (`virDomainCreateFlags`).
     DomainCreateFlags {
         /// Do not run yet (`VIR_DOMAIN_START_PAUSED`).

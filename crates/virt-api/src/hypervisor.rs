@@ -4,17 +4,17 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::{
-    Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
-    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainExport,
-    DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags,
-    DomainMemoryStat, DomainModificationFlags, DomainRebootFlags, DomainSelector,
-    DomainShutdownFlags, DomainState, DomainStateReason, DomainStats, DomainStatsFlags,
-    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags, Error,
-    EventSubscription, ExportOptions, Feature, InterfaceAddressesSource, ListAllDomainsFlags,
-    ListedDomain, MetadataType, MigrateFlags, MigratePrepared, NativeConversionFlags, NoFlags,
-    NodeInfo, Result, SchedulerType, Screenshot, Snapshot, SnapshotCreateFlags,
-    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, Stream,
-    TypedParam, Version,
+    Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
+    DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId,
+    DomainExport, DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice,
+    DomainMemoryFlags, DomainMemoryStat, DomainModificationFlags, DomainRebootFlags,
+    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainStats,
+    DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
+    Error, EventSubscription, ExportOptions, Feature, InterfaceAddressesSource,
+    ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags, MigratePrepared,
+    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    SnapshotXmlFlags, Stream, TypedParam, Version,
 };
 
 /// The functions of libvirt's hypervisor driver that its ESX driver has, and a few more.
@@ -765,12 +765,16 @@ pub trait Hypervisor: Send + Sync {
         Err(Error::no_support("virConnectDomainEventRegisterAny"))
     }
 
-    /// A stream to and from a serial port; the first one without `device`. libvirt: `virDomainOpenConsole`.
+    /// A stream to and from a serial port, both ways at once; the first one without `device`. libvirt: `virDomainOpenConsole`.
+    ///
+    /// # Errors
+    /// `VIR_ERR_OPERATION_INVALID` if there is no such port or nothing is connected to it; `VIR_ERR_OPERATION_FAILED` while
+    /// somebody else writes to it.
     async fn domain_open_console(
         &self,
         _domain: &Domain,
         _device: Option<&str>,
-        _flags: NoFlags,
+        _flags: DomainConsoleFlags,
     ) -> Result<Box<dyn Stream>> {
         Err(Error::no_support("virDomainOpenConsole"))
     }

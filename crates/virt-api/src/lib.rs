@@ -67,7 +67,7 @@ pub use export::{
     DomainExport, ExportDisk, ExportFile, ExportOptions, ExportPlan, ExportRole, ExportWay,
 };
 pub use flags::{
-    ConnectFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
+    ConnectFlags, DomainConsoleFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
     DomainDeviceModifyFlags, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
     DomainShutdownFlags, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags,
     DomainXmlFlags, InterfaceDefineFlags, InterfaceXmlFlags, ListAllDomainsFlags,

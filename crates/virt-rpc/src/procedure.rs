@@ -5,11 +5,11 @@
 
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainBlockDevice, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
-    DomainDetails, DomainDeviceModifyFlags, DomainInfo, DomainInspection, DomainInterface,
-    DomainInterfaceDevice, DomainMemoryFlags, DomainModificationFlags, DomainQuestion,
-    DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainStats, DomainStatsFlags,
-    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
+    Domain, DomainBlockDevice, DomainConsoleFlags, DomainCreateFlags, DomainDefineFlags,
+    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainInfo, DomainInspection,
+    DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainModificationFlags,
+    DomainQuestion, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainStats,
+    DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
     InterfaceAddressesSource, InterfaceHandle, InterfaceXmlFlags, ListAllDomainsFlags,
     ListAllInterfacesFlags, ListAllNetworksFlags, ListAllStoragePoolsFlags, ListedDomain,
     ListedPool, ListedVolume, MetadataType, MigrateFlags, NativeConversionFlags,
@@ -47,6 +47,8 @@ pub enum StreamDirection {
     Upload,
     /// From host to client.
     Download,
+    /// Both ways at once: a console.
+    Both,
 }
 
 macro_rules! procedures {
@@ -325,6 +327,7 @@ procedures! {
     432 NetworkDefineXmlFlags "virNetworkDefineXMLFlags" [W] (String, NetworkDefineFlags) -> NetworkHandle;
 
     // Streams.
+    201 DomainOpenConsole "virDomainOpenConsole" [W] (Domain, Option<String>, DomainConsoleFlags) -> ();
     208 StorageVolUpload "virStorageVolUpload" [W] (StorageVol, u64, u64, StorageVolTransferFlags) -> ();
     209 StorageVolDownload "virStorageVolDownload" [W] (StorageVol, u64, u64, StorageVolTransferFlags) -> ();
     211 DomainScreenshot "virDomainScreenshot" [W] (Domain, u32, NoFlags) -> Option<String>;
@@ -380,6 +383,7 @@ impl Procedure {
     #[must_use]
     pub const fn stream(self) -> Option<StreamDirection> {
         match self {
+            Self::DomainOpenConsole => Some(StreamDirection::Both),
             Self::StorageVolUpload => Some(StreamDirection::Upload),
             Self::StorageVolDownload | Self::DomainScreenshot => Some(StreamDirection::Download),
             _ => None,
@@ -395,7 +399,6 @@ const UNSUPPORTED: &[(i32, &str)] = &[
     (163, "virDomainGetJobInfo"),
     (178, "virConnectNumOfNWFilters"),
     (182, "virDomainManagedSave"),
-    (201, "virDomainOpenConsole"),
     (203, "virConnectGetSysinfo"),
     (210, "virDomainInjectNMI"),
     (227, "virNodeGetCPUStats"),
@@ -465,12 +468,13 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_opened_by_three_procedures() {
+    fn streams_are_opened_by_four_procedures() {
         let streams: Vec<_> =
             Procedure::ALL.iter().filter_map(|p| Some((p.number(), p.stream()?))).collect();
         assert_eq!(
             streams,
             [
+                (201, StreamDirection::Both),
                 (208, StreamDirection::Upload),
                 (209, StreamDirection::Download),
                 (211, StreamDirection::Download)

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainBlockDevice, DomainBlockInfo, DomainCreateFlags, DomainDefineFlags,
-    DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId, DomainInfo,
-    DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
-    DomainModificationFlags, DomainQuestion, DomainRebootFlags, DomainSelector,
+    Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
+    DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId,
+    DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags,
+    DomainMemoryStat, DomainModificationFlags, DomainQuestion, DomainRebootFlags, DomainSelector,
     DomainShutdownFlags, DomainState, DomainStateReason, DomainStats, DomainStatsFlags,
     DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags, Driver, Error,
     EventSubscription, Feature, Hypervisor, Interface, InterfaceAddressesSource, InterfaceHandle,
@@ -240,6 +240,16 @@ remote! {
 
     async fn connect_get_uri(&self) -> Result<String> {
         Ok(self.uri.clone())
+    }
+
+    async fn domain_open_console(
+        &self,
+        domain: &Domain,
+        device: Option<&str>,
+        flags: DomainConsoleFlags,
+    ) -> Result<Box<dyn Stream>> {
+        let arguments = (domain.clone(), device.map(str::to_owned), flags);
+        Ok(self.stream::<call::DomainOpenConsole>(&arguments).await?.1)
     }
 
     async fn domain_screenshot(

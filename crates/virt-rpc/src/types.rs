@@ -5,18 +5,18 @@
 
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDeviceModifyFlags,
-    DomainInfo, DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
-    DomainShutdownFlags, DomainState, DomainStateReason, DomainStats, DomainStatsFlags,
-    DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
-    InterfaceAddressesSource, InterfaceHandle, InterfaceXmlFlags, IpAddress, IpAddressType,
-    ListAllDomainsFlags, ListAllInterfacesFlags, ListAllNetworksFlags, ListAllStoragePoolsFlags,
-    MetadataType, MigrateFlags, NativeConversionFlags, NetworkDefineFlags, NetworkHandle,
-    NetworkXmlFlags, NoFlags, NodeInfo, SchedulerType, Snapshot, SnapshotCreateFlags,
-    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, StoragePool,
-    StoragePoolInfo, StoragePoolState, StorageVol, StorageVolCreateFlags, StorageVolDeleteFlags,
-    StorageVolInfo, StorageVolResizeFlags, StorageVolTransferFlags, StorageVolType,
-    StorageXmlFlags, TypedParam, TypedValue,
+    Domain, DomainConsoleFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags,
+    DomainDeviceModifyFlags, DomainInfo, DomainInterface, DomainMemoryFlags,
+    DomainModificationFlags, DomainRebootFlags, DomainShutdownFlags, DomainState,
+    DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags,
+    DomainVcpuFlags, DomainXmlFlags, InterfaceAddressesSource, InterfaceHandle, InterfaceXmlFlags,
+    IpAddress, IpAddressType, ListAllDomainsFlags, ListAllInterfacesFlags, ListAllNetworksFlags,
+    ListAllStoragePoolsFlags, MetadataType, MigrateFlags, NativeConversionFlags,
+    NetworkDefineFlags, NetworkHandle, NetworkXmlFlags, NoFlags, NodeInfo, SchedulerType, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
+    SnapshotXmlFlags, StoragePool, StoragePoolInfo, StoragePoolState, StorageVol,
+    StorageVolCreateFlags, StorageVolDeleteFlags, StorageVolInfo, StorageVolResizeFlags,
+    StorageVolTransferFlags, StorageVolType, StorageXmlFlags, TypedParam, TypedValue,
 };
 
 use crate::xdr::{Char, List, Reader, Result, Writer, Xdr, XdrError};
@@ -164,7 +164,7 @@ macro_rules! flags {
 }
 
 flags! {
-    DomainCreateFlags DomainDefineFlags DomainDestroyFlags DomainDeviceModifyFlags DomainMemoryFlags
+    DomainConsoleFlags DomainCreateFlags DomainDefineFlags DomainDestroyFlags DomainDeviceModifyFlags DomainMemoryFlags
     DomainModificationFlags DomainRebootFlags DomainShutdownFlags DomainStatsFlags DomainStatsTypes
     DomainUndefineFlags DomainVcpuFlags DomainXmlFlags InterfaceXmlFlags ListAllDomainsFlags
     ListAllInterfacesFlags ListAllNetworksFlags ListAllStoragePoolsFlags NativeConversionFlags

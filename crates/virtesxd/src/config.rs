@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use esx_concentrator::{Address, AddressError};
 use serde::Deserialize;
 
 /// Everything that can be configured.
@@ -27,6 +28,9 @@ pub struct Config {
     pub listen: Listen,
     /// What TLS needs.
     pub tls: Option<Tls>,
+    /// Where consoles of domains are, for everybody who may open a connection. Without it: for the daemon's own user and root,
+    /// at that user's own concentrator.
+    pub console: Option<Console>,
     /// Hosts by the name that clients use: `esx+unix:///NAME`.
     pub target: BTreeMap<String, Target>,
 }
@@ -61,6 +65,26 @@ pub struct Tls {
     pub key: PathBuf,
     /// Authorities of clients. With it, nobody is let in without a certificate of one of them.
     pub client_ca: Option<PathBuf>,
+}
+
+/// A serial port concentrator: `virtesx vspc serve`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// Where it serves consoles: `unix:PATH`, `HOST:PORT` or `tls://HOST:PORT#thumbprint=X`.
+    pub concentrator: String,
+    /// A file with what it asks for, other than at `unix:`.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Console {
+    /// The concentrator's address.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn address(&self) -> Result<Address, AddressError> {
+        self.concentrator.parse()
+    }
 }
 
 /// What keeps a client from taking too much.
@@ -112,6 +136,7 @@ impl Default for Config {
             limits: Limits::default(),
             listen: Listen::default(),
             tls: None,
+            console: None,
             target: BTreeMap::new(),
         }
     }
@@ -189,6 +214,9 @@ impl Config {
                  from_network"
             );
         }
+        if let Some(console) = &config.console {
+            console.address().context("console.concentrator")?;
+        }
         let limits = &config.limits;
         let counts = [limits.clients, limits.new_clients, limits.calls, limits.streams];
         anyhow::ensure!(!counts.contains(&0), "a limit of 0 lets nobody in");
@@ -218,6 +246,7 @@ mod tests {
             ("auth = ['polkit']", "unknown variant"),
             ("[limits]\ncalls = 0", "lets nobody in"),
             ("[target.a]\nread_only = true", "missing field"),
+            ("[console]\nconcentrator = 'here'", "no unix:PATH"),
             ("[listen]\ntcp = '127.0.0.1:16509'", "no password"),
             ("[listen]\ntcp = 'somewhere'", "invalid socket address"),
             ("[listen]\ntls = '127.0.0.1:16514'", "needs a certificate"),

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use esx_driver::{Environment, LiveViewOptions, OpenOptions};
+use esx_concentrator::Address;
+use esx_driver::{ConsoleOpener, Environment, LiveViewOptions, OpenOptions};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use tokio::sync::OnceCell;
@@ -20,6 +21,7 @@ use virt_api::{
 use virt_rpc::session::Credentials;
 
 use crate::config::Config;
+use crate::console::{Consoles, GRACE, NoConsoles};
 use crate::target;
 
 /// How long a host may take over a logout.
@@ -146,6 +148,7 @@ impl Hub {
         let read_only = request.read_only || target.is_some_and(|target| target.read_only);
         let live_view = config.live_view.then(LiveViewOptions::default);
         let mut options = OpenOptions { read_only, live_view, ..OpenOptions::default() };
+        options.consoles = Some(consoles(&config, trusted || request.uid == Some(0))?);
         let mut uri = destination.uri.clone();
         let nobody = Arc::<Nobody>::default();
         if let Some(credentials) = &request.credentials {
@@ -271,6 +274,23 @@ impl Hub {
             }
         });
     }
+}
+
+/// Where a client's consoles come from. A console may give more than a login at the host does, so it is the configuration that
+/// opens them to others than the daemon's own user.
+fn consoles(config: &Config, trusted: bool) -> Result<Arc<dyn ConsoleOpener>> {
+    let (address, token_file) = match &config.console {
+        Some(console) => {
+            let address = console.address().map_err(|error| {
+                let message = "the concentrator of the configuration";
+                Error::invalid_arg(ErrorDomain::Rpc, message).with_source(error)
+            })?;
+            (address, console.token_file.clone())
+        }
+        None if trusted => (Address::of_user(std::env::var_os("XDG_RUNTIME_DIR").as_deref()), None),
+        None => return Ok(Arc::new(NoConsoles)),
+    };
+    Ok(Arc::new(Consoles { address, token_file, grace: GRACE }))
 }
 
 async fn log_out(cell: &OnceCell<Arc<dyn Driver>>) {

@@ -38,6 +38,7 @@ mod from_vmx;
 mod keep;
 mod merge;
 mod numbers;
+mod ports;
 mod target;
 mod to_vmx;
 mod usb;
@@ -48,5 +49,6 @@ pub use context::{
 pub use error::{Code, Error, ErrorDomain, Warning};
 pub use from_vmx::{Conversion, to_domain};
 pub use merge::merge_into;
+pub use ports::{DirectPort, NetworkPorts, ProxiedPort};
 pub use target::{DriveBus, DrivePlace};
 pub use to_vmx::{VmxConversion, needs_scsi_models, parse_domain, to_vmx};

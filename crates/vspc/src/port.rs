@@ -58,6 +58,9 @@ pub enum Detached {
     /// It read too slowly.
     #[error("the client reads too slowly")]
     TooSlow,
+    /// Another client wanted the port for itself.
+    #[error("another client took the console over")]
+    TakenOver,
     /// The port was forgotten.
     #[error("the port is forgotten")]
     PortGone,

@@ -229,7 +229,7 @@ struct Hosts<'a> {
 }
 
 /// A running daemon.
-struct Daemon {
+pub(super) struct Daemon {
     /// Where its sockets are, and files for a virsh in a folder of its own.
     folder: tempfile::TempDir,
     /// The folder that the newest virsh lives in.
@@ -238,7 +238,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(bench: &Bench, config: &str) -> anyhow::Result<Self> {
+    pub(super) fn start(bench: &Bench, config: &str) -> anyhow::Result<Self> {
         // Sockets lie where the newest virsh, which lives in a folder of its own, can reach them.
         let root = newest_root(bench)?;
         let folder = tempfile::Builder::new()
@@ -264,7 +264,7 @@ impl Daemon {
     }
 
     /// The URI of a target, or of a host with parameters.
-    fn uri(&self, socket: &str, inside: bool, place: &str) -> anyhow::Result<String> {
+    pub(super) fn uri(&self, socket: &str, inside: bool, place: &str) -> anyhow::Result<String> {
         let path = match inside {
             true => self.inside(socket)?,
             false => self.folder.path().join(socket).display().to_string(),

@@ -55,7 +55,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: Accepted, tls: bool) {
 
 enum Wish {
     List,
-    Attach { port: String, mode: Mode, raw: bool },
+    Attach { port: String, mode: Mode, force: bool, raw: bool },
 }
 
 async fn converse<S: Duplex>(shared: &Arc<Shared>, mut stream: S, token: bool) -> io::Result<()> {
@@ -70,9 +70,12 @@ async fn converse<S: Duplex>(shared: &Arc<Shared>, mut stream: S, token: bool) -
             let text = list(shared);
             answer(&mut stream, &text).await
         }
-        Wish::Attach { port, mode, raw: is_raw } => {
+        Wish::Attach { port, mode, force, raw: is_raw } => {
             let attached = shared.with(|inner, _| {
                 let key = find(inner, &port)?;
+                if force {
+                    inner.table.let_go_of_writers(&key);
+                }
                 let id = inner.table.attach(&key, mode).map_err(|error| error.to_string())?;
                 Ok::<_, String>((key, id, inner.attached(id)))
             });
@@ -134,12 +137,15 @@ async fn read_wish<S: Duplex>(
                 Some("exclusive") => Mode::Exclusive,
                 Some(_) => return Err("the mode is shared, read-only or exclusive".to_owned()),
             };
-            let raw = match words.next() {
-                None => false,
-                Some("raw") => true,
-                Some(_) => return Err("what follows the mode is raw or nothing".to_owned()),
+            let rest: Vec<&str> = words.collect();
+            let (force, raw) = match rest[..] {
+                [] => (false, false),
+                ["force"] => (true, false),
+                ["raw"] => (false, true),
+                ["force", "raw"] => (true, true),
+                _ => return Err("what follows the mode is force, raw or nothing".to_owned()),
             };
-            Ok(Some(Wish::Attach { port, mode, raw }))
+            Ok(Some(Wish::Attach { port, mode, force, raw }))
         }
         _ => Err("say LIST or ATTACH".to_owned()),
     }

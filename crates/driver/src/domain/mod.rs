@@ -1,6 +1,7 @@
 //! Domains: virtual machines in libvirt's words.
 
 mod autostart;
+mod console;
 mod create;
 mod define;
 mod details;
@@ -35,6 +36,7 @@ use crate::error::decode_error;
 use crate::host::parse_uuid;
 
 pub(crate) use autostart::{autostarted, is_manager_missing, with_autostart};
+pub use console::{ConsoleOpener, ConsolePort};
 pub(crate) use details::INFO;
 pub(crate) use device::{DEVICES, DeviceRow, DriveKind, VERSION};
 pub(crate) use index::NameIndex;

@@ -73,6 +73,12 @@ pub(super) async fn open_stream(
     direction: StreamDirection,
 ) -> Result<(Vec<u8>, OpenStream), Error> {
     let (bytes, sparse, stream) = match call.procedure {
+        Procedure::DomainOpenConsole => {
+            let (domain, device, flags) = call.args::<call::DomainOpenConsole>()?;
+            let hypervisor = driver.hypervisor();
+            let stream = hypervisor.domain_open_console(&domain, device.as_deref(), flags).await?;
+            (reply::<call::DomainOpenConsole>(&())?, false, stream)
+        }
         Procedure::StorageVolUpload => {
             let (volume, offset, length, flags) = call.args::<call::StorageVolUpload>()?;
             let stream =

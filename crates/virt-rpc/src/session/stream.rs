@@ -83,9 +83,10 @@ impl StreamHeader {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamInput {
-    /// More of an upload.
+    /// More of an upload, or for a console.
     Chunk(StreamHeader, Chunk),
-    /// The client is done. An upload is confirmed when everything is stored, a download at once.
+    /// The client is done. An upload is confirmed when everything is stored, a console when everything is sent, a download
+    /// at once.
     Finish(StreamHeader),
     /// The client gives up; confirm it.
     Abort(StreamHeader),
@@ -95,7 +96,7 @@ pub enum StreamInput {
 struct State {
     direction: StreamDirection,
     sparse: bool,
-    /// All data of a download is sent; only the client's end is missing.
+    /// All data of a download is sent, or the other end of a console has gone; only the client's end is missing.
     drained: bool,
 }
 

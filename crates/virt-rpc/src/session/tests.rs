@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use virt_api::{
-    Chunk, DomainEventKind, DomainLifecycle, NoFlags, StorageVol, StorageVolTransferFlags,
+    Chunk, DomainConsoleFlags, DomainEventKind, DomainLifecycle, NoFlags, StorageVol,
+    StorageVolTransferFlags,
 };
 
 use super::*;
@@ -284,6 +285,32 @@ fn what_was_not_agreed_upon_ends_the_connection() {
     let header =
         stream_of::<call::DomainScreenshot>(&mut session, &args, StreamDirection::Download, false);
     assert!(matches!(session.receive(header.data(Bytes::from_static(b"x"))), Action::Abort(_)));
+}
+
+#[test]
+fn a_console_goes_both_ways_until_the_client_leaves() {
+    let args = (no_domain(), None, DomainConsoleFlags::FORCE);
+    let mut session = opened();
+    let header =
+        stream_of::<call::DomainOpenConsole>(&mut session, &args, StreamDirection::Both, false);
+    assert_eq!(header.end().header.procedure, 201);
+    let data = || header.data(Bytes::from_static(b"ls\r"));
+    let chunk = StreamInput::Chunk(header, Chunk::Data(Bytes::from_static(b"ls\r")));
+    let Action::Stream(input) = session.receive(data()) else { panic!() };
+    assert_eq!(input, chunk);
+    // The machine has gone: what is typed meanwhile breaks nothing, and the client's end is still confirmed.
+    session.stream_drained(header);
+    let Action::Stream(input) = session.receive(data()) else { panic!() };
+    assert_eq!(input, chunk);
+    let Action::Stream(input) = session.receive(header.finish()) else { panic!() };
+    assert_eq!(input, StreamInput::Finish(header));
+    session.stream_closed(header);
+    assert!(matches!(session.receive(data()), Action::Nothing));
+    let header =
+        stream_of::<call::DomainOpenConsole>(&mut session, &args, StreamDirection::Both, false);
+    assert!(matches!(session.receive(header.hole(9)), Action::Abort(_)));
+    let Action::Stream(input) = session.receive(header.abort()) else { panic!() };
+    assert_eq!(input, StreamInput::Abort(header));
 }
 
 #[test]

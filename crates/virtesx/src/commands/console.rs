@@ -1,15 +1,16 @@
 //! `console`: the text console of a domain, through a serial port concentrator.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use esx_concentrator::{Address, Client, Console, ConsoleEvent, ConsoleReader, Mode, Port, Status};
+use esx_concentrator::{Access, Address, Client, Console, ConsoleEvent, Events, Mode, Status};
+use esx_vmx_domain::NetworkPorts;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use virt_api::{Domain, DomainDeviceModifyFlags, Error, ErrorCode, ErrorDomain, Hypervisor};
+use virt_api::{
+    Domain, DomainDeviceModifyFlags, DomainXmlFlags, Error, ErrorCode, ErrorDomain, Hypervisor,
+};
 use virt_xml::Element;
 use virt_xml::domain::VMWARE_NAMESPACE;
 
@@ -21,10 +22,8 @@ use crate::file::read_text;
 use crate::render::{Done, Text};
 use crate::session::Session;
 
-pub(crate) mod ports;
 mod terminal;
 
-use ports::{Ports, Proxied};
 use terminal::{Keys, Raw, Screen};
 
 /// Ctrl-], as in virsh and telnet.
@@ -52,6 +51,10 @@ pub(crate) static CONSOLE: Plain = Plain {
             )
             .arg(switch("read-only-console", "Only watch").conflicts_with("exclusive"))
             .arg(switch("exclusive", "Be the only one who writes"))
+            .arg(
+                switch("force", "End the sessions of others who write")
+                    .conflicts_with("read-only-console"),
+            )
             .arg(switch("add", "Add a serial port if there is none").requires("proxy"))
             .arg(
                 option(
@@ -85,34 +88,38 @@ pub(super) fn with_concentrator(command: clap::Command) -> clap::Command {
 }
 
 /// Where the concentrator is, and what it is to be shown.
-pub(super) struct Concentrator {
-    address: Address,
-    token: Option<String>,
+pub(super) fn concentrator(matches: &ArgMatches) -> Result<Access, Error> {
+    let given = matches.get_one::<String>("concentrator").cloned();
+    let address = match given.or_else(|| std::env::var("VIRTESX_VSPC").ok()) {
+        Some(text) => text.parse().map_err(|error| {
+            usage(format!("'{text}' is no address of a concentrator")).with_source(error)
+        })?,
+        None => own_address(),
+    };
+    let token = matches.get_one::<String>("token-file").map(|file| read_token(file));
+    Ok(Access { address, token: token.transpose()? })
 }
 
-impl Concentrator {
-    pub(super) fn read(matches: &ArgMatches) -> Result<Self, Error> {
-        let given = matches.get_one::<String>("concentrator").cloned();
-        let address = match given.or_else(|| std::env::var("VIRTESX_VSPC").ok()) {
-            Some(text) => text.parse().map_err(|error| {
-                usage(format!("'{text}' is no address of a concentrator")).with_source(error)
-            })?,
-            None => own_address(),
-        };
-        let token = matches.get_one::<String>("token-file").map(|file| read_token(file));
-        Ok(Self { address, token: token.transpose()? })
-    }
-
-    pub(super) async fn connect(&self) -> Result<Client, Error> {
-        Client::connect(&self.address, self.token.as_deref()).await.map_err(concentrator_error)
-    }
+pub(super) async fn connect(access: &Access) -> Result<Client, Error> {
+    access.connect().await.map_err(concentrator_error)
 }
 
 /// The socket in the user's own folder for such things.
 pub(super) fn own_address() -> Address {
-    let folder = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
-    let folder = folder.map_or_else(|| PathBuf::from("/run"), PathBuf::from);
-    Address::Unix(folder.join("virtesx").join("vspc.sock"))
+    Address::of_user(std::env::var_os("XDG_RUNTIME_DIR").as_deref())
+}
+
+/// What a domain says of its serial ports.
+pub(super) async fn ports(
+    hypervisor: &dyn Hypervisor,
+    domain: &Domain,
+) -> Result<NetworkPorts, Error> {
+    let failed = || format!("failed to look for serial ports of domain '{}'", domain.name);
+    let flags = DomainXmlFlags::KEEP_KEYS;
+    let xml = hypervisor.domain_get_xml_desc(domain, flags).await.context(failed)?;
+    NetworkPorts::read(&xml, *domain.uuid.as_bytes())
+        .map_err(|error| usage("the domain's XML cannot be read").with_source(error))
+        .context(failed)
 }
 
 /// A token is a line.
@@ -130,9 +137,11 @@ pub(super) fn concentrator_error(error: esx_concentrator::Error) -> Error {
 }
 
 struct Wish {
-    concentrator: Concentrator,
+    concentrator: Access,
     port: Option<u32>,
     mode: Mode,
+    /// Whether others who may write are let go.
+    force: bool,
     /// The proxy of a port to add.
     add: Option<String>,
 }
@@ -140,13 +149,14 @@ struct Wish {
 impl Wish {
     fn read(matches: &ArgMatches) -> Result<Self, Error> {
         Ok(Self {
-            concentrator: Concentrator::read(matches)?,
+            concentrator: concentrator(matches)?,
             port: matches.get_one("port").copied(),
             mode: match (matches.get_flag("read-only-console"), matches.get_flag("exclusive")) {
                 (true, _) => Mode::ReadOnly,
                 (_, true) => Mode::Exclusive,
                 _ => Mode::Shared,
             },
+            force: matches.get_flag("force"),
             add: matches.get_one::<String>("proxy").cloned(),
         })
     }
@@ -157,16 +167,18 @@ impl Wish {
         hypervisor: &dyn Hypervisor,
         domain: &Domain,
     ) -> Outcome {
-        let ports = Ports::of(hypervisor, domain).await?;
-        let port = ports.proxied.iter().find(|port| self.port.is_none_or(|n| n == port.number));
-        let Some(port) = port else {
+        let ports = ports(hypervisor, domain).await?;
+        let Some(port) = ports.proxied(self.port) else {
             return match &self.add {
                 Some(proxy) => self.add(hypervisor, domain, &ports, proxy).await,
-                None => Err(self.explain(domain, &ports)),
+                None => {
+                    let message = ports.missing(&domain.name, self.port);
+                    Err(Error::new(ErrorCode::OperationInvalid, ErrorDomain::None, message))
+                }
             };
         };
-        let known = self.concentrator.connect().await?.list().await.map_err(concentrator_error)?;
-        let found = choose(&known, &ports, port).ok_or_else(|| {
+        let known = self.concentrator.find(&ports.machines, &port.service).await;
+        let found = known.map_err(concentrator_error)?.ok_or_else(|| {
             let message = format!(
                 "domain '{}' has not connected to the concentrator at {}: it must run, its host must reach {}, and the \
                  host's firewall must let it (ruleset vSPC)",
@@ -174,41 +186,20 @@ impl Wish {
             );
             Error::new(ErrorCode::OperationInvalid, ErrorDomain::None, message)
         })?;
-        let (machine, label) = (found.key.machine.to_string(), found.key.label.clone());
-        let console = self.concentrator.connect().await?;
-        let console = console
-            .attach(&machine, Some(&label), self.mode)
+        let console = self
+            .concentrator
+            .attach(&found.key, self.mode, self.force)
             .await
             .map_err(concentrator_error)
             .context(|| format!("failed to connect to the console of domain '{}'", domain.name))?;
         converse(session, domain, port.number, console).await
     }
 
-    fn explain(&self, domain: &Domain, ports: &Ports) -> Error {
-        let name = &domain.name;
-        let message = match self.port {
-            Some(number) if ports.direct.contains(&number) => {
-                format!(
-                    "serial port {number} of domain '{name}' is on the network without a concentrator"
-                )
-            }
-            Some(number) if ports.taken.contains(&number) => {
-                format!("serial port {number} of domain '{name}' is not on the network")
-            }
-            Some(number) => format!("domain '{name}' has no serial port {number}"),
-            None => format!(
-                "domain '{name}' has no serial port behind a concentrator: turn it off and add one with 'virtesx console \
-                 {name} --add --proxy telnet://HOST:13370', HOST being where 'virtesx vspc serve' listens"
-            ),
-        };
-        Error::new(ErrorCode::OperationInvalid, ErrorDomain::None, message)
-    }
-
     async fn add(
         &self,
         hypervisor: &dyn Hypervisor,
         domain: &Domain,
-        ports: &Ports,
+        ports: &NetworkPorts,
         proxy: &str,
     ) -> Outcome {
         let number = self.port.unwrap_or_else(|| ports.free());
@@ -246,13 +237,6 @@ fn fresh_key() -> Result<String, Error> {
     Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Which of the concentrator's ports is the domain's: by identifier and by what it asks for, never by its name alone.
-fn choose<'a>(known: &'a [Port], ports: &Ports, wanted: &Proxied) -> Option<&'a Port> {
-    known.iter().find(|port| {
-        port.service_uri == wanted.service && ports.machines.contains(&port.key.machine)
-    })
-}
-
 /// Carries keys and output until either end leaves.
 async fn converse(session: &Session, domain: &Domain, port: u32, console: Console) -> Outcome {
     let cannot = |error| system("cannot use the terminal", error);
@@ -273,7 +257,7 @@ async fn converse(session: &Session, domain: &Domain, port: u32, console: Consol
     let mut keys = Keys::listen().map_err(cannot)?;
     let mut screen = Screen::new();
     let mut typing = true;
-    let (mut events, reading) = listen(console.reader);
+    let mut events = Events::listen(console.reader);
     let (typed, mut to_type) = mpsc::channel::<Vec<u8>>(TYPED);
     let mut writer = console.writer;
     let writing = tokio::spawn(async move {
@@ -304,27 +288,27 @@ async fn converse(session: &Session, domain: &Domain, port: u32, console: Consol
                     }
                 }
             },
-            event = events.recv() => match event {
-                Some(Ok(Some(ConsoleEvent::Data(data)))) => {
+            event = events.next() => match event {
+                Ok(Some(ConsoleEvent::Data(data))) => {
                     if let Err(error) = screen.show(&data) {
                         break Err(cannot(error));
                     }
                 }
-                Some(Ok(Some(ConsoleEvent::Status(Status::Down)))) => {
+                Ok(Some(ConsoleEvent::Status(Status::Down))) => {
                     say("[the domain is not connected: what is typed is lost]");
                 }
-                Some(Ok(Some(ConsoleEvent::Status(_)))) => {}
-                Some(Ok(Some(ConsoleEvent::End(why)))) => {
+                Ok(Some(ConsoleEvent::Status(_))) => {}
+                Ok(Some(ConsoleEvent::End(why))) => {
                     break Err(Error::new(ErrorCode::OperationAborted, ErrorDomain::None, why));
                 }
-                Some(Err(error)) => break Err(concentrator_error(error)),
-                Some(Ok(None)) | None => break Err(closed()),
+                Err(error) => break Err(concentrator_error(error)),
+                Ok(None) => break Err(closed()),
             },
             () = quiet => break Ok(()),
             () = session.interrupted() => break Ok(()),
         }
     };
-    reading.abort();
+    drop(events);
     drop(typed);
     // What was typed before leaving still goes out.
     let _ = tokio::time::timeout(ANSWER, writing).await;
@@ -343,70 +327,4 @@ fn tell(text: &str) {
 fn closed() -> Error {
     let message = "the concentrator closed the console";
     Error::new(ErrorCode::OperationAborted, ErrorDomain::None, message)
-}
-
-type Event = Result<Option<ConsoleEvent>, esx_concentrator::Error>;
-
-/// Reads in a task of its own, since a frame that is half read must not be dropped.
-fn listen(mut reader: ConsoleReader) -> (mpsc::Receiver<Event>, JoinHandle<()>) {
-    let (sender, receiver) = mpsc::channel(TYPED);
-    let task = tokio::spawn(async move {
-        loop {
-            let event = reader.next().await;
-            let goes_on =
-                matches!(event, Ok(Some(ConsoleEvent::Data(_) | ConsoleEvent::Status(_))));
-            if sender.send(event).await.is_err() || !goes_on {
-                break;
-            }
-        }
-    });
-    (receiver, task)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_domain_finds_its_own_port() {
-        let port = |machine: &str, service: &str| Port {
-            key: esx_concentrator::PortKey {
-                machine: machine.parse().unwrap(),
-                label: "0".to_owned(),
-            },
-            status: Status::Up,
-            clients: 0,
-            peer: [127, 0, 0, 1].into(),
-            name: "web".to_owned(),
-            service_uri: service.to_owned(),
-        };
-        let (one, other) =
-            ("501ea0b1-c2d3-e4f5-0617-28394a5b6c7d", "501ea0b1-c2d3-e4f5-0617-28394a5b6c7e");
-        let bios = format!("bios:{one}");
-        let known =
-            [port(one, "virtesx"), port(other, "virtesx"), port(&bios, "x"), port(one, "x?key=1")];
-        for (machine, service, expected) in [
-            (one, "virtesx", Some(0)),
-            (other, "virtesx", Some(1)),
-            (bios.as_str(), "x", Some(2)),
-            (one, "x?key=1", Some(3)),
-            (one, "x", None),
-            (other, "x?key=1", None),
-        ] {
-            let ports = Ports {
-                machines: vec![machine.parse().unwrap()],
-                proxied: Vec::new(),
-                direct: Vec::new(),
-                taken: Vec::new(),
-            };
-            let wanted = Proxied {
-                number: 0,
-                service: service.to_owned(),
-                client: false,
-                proxy: String::new(),
-            };
-            let found = choose(&known, &ports, &wanted);
-            assert_eq!(found, expected.map(|at: usize| &known[at]), "{machine} {service}");
-        }
-    }
 }

@@ -9,16 +9,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use clap::{ArgAction, ArgMatches};
 use esx_concentrator::{
-    Address, Claim, Config, Direction, Identity, MachineListener, PortKey, Server, Settings,
-    Verifier,
+    Access, Address, Claim, Config, Direction, Identity, MachineListener, PortKey, Server,
+    Settings, Verifier,
 };
 use esx_vspc::uri;
 use serde_json::json;
 use virt_api::{Driver, Error, ErrorCode, ErrorDomain};
 
-use super::console::ports::Ports;
 use super::console::{
-    Concentrator, concentrator_error, own_address, read_token, with_concentrator,
+    concentrator, concentrator_error, connect, own_address, ports, read_token, with_concentrator,
 };
 use super::plain::{Outcome, Plain, option, request, shown, switch};
 use crate::command::{Group, Request};
@@ -95,7 +94,7 @@ fn parse(matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
     // The parser insists on one of the two.
     match matches.subcommand() {
         Some(("list", matches)) => {
-            let concentrator = Concentrator::read(matches)?;
+            let concentrator = concentrator(matches)?;
             Ok(request(async move |_: &Session| list(&concentrator).await))
         }
         Some((_, matches)) => {
@@ -106,8 +105,8 @@ fn parse(matches: &ArgMatches) -> Result<Box<dyn Request>, Error> {
     }
 }
 
-async fn list(concentrator: &Concentrator) -> Outcome {
-    let ports = concentrator.connect().await?.list().await.map_err(concentrator_error)?;
+async fn list(concentrator: &Access) -> Outcome {
+    let ports = connect(concentrator).await?.list().await.map_err(concentrator_error)?;
     let mut text =
         format!("{:<40} {:<8} {:<8} {:<16} {}\n", "Port", "State", "Clients", "Host", "Domain");
     let mut value = Vec::new();
@@ -235,8 +234,8 @@ impl Book {
         if domain.id.is_none() {
             return wrong("the domain does not run");
         }
-        let ports = Ports::of(hypervisor, &domain).await?;
-        let same = ports.machines.contains(&port.machine);
+        let ports = ports(hypervisor, &domain).await?;
+        let same = ports.machines.contains(&port.machine.to_string());
         if !same {
             return wrong("the domain of that name has another identifier");
         }

@@ -22,7 +22,7 @@ use virt_rpc::frame::{
     FrameDecoder, Header, KEEPALIVE_PROGRAM, MAX_PAYLOAD_BYTES, Packet, PacketType, Status,
 };
 use virt_rpc::keepalive::{self, Advice, Watch};
-use virt_rpc::procedure::{Layout, Procedure, call};
+use virt_rpc::procedure::{Layout, Procedure, StreamDirection, call};
 use virt_rpc::remote::Transport;
 use virt_rpc::session::StreamHeader;
 use virt_rpc::xdr;
@@ -285,7 +285,9 @@ impl Transport for Link {
         let stream = (reply.header.status == Status::Ok).then(|| {
             let header = StreamHeader::of(&reply);
             let shared = Arc::clone(&self.shared);
-            Box::new(RemoteStream::new(header, self.out.clone(), input, shared)) as Box<dyn Stream>
+            let both = procedure.stream() == Some(StreamDirection::Both);
+            let stream = RemoteStream::new(header, self.out.clone(), input, shared, both);
+            Box::new(stream) as Box<dyn Stream>
         });
         Ok((reply, stream))
     }

@@ -18,6 +18,8 @@ pub(super) struct RemoteStream {
     out: mpsc::Sender<Packet>,
     input: Mutex<mpsc::Receiver<StreamOutput>>,
     shared: Arc<Shared>,
+    /// Both ways at once: what comes is the reader's, errors included.
+    both: bool,
     ended: AtomicBool,
 }
 
@@ -27,8 +29,9 @@ impl RemoteStream {
         out: mpsc::Sender<Packet>,
         input: mpsc::Receiver<StreamOutput>,
         shared: Arc<Shared>,
+        both: bool,
     ) -> Self {
-        Self { header, out, input: Mutex::new(input), shared, ended: AtomicBool::new(false) }
+        Self { header, out, input: Mutex::new(input), shared, both, ended: AtomicBool::new(false) }
     }
 
     async fn packet(&self, packet: Packet) -> Result<()> {
@@ -42,6 +45,9 @@ impl RemoteStream {
 
     /// An error that has come while data was sent.
     async fn check(&self) -> Result<()> {
+        if self.both {
+            return Ok(());
+        }
         match self.input.lock().await.try_recv() {
             Ok(StreamOutput::Broken(error)) => Err(self.broken(error)),
             Err(mpsc::error::TryRecvError::Disconnected) => Err(self.broken(self.shared.lost())),
@@ -57,6 +63,10 @@ impl RemoteStream {
         self.packet(packet).await?;
         let mut input = self.input.lock().await;
         loop {
+            // Who was still reading may have had it.
+            if self.ended.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             match input.recv().await {
                 Some(StreamOutput::Confirmed) => {
                     self.ended.store(true, Ordering::Relaxed);
@@ -79,7 +89,11 @@ impl Stream for RemoteStream {
         }
         match self.input.lock().await.recv().await {
             Some(StreamOutput::Chunk(chunk)) => Ok(Some(chunk)),
-            Some(StreamOutput::End | StreamOutput::Confirmed) => Ok(None),
+            Some(StreamOutput::End) => Ok(None),
+            Some(StreamOutput::Confirmed) => {
+                self.ended.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
             Some(StreamOutput::Broken(error)) => Err(self.broken(error)),
             None => Err(self.broken(self.shared.lost())),
         }

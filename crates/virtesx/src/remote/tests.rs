@@ -7,8 +7,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use virt_api::{
-    Chunk, DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle, EventSubscription,
-    Hypervisor, ListAllDomainsFlags, Storage, StorageVol, StorageVolTransferFlags, Stream,
+    Chunk, DomainConsoleFlags, DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle,
+    EventSubscription, Hypervisor, ListAllDomainsFlags, Storage, StorageVol,
+    StorageVolTransferFlags, Stream,
 };
 use virt_rpc::dispatch::{OpenStream, dispatch};
 use virt_rpc::frame::{FrameDecoder, Packet};
@@ -82,6 +83,12 @@ async fn serve(mut stream: UnixStream, driver: impl Driver, behaviour: Arc<Behav
                     let header = session.stream_opened(&outcome.reply, direction, sparse);
                     match direction {
                         StreamDirection::Upload => upload = Some(stream),
+                        StreamDirection::Both => {
+                            // The client hears all that there is, and may say more.
+                            replies.extend(download(header, &*stream).await);
+                            replies.pop();
+                            upload = Some(stream);
+                        }
                         StreamDirection::Download => {
                             replies.extend(download(header, &*stream).await);
                             session.stream_drained(header);
@@ -182,6 +189,16 @@ impl Driver for Pipes {
 
 #[async_trait]
 impl Hypervisor for Pipes {
+    async fn domain_open_console(
+        &self,
+        _domain: &virt_api::Domain,
+        _device: Option<&str>,
+        _flags: DomainConsoleFlags,
+    ) -> Result<Box<dyn Stream>> {
+        let rest = Mutex::new(self.download.iter().rev().cloned().collect());
+        Ok(Box::new(Pipe { rest, breaks: false, uploaded: Arc::clone(&self.uploaded) }))
+    }
+
     async fn connect_domain_event_register_any(
         &self,
         _domain: Option<&virt_api::Domain>,
@@ -278,6 +295,31 @@ impl Stream for Pipe {
 
 fn volume() -> StorageVol {
     StorageVol { pool: "p".into(), name: "v".into(), key: "k".into() }
+}
+
+#[tokio::test]
+async fn a_console_is_read_and_written_together() {
+    let behaviour = Arc::new(Behaviour::default());
+    let hello = Chunk::Data(Bytes::from_static(b"login: "));
+    let pipes = Pipes { download: vec![hello.clone()], ..Pipes::default() };
+    let uploaded = Arc::clone(&pipes.uploaded);
+    let link = client(pipes, &behaviour);
+    open(&link, "esx+unix:///esx1").await.unwrap();
+    let remote = Remote::new(link, String::new());
+    let domain = event(1).domain;
+    let flags = DomainConsoleFlags::empty();
+    let console = remote.domain_open_console(&domain, Some("serial0"), flags).await.unwrap();
+    // Nothing that comes is lost to who writes, and who reads keeps nobody from writing or leaving.
+    let root = Chunk::Data(Bytes::from_static(b"root"));
+    console.send(root.clone()).await.unwrap();
+    assert_eq!(console.recv().await.unwrap(), Some(hello));
+    let (heard, left) = tokio::join!(console.recv(), async {
+        console.send(root.clone()).await.unwrap();
+        console.finish().await
+    });
+    assert_eq!(heard.unwrap(), None);
+    left.unwrap();
+    assert_eq!(*uploaded.lock().unwrap(), [root.clone(), root]);
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
-use virt_api::{Chunk, Stream};
+use virt_api::{Chunk, Error, ErrorCode, ErrorDomain, Stream};
 use virt_rpc::dispatch::OpenStream;
-use virt_rpc::frame::Packet;
+use virt_rpc::frame::{Packet, Status};
 use virt_rpc::procedure::StreamDirection;
 use virt_rpc::session::{MAX_CHUNK_BYTES, StreamHeader, StreamInput};
 
@@ -16,6 +17,9 @@ use super::Shared;
 
 /// How many KiB of an upload may wait for the host. A larger packet is let in alone.
 const UPLOAD_BUFFER_KIB: u32 = 4_096;
+/// How long a console's machine may take nothing while its buffer is full. Then the stream breaks, so that a client that wants
+/// to leave, or has gone, is heard.
+const STUCK: Duration = Duration::from_secs(30);
 /// Zeros for clients that cannot take holes.
 static ZEROS: [u8; MAX_CHUNK_BYTES] = [0; MAX_CHUNK_BYTES];
 
@@ -31,6 +35,7 @@ pub(super) struct Streams {
 enum End {
     Upload { input: mpsc::UnboundedSender<Input>, room: Arc<Semaphore> },
     Download(AbortHandle),
+    Both { input: mpsc::UnboundedSender<Input>, room: Arc<Semaphore>, task: AbortHandle },
 }
 
 enum Input {
@@ -62,7 +67,7 @@ impl Streams {
     /// Ends all: transfers are given up.
     pub(super) fn clear(&self) {
         for (_, end) in self.lock().drain() {
-            if let End::Download(task) = end {
+            if let End::Download(task) | End::Both { task, .. } = end {
                 task.abort();
             }
         }
@@ -84,6 +89,23 @@ pub(super) async fn open(shared: &Arc<Shared>, reply: Packet, stream: OpenStream
             shared.streams.lock().insert(header, End::Upload { input, room });
             if shared.send(reply).await {
                 tokio::spawn(upload(Arc::downgrade(shared), header, stream, inputs, place));
+            }
+        }
+        StreamDirection::Both => {
+            let (input, inputs) = mpsc::unbounded_channel();
+            let room = Arc::new(Semaphore::new(UPLOAD_BUFFER_KIB as usize));
+            let owned = Arc::clone(shared);
+            let (go, begin) = tokio::sync::oneshot::channel::<()>();
+            let task = tokio::spawn(async move {
+                if begin.await.is_ok() {
+                    both(&owned, header, &*stream, inputs).await;
+                }
+                drop(place);
+            });
+            let end = End::Both { input, room, task: task.abort_handle() };
+            shared.streams.lock().insert(header, end);
+            if shared.send(reply).await {
+                let _ = go.send(());
             }
         }
         StreamDirection::Download => {
@@ -108,8 +130,11 @@ pub(super) async fn open(shared: &Arc<Shared>, reply: Packet, stream: OpenStream
 pub(super) async fn input(shared: &Shared, input: StreamInput) {
     match input {
         StreamInput::Chunk(header, chunk) => {
-            let (sender, room) = match shared.streams.lock().get(&header) {
-                Some(End::Upload { input, room }) => (input.clone(), Arc::clone(room)),
+            let (sender, room, patience) = match shared.streams.lock().get(&header) {
+                Some(End::Upload { input, room }) => (input.clone(), Arc::clone(room), None),
+                Some(End::Both { input, room, .. }) => {
+                    (input.clone(), Arc::clone(room), Some(STUCK))
+                }
                 _ => return,
             };
             let kib = match &chunk {
@@ -120,6 +145,7 @@ pub(super) async fn input(shared: &Shared, input: StreamInput) {
                 permit = room.acquire_many_owned(kib.min(UPLOAD_BUFFER_KIB)) => permit,
                 // The transfer has broken: nobody will make room.
                 () = sender.closed() => return,
+                () = wait(patience) => return stuck(shared, header).await,
             };
             if let Ok(permit) = permit {
                 let _ = sender.send(Input::Chunk(chunk, permit));
@@ -131,14 +157,38 @@ pub(super) async fn input(shared: &Shared, input: StreamInput) {
     }
 }
 
+async fn wait(patience: Option<Duration>) {
+    match patience {
+        Some(patience) => tokio::time::sleep(patience).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn stuck(shared: &Shared, header: StreamHeader) {
+    let end = shared.streams.lock().remove(&header);
+    if let Some(End::Both { task, .. }) = end {
+        task.abort();
+        shared.session().stream_closed(header);
+        let message = "the domain takes nothing of what is typed";
+        let error = Error::new(ErrorCode::OperationTimeout, ErrorDomain::Streams, message);
+        shared.send(header.error(&error)).await;
+    }
+}
+
 async fn end(shared: &Shared, header: StreamHeader, abort: bool) {
+    if let (false, Some(End::Both { input, .. })) = (abort, shared.streams.lock().get(&header)) {
+        // What was typed before goes out first. The task stays known: it ends with the client.
+        let _ = input.send(Input::Finish);
+        return;
+    }
     let confirm = match shared.streams.lock().remove(&header) {
         // The upload confirms when the host has everything.
         Some(End::Upload { input, .. }) => {
             let _ = input.send(if abort { Input::Abort } else { Input::Finish });
             false
         }
-        Some(End::Download(task)) => {
+        // A console is not left behind what its machine takes slowly, or not at all.
+        Some(End::Download(task) | End::Both { task, .. }) => {
             task.abort();
             true
         }
@@ -148,6 +198,76 @@ async fn end(shared: &Shared, header: StreamHeader, abort: bool) {
     if confirm {
         shared.session().stream_closed(header);
         shared.send(header.confirmation()).await;
+    }
+}
+
+/// A console: either end may leave, and what comes from one never waits for the other.
+async fn both(
+    shared: &Shared,
+    header: StreamHeader,
+    stream: &dyn Stream,
+    inputs: mpsc::UnboundedReceiver<Input>,
+) {
+    let packet = tokio::select! {
+        packet = typed(header, stream, inputs) => packet,
+        packet = shown(shared, header, stream) => packet,
+    };
+    shared.streams.lock().remove(&header);
+    let Some(packet) = packet else { return };
+    if packet.header.status == Status::Continue {
+        shared.session().stream_drained(header);
+    } else {
+        shared.session().stream_closed(header);
+    }
+    shared.send(packet).await;
+}
+
+/// From the client to the machine. The packet is the last one of the stream; there is none if the client has gone.
+async fn typed(
+    header: StreamHeader,
+    stream: &dyn Stream,
+    mut inputs: mpsc::UnboundedReceiver<Input>,
+) -> Option<Packet> {
+    loop {
+        let failed = match inputs.recv().await {
+            Some(Input::Chunk(chunk, permit)) => {
+                let sent = stream.send(chunk).await;
+                drop(permit);
+                sent.err()
+            }
+            Some(Input::Finish) => match stream.finish().await {
+                Ok(()) => return Some(header.confirmation()),
+                Err(error) => Some(error),
+            },
+            Some(Input::Abort) | None => {
+                let _ = stream.abort().await;
+                return None;
+            }
+        };
+        if let Some(error) = failed {
+            let _ = stream.abort().await;
+            return Some(header.error(&error));
+        }
+    }
+}
+
+/// From the machine to the client.
+async fn shown(shared: &Shared, header: StreamHeader, stream: &dyn Stream) -> Option<Packet> {
+    loop {
+        match stream.recv().await {
+            Ok(Some(Chunk::Data(mut bytes))) => {
+                while !bytes.is_empty() {
+                    let part = bytes.split_to(bytes.len().min(MAX_CHUNK_BYTES));
+                    if !shared.send(header.data(part)).await {
+                        return None;
+                    }
+                }
+            }
+            // No machine writes one.
+            Ok(Some(Chunk::Hole(_))) => {}
+            Ok(None) => return Some(header.end()),
+            Err(error) => return Some(header.error(&error)),
+        }
     }
 }
 

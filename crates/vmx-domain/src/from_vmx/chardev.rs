@@ -126,6 +126,8 @@ fn network(r: &mut Reader<'_>, group: Device<'_>, port: u32) -> Result<CharDevic
                 r.warn(key("fileName"), "libvirt loses a URI without host; shown as 0.0.0.0")
             }
             None if name.is_empty() => {}
+            // What a concentrator is asked for need not be a URI; it is shown beside.
+            None if proxied(r, group).is_some() => {}
             None => r.warn(key("fileName"), format!("'{name}' has no host and port; not shown")),
         }
     }

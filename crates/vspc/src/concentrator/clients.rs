@@ -43,6 +43,20 @@ impl Concentrator {
         Ok(id)
     }
 
+    /// Lets go of every client of a port that may write: another one takes their place.
+    pub fn let_go_of_writers(&mut self, key: &PortKey) {
+        let Some(port) = self.ports.get_mut(key) else { return };
+        let (clients, outputs) = (&mut self.clients, &mut self.outputs);
+        port.clients.retain(|id| {
+            if clients.get(id).is_some_and(|client| client.mode == Mode::ReadOnly) {
+                return true;
+            }
+            clients.remove(id);
+            outputs.push_back(Output::Detach(*id, Detached::TakenOver));
+            false
+        });
+    }
+
     /// A client is gone.
     pub fn detach(&mut self, id: ClientId) {
         if let Some(client) = self.clients.remove(&id)
