@@ -161,16 +161,27 @@ impl Packet {
     /// # Errors
     /// [`XdrError::TooLong`] if the payload is too long for any packet.
     pub fn to_bytes(&self) -> xdr::Result<Vec<u8>> {
+        let mut bytes = BytesMut::new();
+        self.append_to(&mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    /// Adds its bytes on the wire to `out`.
+    ///
+    /// # Errors
+    /// [`XdrError::TooLong`] if the payload is too long for any packet; `out` is then what it was.
+    pub fn append_to(&self, out: &mut BytesMut) -> xdr::Result<()> {
         let (len, max) = (self.payload.len(), MAX_PAYLOAD_BYTES);
         let Some(length) = u32::try_from(len + HEADER_BYTES).ok().filter(|_| len <= max) else {
             return Err(XdrError::TooLong { len, max });
         };
-        let mut out = Writer::default();
-        length.encode(&mut out)?;
-        self.header.encode(&mut out)?;
-        let mut bytes = out.into_bytes();
-        bytes.extend_from_slice(&self.payload);
-        Ok(bytes)
+        let mut head = Writer::default();
+        length.encode(&mut head)?;
+        self.header.encode(&mut head)?;
+        out.reserve(HEADER_BYTES + len);
+        out.extend_from_slice(&head.into_bytes());
+        out.extend_from_slice(&self.payload);
+        Ok(())
     }
 }
 

@@ -1,25 +1,28 @@
-//! One client: a reader, a writer, a task per call and per stream, joined by channels (libvirt-rpc.md 9).
+//! One client: a task that reads and writes, one per call and per stream, joined by channels (libvirt-rpc.md 9).
 //!
-//! The reader never waits for a call, so that pings are answered while a machine takes its minutes to start. Replies,
-//! events and stream data go through one channel of bounded length: a client that does not read keeps its own calls
-//! waiting and nobody else's.
+//! The first never waits for a call, so that pings are answered while a machine takes its minutes to start. A call that needs nobody, as
+//! one that the live view answers, is over when it begins and is answered by the task that has read it: clients ask for
+//! thousands of states one after the other. Other replies, events and stream data go through one channel of bounded length: a client that does not read
+//! keeps its own calls waiting and nobody else's.
 
 mod calls;
 mod streams;
+mod wire;
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use virt_api::Error;
-use virt_rpc::frame::{FrameDecoder, Packet};
+use virt_rpc::frame::Packet;
 use virt_rpc::session::{Action, OpenCall, Register, Session, SessionOptions};
 
-use self::calls::Queue;
+use self::calls::{Added, Queue};
 use self::streams::Streams;
+use self::wire::Wire;
 use crate::hub::{Hub, Lease, Request};
 
 /// Packets on their way to the client.
@@ -79,6 +82,9 @@ impl Shared {
     }
 }
 
+/// What the client's next packets wait for.
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Serves one client until it ends.
 pub async fn serve<R, W>(read: R, write: W, mut service: Service) -> End
 where
@@ -86,7 +92,6 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     let (out, packets) = mpsc::channel(OUT);
-    let writer = tokio::spawn(write_packets(write, packets));
     let limits = service.hub.config().limits.clone();
     let shared = Arc::new(Shared {
         session: Mutex::new(Session::new(service.options.clone())),
@@ -95,9 +100,12 @@ where
         registrations: Mutex::default(),
         streams: Streams::default(),
     });
+    let mut wire = Wire::new(read, write, packets);
     let mut tasks = JoinSet::new();
     let mut queue = Queue::new(&limits);
-    let end = read_packets(read, &shared, &mut service, &mut tasks, &mut queue).await;
+    let end = converse(&mut wire, &shared, &mut service, &mut tasks, &mut queue).await;
+    // What is left is written beside the calls that are being finished.
+    let mut writer = tokio::spawn(wire.write_rest());
     // Calls that run are finished, also for a client that has gone: half of a definition helps nobody.
     queue.close();
     shared.registrations.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -108,27 +116,33 @@ where
     shared.streams.clear();
     drop(queue);
     drop(shared);
-    let mut writer = writer;
     if tokio::time::timeout(FLUSH, &mut writer).await.is_err() {
         writer.abort();
     }
     end
 }
 
-async fn read_packets<R: AsyncRead + Unpin>(
-    mut read: R,
+/// Reads, answers and writes, until something ends the connection.
+async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    wire: &mut Wire<R, W>,
     shared: &Arc<Shared>,
     service: &mut Service,
     tasks: &mut JoinSet<()>,
     queue: &mut Queue,
 ) -> End {
-    let mut decoder = FrameDecoder::default();
-    decoder.limit(MAX_GREETING_BYTES);
+    wire.decoder.limit(MAX_GREETING_BYTES);
     let greeting = Duration::from_secs(service.hub.config().limits.greeting_seconds);
-    let deadline = tokio::time::Instant::now() + greeting;
+    let deadline = tokio::time::sleep(greeting);
+    tokio::pin!(deadline);
+    // What the last packet waits for; nothing is read meanwhile.
+    let mut waiting: Option<Waiting> = None;
     loop {
-        loop {
-            let packet = match decoder.next_packet() {
+        if service.greeting.is_some() && shared.lease.initialized() {
+            service.greeting = None;
+            wire.decoder.limit(usize::MAX);
+        }
+        while waiting.is_none() && wire.takes_calls() {
+            let packet = match wire.decoder.next_packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => break,
                 Err(problem) => {
@@ -139,17 +153,15 @@ async fn read_packets<R: AsyncRead + Unpin>(
             let action = shared.session().receive(packet);
             match action {
                 Action::Nothing => {}
-                Action::Send(reply) => {
-                    if !shared.send(reply).await {
-                        return End::Gone;
-                    }
-                }
+                Action::Send(reply) => wire.push(&reply),
                 Action::Open(call) => {
                     tasks.spawn(open(Arc::clone(shared), service.hub.clone(), call, service.uid));
                 }
                 Action::Call { packet, read_only, subject } => {
-                    if !queue.add(tasks, shared, packet, read_only, subject) {
-                        return End::TooMuch;
+                    match queue.add(tasks, shared, packet, read_only, subject).await {
+                        Added::Answered(reply) => wire.push(&reply),
+                        Added::Begun => {}
+                        Added::TooMany => return End::TooMuch,
                     }
                 }
                 Action::Register(register) => {
@@ -162,32 +174,37 @@ async fn read_packets<R: AsyncRead + Unpin>(
                         .unwrap_or_else(PoisonError::into_inner)
                         .remove(&callback);
                     drop(ended);
-                    if !shared.send(reply).await {
-                        return End::Gone;
-                    }
+                    // The events that wait come before it.
+                    let out = shared.out.clone();
+                    waiting = Some(Box::pin(async move { drop(out.send(reply).await) }));
                 }
-                Action::Stream(input) => streams::input(shared, input).await,
+                Action::Stream(input) => {
+                    let shared = Arc::clone(shared);
+                    waiting = Some(Box::pin(async move { streams::input(&shared, input).await }));
+                }
                 Action::Close(reply) => {
-                    shared.send(reply).await;
+                    wire.push(&reply);
                     return End::Gone;
                 }
                 Action::Abort(problem) => return End::Protocol(problem),
                 _ => return End::Protocol("something new"),
             }
         }
-        if service.greeting.is_some() && shared.lease.initialized() {
-            service.greeting = None;
-            decoder.limit(usize::MAX);
-        }
         // Finished tasks leave; the set would keep them otherwise.
         while tasks.try_join_next().is_some() {}
+        let reads = waiting.is_none() && wire.takes_calls();
+        let passed = async {
+            waiting.as_mut()?.await;
+            Some(())
+        };
         tokio::select! {
-            read = read.read_buf(decoder.buffer()) => match read {
-                Ok(0) | Err(_) => return End::Gone,
-                Ok(_) => {}
+            step = wire.step(reads) => match step {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return End::Gone,
             },
+            Some(()) = passed => waiting = None,
             () = stopped(&mut service.stop) => return End::Stopped,
-            () = tokio::time::sleep_until(deadline), if !shared.lease.initialized() => return End::TooSlow,
+            () = &mut deadline, if !shared.lease.initialized() => return End::TooSlow,
         }
     }
 }
@@ -195,24 +212,6 @@ async fn read_packets<R: AsyncRead + Unpin>(
 /// Waits until the daemon stops.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-async fn write_packets<W: AsyncWrite + Unpin>(mut write: W, mut packets: mpsc::Receiver<Packet>) {
-    while let Some(packet) = packets.recv().await {
-        let bytes = match packet.to_bytes() {
-            Ok(bytes) => bytes,
-            Err(problem) => {
-                tracing::warn!(%problem, ?packet, "a packet that cannot be sent");
-                let error = Error::from(problem);
-                let reply = virt_rpc::dispatch::error_reply(&packet, &error);
-                reply.to_bytes().unwrap_or_default()
-            }
-        };
-        if write.write_all(&bytes).await.is_err() || write.flush().await.is_err() {
-            return;
-        }
-    }
-    let _ = write.shutdown().await;
 }
 
 async fn open(shared: Arc<Shared>, hub: Arc<Hub>, mut call: OpenCall, uid: Option<u32>) {

@@ -184,6 +184,30 @@ async fn a_long_call_keeps_nobody_from_anything() {
 }
 
 #[tokio::test]
+async fn quick_calls_in_one_go_are_answered_in_their_order_and_the_host_is_not_asked() {
+    let sim = host(1).await;
+    // Were each of them a call that waits, the client would be cut off.
+    let daemon = daemon(&sim, "[limits]\nwaiting_calls = 5");
+    let mut peer = open(&daemon, &sim).await;
+    peer.call::<call::ConnectListAllDomains>(&(true, ALL)).await.unwrap();
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    sim.reset_journal();
+    let args = (machine, NoFlags::empty());
+    let mut bytes = Vec::new();
+    for serial in 1000..2000 {
+        let packet = virt_rpc::client::call::<call::DomainGetState>(serial, &args).unwrap();
+        bytes.extend(packet.to_bytes().unwrap());
+    }
+    peer.stream.write_all(&bytes).await.unwrap();
+    for serial in 1000..2000 {
+        let packet = peer.receive().await.unwrap();
+        assert_eq!((packet.header.serial, packet.header.status), (serial, Status::Ok));
+    }
+    let asked: Vec<_> = sim.journal().into_iter().map(|entry| entry.method).collect();
+    assert!(asked.iter().all(|method| method == "WaitForUpdatesEx"), "{asked:?}");
+}
+
+#[tokio::test]
 async fn events_reach_whoever_has_registered() {
     let sim = host(1).await;
     let daemon = daemon(&sim, "");

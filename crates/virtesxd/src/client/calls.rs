@@ -1,8 +1,10 @@
 //! Calls of one client: so many at once, those about one domain in the order of their arrival.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, oneshot};
@@ -41,40 +43,67 @@ impl Queue {
         self.running.close();
     }
 
-    /// Runs a call when its turn has come. False if too many wait already.
-    pub(super) fn add(
+    /// Runs a call when its turn has come; does not wait for that. What can be answered at once is.
+    pub(super) async fn add(
         &mut self,
         tasks: &mut JoinSet<()>,
         shared: &Arc<Shared>,
         packet: Packet,
         read_only: bool,
         subject: Option<Uuid>,
-    ) -> bool {
+    ) -> Added {
         if self.unfinished.fetch_add(1, Ordering::Relaxed) >= self.max_unfinished {
-            return false;
+            return Added::TooMany;
         }
         let counted = Counted(Arc::clone(&self.unfinished));
-        let (done, before) = match subject {
-            Some(subject) => {
-                self.last.retain(|_, last| matches!(last.try_recv(), Err(TryRecvError::Empty)));
-                let (done, receiver) = oneshot::channel();
-                (Some(done), self.last.insert(subject, receiver))
+        self.last.retain(|_, last| matches!(last.try_recv(), Err(TryRecvError::Empty)));
+        let before = subject.and_then(|subject| self.last.remove(&subject));
+        let mut call = Box::pin(run(Arc::clone(shared), packet, read_only, self.max_streams));
+        let mut permit = None;
+        if before.is_none()
+            && let Ok(free) = Arc::clone(&self.running).try_acquire_owned()
+        {
+            permit = Some(free);
+            // Whoever polls it next is told of its progress.
+            let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+            match first {
+                Poll::Ready(Some(reply)) => return Added::Answered(reply),
+                Poll::Ready(None) => return Added::Begun,
+                Poll::Pending => {}
             }
-            None => (None, None),
-        };
-        let running = Arc::clone(&self.running);
-        let (shared, max_streams) = (Arc::clone(shared), self.max_streams);
+        }
+        let done = subject.map(|subject| {
+            let (done, receiver) = oneshot::channel::<()>();
+            self.last.insert(subject, receiver);
+            done
+        });
+        let (running, shared) = (Arc::clone(&self.running), Arc::clone(shared));
         tasks.spawn(async move {
             if let Some(before) = before {
                 // An error is an end as well: the call before was cancelled.
                 let _ = before.await;
             }
-            let Ok(permit) = running.acquire_owned().await else { return };
-            run(&shared, packet, read_only, max_streams).await;
+            if permit.is_none() {
+                let Ok(free) = running.acquire_owned().await else { return };
+                permit = Some(free);
+            }
+            if let Some(reply) = call.await {
+                shared.send(reply).await;
+            }
             drop((permit, done, counted));
         });
-        true
+        Added::Begun
     }
+}
+
+/// What has become of a call.
+pub(super) enum Added {
+    /// It is over; its reply is to be sent.
+    Answered(Packet),
+    /// It runs or waits, and will answer by itself.
+    Begun,
+    /// Too many wait already.
+    TooMany,
 }
 
 struct Counted(Arc<AtomicUsize>);
@@ -85,8 +114,14 @@ impl Drop for Counted {
     }
 }
 
-async fn run(shared: &Arc<Shared>, packet: Packet, read_only: bool, max_streams: usize) {
-    let Some(lease) = shared.lease.get() else { return };
+/// Does a call. Its reply, unless it has been sent already.
+async fn run(
+    shared: Arc<Shared>,
+    packet: Packet,
+    read_only: bool,
+    max_streams: usize,
+) -> Option<Packet> {
+    let lease = shared.lease.get()?;
     let read_only = read_only || lease.read_only();
     let opens_stream = virt_rpc::procedure::Procedure::of(&packet.header)
         .is_some_and(|procedure| procedure.stream().is_some());
@@ -94,8 +129,7 @@ async fn run(shared: &Arc<Shared>, packet: Packet, read_only: bool, max_streams:
         Some(None) => {
             let message = format!("no more than {max_streams} streams at once");
             let error = Error::new(ErrorCode::OperationFailed, ErrorDomain::Streams, message);
-            shared.send(error_reply(&packet, &error)).await;
-            return;
+            return Some(error_reply(&packet, &error));
         }
         Some(place) => place,
         None => None,
@@ -103,9 +137,10 @@ async fn run(shared: &Arc<Shared>, packet: Packet, read_only: bool, max_streams:
     tracing::debug!(procedure = packet.header.procedure, "call");
     let outcome = dispatch(lease.driver(), read_only, &packet).await;
     match (outcome.stream, place) {
-        (Some(stream), Some(place)) => streams::open(shared, outcome.reply, stream, place).await,
-        _ => {
-            shared.send(outcome.reply).await;
+        (Some(stream), Some(place)) => {
+            streams::open(&shared, outcome.reply, stream, place).await;
+            None
         }
+        _ => Some(outcome.reply),
     }
 }
