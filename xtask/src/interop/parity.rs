@@ -59,6 +59,8 @@ const STATE: &[&[&str]] = &[
         "layoutEx.file",
     ],
     &["collect", "-json", "HostAutoStartManager:ha-autostart-mgr", "config"],
+    &["collect", "-json", "-type", "s", "/", "name", "summary", "host", "vm"],
+    &["collect", "-json", "-type", "h", "/", "config.network", "network", "datastore"],
 ];
 
 pub(super) fn path() -> PathBuf {
