@@ -21,7 +21,7 @@ use crate::{
 
 const CONNECT: Duration = Duration::from_secs(10);
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
@@ -119,8 +119,7 @@ impl Client {
         };
         let port = utf8_percent_encode(&port, NON_ALPHANUMERIC);
         let port = self.ask(&format!("ATTACH {port} {mode}{force}")).await?;
-        let (reader, writer) = tokio::io::split(self.stream);
-        Ok(Console { port, reader: ConsoleReader { reader }, writer: ConsoleWriter { writer } })
+        Ok(Console::over(port, self.stream))
     }
 
     /// Sends a request, returns what stands behind `OK`.
@@ -200,6 +199,14 @@ pub struct Console {
     pub reader: ConsoleReader,
     /// What it is told.
     pub writer: ConsoleWriter,
+}
+
+impl Console {
+    /// One whose frames go over the stream.
+    pub(crate) fn over(port: String, stream: Box<dyn Duplex>) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { port, reader: ConsoleReader { reader }, writer: ConsoleWriter { writer } }
+    }
 }
 
 /// The reading half of a console.

@@ -38,6 +38,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// No port can be reached there.
+    #[error("cannot reach the serial port at {address}")]
+    Direct {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The connection to the concentrator broke.
     #[error("the connection to the concentrator broke")]
     Connection(#[from] io::Error),

@@ -67,6 +67,36 @@ impl Element {
         Ok(Self::from_node(document.root_element()))
     }
 
+    /// Reads an element that was cut out of a document: a prefix that is not declared in it is taken to be declared around it,
+    /// if it is the given one. libvirt's parser lets such prefixes pass.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn parse_cut_out(text: &str, prefix: &str, namespace: &str) -> Result<Self, Error> {
+        let error = match Self::parse(text) {
+            Ok(element) => return Ok(element),
+            Err(error) => error,
+        };
+        let inside = match text.strip_prefix("<?xml ") {
+            Some(rest) => rest.split_once("?>").map_or("", |(_, rest)| rest),
+            None => text,
+        };
+        let around = format!("<around xmlns:{prefix}='{namespace}'>{inside}</around>");
+        let Ok(around) = Self::parse(&around) else { return Err(error) };
+        let mut elements = Vec::new();
+        for child in around.children {
+            match child {
+                Node::Element(element) => elements.push(element),
+                Node::Text(text) if text.trim().is_empty() => {}
+                Node::Text(_) => return Err(error),
+            }
+        }
+        match (elements.pop(), elements.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => Err(error),
+        }
+    }
+
     /// The element as a document, as libvirt writes such: two blanks for each level, a line feed at the end.
     pub fn to_xml(&self) -> String {
         let mut writer = crate::writer::Writer::new();
@@ -340,6 +370,40 @@ impl Reader {
             Some("yes") => Ok(Some(true)),
             Some("no") => Ok(Some(false)),
             Some(text) => Err(self.attr_error(name, format!("'{text}' is neither yes nor no"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_out_of_a_document() {
+        let read = |text: &str| Element::parse_cut_out(text, "v", "urn:v");
+        for text in ["<a><v:b c='1'/></a>", "<?xml version='1.0'?>\n<a><v:b c='1'/></a> <!-- -->\n"]
+        {
+            let element = read(text).unwrap();
+            let Some(Node::Element(b)) = element.children.first() else { panic!("{element:?}") };
+            assert_eq!((&*b.name, b.namespace.as_deref()), ("b", Some("urn:v")));
+            assert_eq!((b.prefix.as_deref(), b.attribute("c")), (Some("v"), Some("1")));
+        }
+        // What the text declares itself counts.
+        let own = read("<a xmlns:v='urn:own'><v:b/></a>").unwrap();
+        let Some(Node::Element(b)) = own.children.first() else { panic!("{own:?}") };
+        assert_eq!(b.namespace.as_deref(), Some("urn:own"));
+        for text in [
+            "",
+            "<a><w:b/></a>",
+            "<a><v:b/></a><a/>",
+            "text<a><v:b/></a>",
+            "<a><v:b/></a></around><around>",
+            "<a><v:b/>",
+            "<!DOCTYPE a><a><v:b/></a>",
+            "<?xml version='1.0'",
+        ] {
+            let (cut, whole) = (read(text).unwrap_err(), Element::parse(text).unwrap_err());
+            assert_eq!(cut.to_string(), whole.to_string(), "{text}");
         }
     }
 }

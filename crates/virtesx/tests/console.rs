@@ -136,6 +136,55 @@ fn a_console_is_added_opened_and_left() {
     host.stop();
 }
 
+/// The test is the host: it serves the machine's port itself, as bare bytes and as telnet.
+#[test]
+fn a_port_that_its_host_serves() {
+    let host = Host::start(&[]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let add = |number: u32, protocol: &str| {
+        let path = host.folder.path().join("serial.xml");
+        let xml = format!(
+            "<serial type='tcp'><source mode='bind' host='' service='{port}'/><protocol type='{protocol}'/>\
+             <target port='{number}'/></serial>"
+        );
+        std::fs::write(&path, xml).unwrap();
+        host.good(&["attach-device", "vm-00001", path.to_str().unwrap()], "");
+    };
+    for (number, protocol) in [(0, "raw"), (1, "telnet"), (2, "tls")] {
+        add(number, protocol);
+    }
+    // Says these bytes, and returns what comes until the other end leaves.
+    let serve = |says: &'static [u8]| {
+        let listener = listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(says).unwrap();
+            let mut heard = Vec::new();
+            std::io::Read::read_to_end(&mut stream, &mut heard).unwrap();
+            heard
+        })
+    };
+    let line = serve(b"login: \xff\r\n");
+    let shown = host.run(&["console", "vm-00001"], "root\r");
+    assert!(shown.status.success(), "{shown:?}");
+    assert!(shown.stdout.starts_with(b"login: \xff\r\n"), "{shown:?}");
+    assert_eq!(line.join().unwrap(), b"root\r");
+    // WILL AUTHENTICATION, which is refused; agreement to the four wishes; a doubled FF.
+    let line =
+        serve(b"\xff\xfb\x25\xff\xfd\x00\xff\xfb\x00\xff\xfd\x03\xff\xfb\x03hello \xff\xff\r\n");
+    let shown = host.run(&["console", "vm-00001", "--port", "1"], "");
+    assert!(shown.stdout.starts_with(b"hello \xff\r\n"), "{shown:?}");
+    let heard = line.join().unwrap();
+    assert!(heard.starts_with(b"\xff\xfb\x00\xff\xfd\x00\xff\xfb\x03\xff\xfd\x03"), "{heard:?}");
+    assert!(heard.ends_with(b"\xff\xfe\x25"), "{heard:?}");
+    assert!(host.bad(&["console", "vm-00001", "--port", "2"]).contains("openssl s_client"));
+    drop(listener);
+    let told = host.bad(&["console", "vm-00001"]);
+    assert!(told.contains("ruleset remoteSerialPort"), "{told}");
+    host.stop();
+}
+
 #[test]
 fn another_machine_is_not_believed() {
     let host = Host::start(&["--verify"]);

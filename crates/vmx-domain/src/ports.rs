@@ -108,6 +108,13 @@ impl NetworkPorts {
         self.proxied.iter().find(|port| number.is_none_or(|number| port.number == number))
     }
 
+    /// The port of this number, or the first one, that its host serves itself, without a concentrator.
+    #[must_use]
+    pub fn served(&self, number: Option<u32>) -> Option<&DirectPort> {
+        let mut served = self.direct.iter().filter(|port| port.listens);
+        served.find(|port| number.is_none_or(|number| port.number == number))
+    }
+
     /// The lowest number that no port has.
     #[must_use]
     pub fn free(&self) -> u32 {
@@ -215,6 +222,8 @@ mod tests {
             assert_eq!(ports.missing("a", number), expected);
         }
         assert_eq!(ports.proxied(None), ports.proxied(Some(0)));
+        assert_eq!(ports.served(None).map(|port| port.number), Some(2));
+        assert_eq!(ports.served(Some(3)), None);
         assert!(ports.missing("a", None).contains("virtesx console a --add --proxy telnet://HOST"));
     }
 

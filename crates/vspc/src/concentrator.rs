@@ -37,7 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// The name that service URIs must ask for (see [`identity::service_name`]); `None`: any.
+    /// The name that service URIs must ask for (see [`identity::service_name`]); `None`: any. Those of direction client are
+    /// addresses to dial, and free.
     pub service_name: Option<String>,
     /// Whether ports that ask the proxy to dial are taken at all; which addresses are dialled is the caller's to
     /// decide. Off unless it was thought about: an administrator of a machine chooses the address.
@@ -469,12 +470,14 @@ impl Concentrator {
     fn claim(&mut self, now: Duration, id: ConnectionId, claim: Claim) {
         let refusal = if claim.direction == Direction::Client && !self.config.direction_client {
             Some(Refusal::DirectionClient)
-        } else if self
-            .config
-            .service_name
-            .as_ref()
-            .is_some_and(|name| name != identity::service_name(&claim.service_uri))
+        } else if claim.direction == Direction::Server
+            && self
+                .config
+                .service_name
+                .as_ref()
+                .is_some_and(|name| name != identity::service_name(&claim.service_uri))
         {
+            // In the other direction it is an address, and what is dialled is the caller's to decide.
             Some(Refusal::ServiceName(identity::printable(&claim.service_uri)))
         } else {
             None

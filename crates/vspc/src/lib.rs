@@ -40,6 +40,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod concentrator;
+mod direct;
 pub mod identity;
 mod limits;
 mod link;
@@ -51,6 +52,7 @@ pub mod telnet;
 pub mod uri;
 
 pub use concentrator::{Concentrator, Config, ConnectionId, Note, Output, Random, Refusal};
+pub use direct::Direct;
 pub use identity::{MachineId, PortKey};
 pub use limits::{Limits, Timeouts};
 pub use link::{Claim, TlsUpgrade, Violation};

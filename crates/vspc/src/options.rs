@@ -116,8 +116,7 @@ impl Options {
     }
 
     /// Whether we use the option.
-    #[cfg(test)]
-    fn ours(&self, option: u8) -> bool {
+    pub(crate) fn ours(&self, option: u8) -> bool {
         self.entries.iter().any(|e| e.option == option && e.ours.state == State::Yes)
     }
 

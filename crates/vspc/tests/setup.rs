@@ -95,8 +95,8 @@ fn services_that_are_not_offered() {
         assert_eq!(bench.event(id), Some(event), "{uri}");
         assert_eq!(bench.closed.is_empty(), accepted);
     }
-    // With leave to dial, the caller is asked to.
-    let mut bench = Bench::new(Config { direction_client: true, ..Config::default() });
+    // With leave to dial, the caller is asked to; what it is asked for is an address, not the name of this service.
+    let mut bench = Bench::new(Config { direction_client: true, ..named });
     let config = MachineConfig { direction: Direction::Client, ..machine("tcp://10.0.0.9:2301") };
     bench.connect(HOST_A, Machine::dial(config));
     assert_eq!(bench.others, [Output::Dial(key("0"), "tcp://10.0.0.9:2301".to_owned())]);

@@ -2,6 +2,7 @@
 
 mod changes;
 mod network;
+mod ports;
 mod storage;
 mod transfer;
 
@@ -68,6 +69,7 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
             if let Err(error) = outcome {
                 report.check::<()>(name.clone(), || Err(error));
             }
+            ports::check(bench, &server, &facts, tls, &name, report);
             changes::check(bench, &server, &facts, tls, &name, report);
             storage::check(bench, &server, &facts, tls, &name, report);
             transfer::check(bench, &server, &facts, tls, &name, report);

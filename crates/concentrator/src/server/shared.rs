@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -109,6 +109,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     verifier: Option<Arc<dyn Verifier>>,
     checks: Semaphore,
+    /// Where a name may lead that is in the list of what may be dialled.
+    pub(super) may_be_dialled: fn(SocketAddr) -> bool,
 }
 
 impl Shared {
@@ -142,6 +144,7 @@ impl Shared {
             settings,
             verifier,
             checks: Semaphore::new(CHECKS),
+            may_be_dialled: crate::address::may_be_dialled,
         })
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
-use crate::domain::Secret;
+use crate::domain::{Secret, VMWARE_NAMESPACE};
 use crate::element::Element;
 use crate::error::Error;
 use crate::number::MacAddress;
@@ -57,7 +57,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// Reads a device's element.
+    /// Reads a device's element, be it cut out of a domain's document: the prefix `vmware` need not be declared.
     ///
     /// # Errors
     /// The text is not well-formed, or the element has a value that libvirt refuses as well.
@@ -70,7 +70,7 @@ impl Device {
     /// # Ok::<(), virt_xml::Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self, Error> {
-        super::read_devices::device(Element::parse(text)?)
+        super::read_devices::device(Element::parse_cut_out(text, "vmware", VMWARE_NAMESPACE)?)
     }
 }
 

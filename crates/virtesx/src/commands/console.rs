@@ -4,8 +4,10 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use esx_concentrator::{Access, Address, Client, Console, ConsoleEvent, Events, Mode, Status};
-use esx_vmx_domain::NetworkPorts;
+use esx_concentrator::{
+    Access, Address, Client, Console, ConsoleEvent, Events, Mode, Status, connect_direct,
+};
+use esx_vmx_domain::{DirectPort, NetworkPorts};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use virt_api::{
@@ -169,6 +171,12 @@ impl Wish {
     ) -> Outcome {
         let ports = ports(hypervisor, domain).await?;
         let Some(port) = ports.proxied(self.port) else {
+            if self.add.is_none()
+                && let Some(direct) = ports.served(self.port)
+            {
+                let console = open_direct(session, hypervisor, domain, direct).await?;
+                return converse(session, domain, direct.number, console).await;
+            }
             return match &self.add {
                 Some(proxy) => self.add(hypervisor, domain, &ports, proxy).await,
                 None => {
@@ -226,6 +234,60 @@ impl Wish {
         let sentence = format!("Serial port {number} added; {next} for its console");
         shown(Done::to_domain("console", domain).saying(&sentence))
     }
+}
+
+/// Connects to a port that its host serves. Nobody but the host knows who is there already: the last one who comes gets it.
+async fn open_direct(
+    session: &Session,
+    hypervisor: &dyn Hypervisor,
+    domain: &Domain,
+    port: &DirectPort,
+) -> Result<Console, Error> {
+    let telnet = match port.protocol.as_str() {
+        "raw" => false,
+        "telnet" => true,
+        other => {
+            let message = format!(
+                "serial port {} of domain '{}' is served by its host with {other}: connect to it with a program that \
+                 checks the host's certificate, such as openssl s_client",
+                port.number, domain.name
+            );
+            return Err(Error::new(ErrorCode::OperationUnsupported, ErrorDomain::None, message));
+        }
+    };
+    let host = match port.host.as_str() {
+        // Any address of the host: the one by which it is spoken to, if it is.
+        "" | "0.0.0.0" | "::" => match host_of(&session.connection_uri().await?) {
+            Some(host) => host,
+            None => hypervisor.connect_get_hostname().await?,
+        },
+        host => host.to_owned(),
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let console = connect_direct(&format!("{host}:{}", port.service), telnet).await;
+    console.map_err(|error| {
+        let message = format!(
+            "failed to connect to serial port {} of domain '{}': it must run, and its host's firewall must let you in \
+             (ruleset remoteSerialPort)",
+            port.number, domain.name
+        );
+        Error::new(ErrorCode::SystemError, ErrorDomain::None, message).with_source(error)
+    })
+}
+
+/// The host in a URI that names the domain's own one.
+fn host_of(uri: &str) -> Option<String> {
+    let (scheme, rest) = uri.split_once("://")?;
+    if !["esx", "gsx"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return None;
+    }
+    let authority = rest.split(['/', '?']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.split_once(']')?.0,
+        None => host.split(':').next()?,
+    };
+    (!host.is_empty()).then(|| host.to_owned())
 }
 
 /// Proves the right to the machine's configuration, nothing more; it also tells machines of one name apart.
@@ -327,4 +389,25 @@ fn tell(text: &str) {
 fn closed() -> Error {
     let message = "the concentrator closed the console";
     Error::new(ErrorCode::OperationAborted, ErrorDomain::None, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_where_its_host_is() {
+        for (uri, host) in [
+            ("esx://root@esx1.example.org/", Some("esx1.example.org")),
+            ("ESX://127.0.0.1:8080/?transport=http", Some("127.0.0.1")),
+            ("esx://a%40b@[2001:db8::1]:443/", Some("2001:db8::1")),
+            // There the URI names somebody else.
+            ("vpx://root@vcenter/dc1/esx1", None),
+            ("esx+unix:///esx1", None),
+            ("sim:///", None),
+            ("esx:///", None),
+        ] {
+            assert_eq!(host_of(uri).as_deref(), host, "{uri}");
+        }
+    }
 }

@@ -260,7 +260,7 @@ fn property(bench: &Bench, server: &Server, domain: &str, path: &str) -> anyhow:
     })
 }
 
-const DEVICES: &str = "config.hardware.device";
+pub(super) const DEVICES: &str = "config.hardware.device";
 
 /// The files of hard disks.
 fn files(devices: &Value) -> Vec<String> {
@@ -274,7 +274,7 @@ fn of_class<'a>(devices: &'a Value, member: &'a str) -> impl Iterator<Item = &'a
 }
 
 /// The items of an `ArrayOf…` value, which govc writes as an object of its type and its items.
-fn items(array: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn items(array: &Value) -> impl Iterator<Item = &Value> {
     let items = array.get("_value").unwrap_or(array);
     items.as_array().into_iter().flatten()
 }
