@@ -343,6 +343,52 @@ async fn garbage_silence_and_slowness() {
     assert_eq!((ports.len(), ports[0].clients), (1, 0));
 }
 
+/// Who is let go is not waited for, though it reads nothing of what it is still to be told: neither machine nor client.
+#[tokio::test]
+async fn peers_that_do_not_read_are_closed_all_the_same() {
+    let timeouts = Timeouts { goodbye: Duration::from_millis(50), ..Timeouts::default() };
+    let config_ = Config { timeouts, ..Config::default() };
+    let server = Server::start(Settings { config: config_, ..settings() }, None).await.unwrap();
+    let address = server.machine_addresses()[0];
+    let deaf = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket
+    };
+    // Each code that is unknown is answered, until too many answers wait. Then it is closed, and its sending fails.
+    let mut machine = deaf().await.connect(address).await.unwrap();
+    let opening = [255, 251, 232, 255, 253, 0, 255, 251, 0, 255, 253, 3, 255, 251, 3];
+    machine.write_all(&opening).await.unwrap();
+    let questions = [255, 250, 232, 99, 255, 240].repeat(4096);
+    let flood = async { while machine.write_all(&questions).await.is_ok() {} };
+    timeout(LONG, flood).await.expect("it was never closed");
+    timeout(LONG, async {
+        while server.connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("the connection was kept");
+    // A client that watches and does not read; the machine says much.
+    let mut wire = Wire::dial(address, Machine::dial(config(1, "0"))).await.accepted().await;
+    attach(&server, "machine 1").await;
+    let Address::Tcp(clients) = &server.client_addresses()[0] else { panic!("tcp") };
+    let mut client_ = deaf().await.connect(clients.parse().unwrap()).await.unwrap();
+    let attach = format!("TOKEN {TOKEN}\nATTACH machine%201 shared raw\n");
+    client_.write_all(attach.as_bytes()).await.unwrap();
+    let chunk = vec![b'x'; 64 << 10];
+    let closed = async {
+        loop {
+            wire.write(&chunk).await;
+            // What it types is taken as long as it is there.
+            if client_.write_all(b"x").await.is_err() {
+                break;
+            }
+        }
+    };
+    timeout(LONG, closed).await.expect("the client was kept");
+}
+
 #[tokio::test]
 async fn what_is_not_dialled() {
     let start =

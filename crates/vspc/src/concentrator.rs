@@ -478,7 +478,7 @@ impl Concentrator {
                 .is_some_and(|name| name != identity::service_name(&claim.service_uri))
         {
             // In the other direction it is an address, and what is dialled is the caller's to decide.
-            Some(Refusal::ServiceName(identity::printable(&claim.service_uri)))
+            Some(Refusal::ServiceName(identity::printable_uri(&claim.service_uri)))
         } else {
             None
         };
@@ -486,7 +486,7 @@ impl Concentrator {
             return self.refuse(now, id, refusal);
         }
         let Some(label) = identity::label(&claim.service_uri) else {
-            let uri = identity::printable(&claim.service_uri);
+            let uri = identity::printable_uri(&claim.service_uri);
             return self.refuse(now, id, Refusal::Label(uri));
         };
         let Some(machine) = claim.machine else {

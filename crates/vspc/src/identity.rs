@@ -149,6 +149,16 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// A service URI as [`printable`], without the value of `key`, which is for the concentrator and the machine's owner.
+#[must_use]
+pub fn printable_uri(service_uri: &str) -> String {
+    let at = ["?key=", "&key="].iter().filter_map(|key| service_uri.find(key)).min();
+    let Some(at) = at else { return printable(service_uri) };
+    let (shown, hidden) = service_uri.split_at(at + "?key=".len());
+    let rest = hidden.find(['&', '#']).map_or("", |end| &hidden[end..]);
+    printable(&format!("{shown}…{rest}"))
+}
+
 const fn is_format(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
@@ -197,6 +207,14 @@ mod tests {
             assert_eq!((label(uri), service_name(uri)), (expected_label, name), "{uri}");
         }
         assert!(!is_label(&"x".repeat(33)));
+        for (uri, shown) in [
+            ("virtesx?port=1", "virtesx?port=1"),
+            ("virtesx?port=1&key=5ec", "virtesx?port=1&key=…"),
+            ("virtesx?key=5ec&port=1\n", r"virtesx?key=…&port=1\u{a}"),
+            ("key=1?monkey=2", "key=1?monkey=2"),
+        ] {
+            assert_eq!(printable_uri(uri), shown);
+        }
     }
 
     #[test]

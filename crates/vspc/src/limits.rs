@@ -65,6 +65,8 @@ pub struct Timeouts {
     pub hold: Duration,
     /// After this much silence a NOP shows whether the line still lives.
     pub idle: Duration,
+    /// How long a peer that is let go may take to read what it is still sent; for whoever has the sockets.
+    pub goodbye: Duration,
     /// How long a port is remembered after its last connection.
     pub remember: Duration,
 }
@@ -78,6 +80,7 @@ impl Default for Timeouts {
             verify: Duration::from_secs(15),
             hold: Duration::from_secs(120),
             idle: Duration::from_secs(60),
+            goodbye: Duration::from_secs(10),
             remember: Duration::from_secs(24 * 3600),
         }
     }

@@ -18,12 +18,14 @@ use tokio::{
 
 use super::{
     shared::{ClientWake, Shared, find},
-    stream::{Duplex, read_some},
+    stream::{Duplex, read_some, tune},
 };
 use crate::control::{DATA, END, STATUS, read_frame, read_line, write_frames};
 
 /// How long a client may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How long it may take to read the answer, which is a long one where there are many ports.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A client's connection.
 pub(super) enum Accepted {
@@ -33,6 +35,11 @@ pub(super) enum Accepted {
 
 /// Serves it to its end.
 pub(super) async fn serve(shared: &Arc<Shared>, stream: Accepted, tls: bool) {
+    if let Accepted::Tcp(stream) = &stream
+        && let Err(error) = tune(stream)
+    {
+        tracing::debug!(%error, "a socket cannot be set up");
+    }
     let outcome = match stream {
         Accepted::Unix(stream) => converse(shared, stream, false).await,
         Accepted::Tcp(stream) if tls => match shared.identity() {
@@ -43,10 +50,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: Accepted, tls: bool) {
             },
             None => Ok(()),
         },
-        Accepted::Tcp(stream) => {
-            let _ = stream.set_nodelay(true);
-            converse(shared, stream, true).await
-        }
+        Accepted::Tcp(stream) => converse(shared, stream, true).await,
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection of a client broke");
@@ -96,8 +100,11 @@ async fn converse<S: Duplex>(shared: &Arc<Shared>, mut stream: S, token: bool) -
 }
 
 async fn answer(stream: &mut (impl AsyncWrite + Unpin), text: &str) -> io::Result<()> {
-    stream.write_all(text.as_bytes()).await?;
-    stream.flush().await
+    let write = async {
+        stream.write_all(text.as_bytes()).await?;
+        stream.flush().await
+    };
+    timeout(ANSWER, write).await?
 }
 
 async fn read_wish<S: Duplex>(
@@ -208,6 +215,11 @@ async fn carry<S: Duplex>(
     tokio::select! {
         outcome = from_client(shared, id, wake, &mut reader, raw) => outcome,
         outcome = to_client(shared, id, wake, &mut writer, raw) => outcome,
+        // It was let go, and does not read why.
+        () = async {
+            wake.ended.notified().await;
+            tokio::time::sleep(shared.goodbye).await;
+        } => Ok(()),
     }
 }
 

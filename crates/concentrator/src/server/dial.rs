@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use esx_vspc::{Mode, PortKey, uri};
 use tokio::net::TcpStream;
 
-use super::{console, shared::Shared};
+use super::{console, shared::Shared, stream::tune};
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Dials the remote system of a port and attaches it. A failure is told in the log: the machine can do nothing about it.
@@ -13,10 +13,13 @@ pub(super) async fn dial(shared: Arc<Shared>, port: PortKey, service_uri: String
     let stream = match connect(&shared, &service_uri).await {
         Ok(stream) => stream,
         Err(why) => {
-            let uri = esx_vspc::identity::printable(&service_uri);
+            let uri = esx_vspc::identity::printable_uri(&service_uri);
             return tracing::warn!(%port, uri, why, "not dialled");
         }
     };
+    if let Err(error) = tune(&stream) {
+        tracing::debug!(%error, "a socket cannot be set up");
+    }
     match shared.with(|inner, _| inner.table.attach(&port, Mode::Shared)) {
         Ok(id) => console::raw(&shared, id, stream).await,
         Err(why) => tracing::warn!(%port, %why, "not attached"),

@@ -4,7 +4,6 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use esx_vspc::ConnectionId;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     net::TcpStream,
@@ -13,7 +12,7 @@ use tokio::{
 
 use super::{
     shared::{Shared, Wake},
-    stream::{Duplex, Prefixed, read_some},
+    stream::{Duplex, Prefixed, read_some, tune},
 };
 
 /// Most that is written at once.
@@ -67,16 +66,6 @@ impl Drop for Report {
     }
 }
 
-/// A host that vanishes is noticed within a minute, and a key stroke is not held back.
-fn tune(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
-}
-
 async fn with_tls(
     shared: &Arc<Shared>,
     id: ConnectionId,
@@ -102,6 +91,8 @@ async fn pump<S: Duplex>(
     let end = tokio::select! {
         end = read(shared, id, wake, &mut reader) => end,
         end = write(shared, id, wake, &mut writer) => end,
+        // It does not read: what it was to be told stays unsaid.
+        () = wake.has_lingered(shared.goodbye) => Ok(End::Closed),
     };
     let end = end?;
     if matches!(end, End::Closed) && wake.is_closing() {

@@ -25,6 +25,8 @@ const CHECK: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Wake {
     pub(super) notify: Notify,
+    /// It is to be closed: for whoever watches over that.
+    closing: Notify,
     orders: Mutex<Orders>,
 }
 
@@ -38,6 +40,13 @@ impl Wake {
     /// Whether to close once all is sent.
     pub(super) fn is_closing(&self) -> bool {
         self.orders().close
+    }
+
+    /// Waits until it is to be closed, and then as long as a peer is given to read what is still to be sent. Safe to drop
+    /// while pending, but not to begin anew afterwards.
+    pub(super) async fn has_lingered(&self, goodbye: Duration) {
+        self.closing.notified().await;
+        tokio::time::sleep(goodbye).await;
     }
 
     /// Whether to read no more until TLS is there.
@@ -61,6 +70,8 @@ pub(super) struct ClientWake {
     pub(super) events: Notify,
     pub(super) room: Notify,
     pub(super) end: Mutex<Option<String>>,
+    /// It is let go: for whoever watches over that.
+    pub(super) ended: Notify,
 }
 
 pub(super) struct Inner {
@@ -109,6 +120,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     verifier: Option<Arc<dyn Verifier>>,
     checks: Semaphore,
+    /// As [`esx_vspc::Timeouts::goodbye`].
+    pub(super) goodbye: Duration,
     /// Where a name may lead that is in the list of what may be dialled.
     pub(super) may_be_dialled: fn(SocketAddr) -> bool,
 }
@@ -130,7 +143,9 @@ impl Shared {
             },
             ..std::mem::take(&mut settings.config)
         };
+        let goodbye = config.timeouts.goodbye;
         Arc::new(Self {
+            goodbye,
             inner: Mutex::new(Inner {
                 table: Concentrator::new(config, Box::new(move |bytes| random.fill(bytes).is_ok())),
                 connections: HashMap::new(),
@@ -183,6 +198,7 @@ impl Shared {
                 if let Some(wake) = inner.connections.get(&id) {
                     wake.orders().close = true;
                     wake.notify.notify_one();
+                    wake.closing.notify_one();
                 }
             }
             Output::StartTls(id, rest) => {
@@ -228,6 +244,7 @@ impl Shared {
                     *end = Some(why.to_string());
                     wake.events.notify_one();
                     wake.room.notify_one();
+                    wake.ended.notify_one();
                 }
             }
             Output::Log(key, data) => {
