@@ -266,6 +266,23 @@ fn a_generator_that_fails_is_no_secret() {
     assert_eq!(answers, [MachineEvent::Accepted, MachineEvent::NotNow]);
 }
 
+/// The sequence is opaque, and so is its length, up to a limit.
+#[test]
+fn sequences_of_any_length() {
+    for sequence in [&[][..], &[0xff], &[0xff; 64], &[0xf0; 64]] {
+        let mut bench = Bench::new(Config::default());
+        let source = bench.up(URI);
+        let client = bench.table.attach(&key("0"), Mode::Shared).unwrap();
+        let secret = bench.go_ahead(source, sequence);
+        assert_eq!((&secret.0[..sequence.len()], secret.0.len()), (sequence, sequence.len() + 8));
+        bench.table.client_data(client, b"held");
+        let target = bench.arrive(URI, sequence, &secret);
+        bench.machine(target).complete();
+        bench.pump();
+        assert_eq!(bench.guest_reads(target), b"held", "{sequence:?}");
+    }
+}
+
 /// All ports of a machine move at once, under one identifier and one sequence.
 #[test]
 fn three_ports_at_once() {

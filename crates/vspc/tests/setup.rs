@@ -391,6 +391,52 @@ fn modes_of_clients() {
 }
 
 #[test]
+fn who_insists_takes_the_place_of_those_who_write() {
+    let mut bench = Bench::new(Config::default());
+    bench.up("virtesx");
+    let attach = |bench: &mut Bench, mode| bench.table.attach(&key("0"), mode);
+    let watcher = attach(&mut bench, Mode::ReadOnly).unwrap();
+    let writers = [0; 2].map(|_| attach(&mut bench, Mode::Shared).unwrap());
+    assert_eq!(attach(&mut bench, Mode::Exclusive), Err(AttachError::Locked));
+    bench.table.let_go_of_writers(&key("0"));
+    let only = attach(&mut bench, Mode::Exclusive).unwrap();
+    bench.pump();
+    let gone = writers.map(|id| Output::Detach(id, Detached::TakenOver));
+    assert_eq!(bench.others, gone);
+    assert_eq!(bench.table.ports().next().unwrap().clients, 2);
+    // Who was let go writes nothing more, and the watcher stays.
+    assert_eq!(bench.table.client_data(writers[0], b"lost"), 4);
+    bench.table.client_data(only, b"heard");
+    bench.table.let_go_of_writers(&key("7"));
+    bench.table.detach(watcher);
+    bench.table.detach(writers[1]);
+    assert_eq!(bench.table.ports().next().unwrap().clients, 1);
+}
+
+/// Options that end in mid session end with one word each, and the line goes on.
+#[test]
+fn options_that_end() {
+    let mut bench = Bench::new(Config::default());
+    let id = bench.up("virtesx");
+    let client = bench.table.attach(&key("0"), Mode::Shared).unwrap();
+    for (word, answer) in [
+        ("FF FC E8", "FF FE E8"), // WONT 232, DONT 232
+        ("FF FE E8", ""),         // DONT 232: it was never ours
+        ("FF FC E8", ""),
+        ("FF FC 03 FF FE 03", "FF FE 03 FF FC 03"),
+        ("FF FC 00", "FF FE 00"), // what it sends is lines from here on
+    ] {
+        bench.table.received(bench.now, id, &hex(word));
+        assert_eq!(bench.table.take_output(id, 100), hex(answer), "{word}");
+    }
+    // Without the extension its messages mean nothing.
+    bench.table.received(bench.now, id, &hex("FF FA E8 28 01 FF F0 41 0D 00 42 0D 0A"));
+    assert_eq!(bench.table.take_output(id, 100), [0_u8; 0][..]);
+    assert_eq!(bench.table.status(&key("0")), Some(Status::Up));
+    assert_eq!(bench.read(client), b"A\rB\r\n");
+}
+
+#[test]
 fn ports_are_forgotten_oldest_first_when_there_are_too_many() {
     let limits = Limits { ports: 2, ..Limits::default() };
     let mut bench = Bench::new(Config { limits, ..Config::default() });

@@ -94,8 +94,18 @@ mod tests {
             uuid: "00 11 22 33 44 55 66 77-88 99 aa bb cc dd ee ff".to_owned(),
             ..MachineConfig::default()
         };
-        let stream = TcpStream::connect(machines).await.unwrap();
-        let machine = tokio::spawn(echo(stream, Machine::dial(config)));
+        let connect = || {
+            let machine = Machine::dial(config.clone());
+            tokio::spawn(async move { echo(TcpStream::connect(machines).await?, machine).await })
+        };
+        let before = connect();
+        let (mut first, _) = tokio::time::timeout(LONG, remote.accept()).await.unwrap().unwrap();
+        // The machine connects anew: the remote system is dialled anew, and the line before ends.
+        let machine = connect();
+        let mut rest = Vec::new();
+        tokio::time::timeout(LONG, first.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert_eq!(rest, []);
+        tokio::time::timeout(LONG, before).await.unwrap().unwrap().unwrap();
         let (mut system, _) = tokio::time::timeout(LONG, remote.accept()).await.unwrap().unwrap();
         // All values, and those that telnet doubles: the remote system sees bare bytes.
         let bytes: Vec<u8> = (0..=255).chain([255; 4]).collect();

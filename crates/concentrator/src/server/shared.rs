@@ -11,7 +11,10 @@ use esx_vspc::{
     ClientId, Concentrator, Config, ConnectionId, Note, Output, PortKey, Refusal, TlsUpgrade,
 };
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::AbortHandle,
+};
 
 use super::{Settings, Verifier, log};
 use crate::Identity;
@@ -79,6 +82,8 @@ pub(super) struct Inner {
     connections: HashMap<ConnectionId, Arc<Wake>>,
     clients: HashMap<ClientId, Arc<ClientWake>>,
     peers: HashMap<ConnectionId, IpAddr>,
+    /// What carries the remote system of a port in direction client.
+    dials: HashMap<PortKey, AbortHandle>,
     log: Option<log::Log>,
     due: Option<Duration>,
 }
@@ -151,6 +156,7 @@ impl Shared {
                 connections: HashMap::new(),
                 clients: HashMap::new(),
                 peers: HashMap::new(),
+                dials: HashMap::new(),
                 log,
                 due: None,
             }),
@@ -226,7 +232,12 @@ impl Shared {
                 });
             }
             Output::Dial(key, uri) => {
-                tokio::spawn(super::dial::dial(Arc::clone(self), key, uri));
+                inner.dials.retain(|_, dial| !dial.is_finished());
+                let task = tokio::spawn(super::dial::dial(Arc::clone(self), key.clone(), uri));
+                // A machine that came anew has one remote system, not two.
+                if let Some(before) = inner.dials.insert(key, task.abort_handle()) {
+                    before.abort();
+                }
             }
             Output::ClientReady(id) => {
                 if let Some(wake) = inner.clients.get(&id) {
