@@ -1,6 +1,5 @@
 //! Opening, holding and closing a connection (spec `connection.md` 3).
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +24,7 @@ use crate::error::{decode_error, vi_error};
 use crate::host::{self, HostFacts};
 use crate::inventory::{self, Binding, Inventory, read_way, steps_to_hosts};
 use crate::product::Product;
+use crate::recent::Recent;
 use crate::uri::{ConnectionUri, UriScheme};
 use crate::view::{LiveView, LiveViewOptions};
 use crate::watchers::Watchers;
@@ -80,6 +80,9 @@ struct Kept {
     loaded: Option<Secret>,
 }
 
+/// How many handles' machines are known besides those that were used before them. One that is not known costs a look-up.
+const MAX_REMEMBERED: usize = 8_192;
+
 /// An open connection to an ESX host, a GSX server or one host of a vCenter.
 ///
 /// [`Driver::close`] ends it. Dropping it without that leaves the session to the host, which ends it
@@ -104,9 +107,9 @@ pub(crate) struct Session {
     pub(crate) view: Option<LiveView>,
     looked_up: AtomicBool,
     no_auto_start_manager: AtomicBool,
-    machines: Mutex<HashMap<(Uuid, String), MoRef>>,
+    machines: Mutex<Recent<(Uuid, String), MoRef, MAX_REMEMBERED>>,
     /// The reverse, vCenter's references included.
-    domains: Mutex<HashMap<MoRef, Domain>>,
+    domains: Mutex<Recent<MoRef, Domain, MAX_REMEMBERED>>,
     facts: OnceCell<(Binding, HostFacts)>,
     binding: OnceCell<Binding>,
     vcenter: Option<VCenter>,
@@ -519,7 +522,7 @@ impl Session {
 
     /// The domain that was last seen in this machine; without a name if none was.
     pub(crate) fn domain_of(&self, moref: &MoRef) -> Domain {
-        let known = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
         let nobody = || Domain { name: String::new(), uuid: Uuid::nil(), id: None };
         known.get(moref).cloned().unwrap_or_else(nobody)
     }

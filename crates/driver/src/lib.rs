@@ -33,6 +33,7 @@ mod inventory;
 mod known_hosts;
 mod network;
 mod product;
+mod recent;
 mod storage;
 mod stream;
 mod uri;

@@ -249,7 +249,61 @@ async fn a_redefinition_takes_few_requests() {
     scene.sim.reset_journal();
     scene.define(&xml).await.unwrap();
     let sent = methods(&scene.sim);
-    assert!(sent.len() <= 8, "{sent:?}");
+    // Five of them are for the file's new name: the task and the wait for it.
+    assert!(sent.len() <= 13, "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_file_is_exchanged_as_a_whole() {
+    let names = |scene: &Scene| {
+        let mut names = scene.sim.model().read(|m| m.file_names(DATASTORE, "vm-00001"));
+        names.sort();
+        names
+    };
+    const VMX: &str = "vm-00001/vm-00001.vmx";
+    let edited = async |scene: &Scene| {
+        let domain = scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+        scene.xml(&domain).await.replace("2097152", "4194304")
+    };
+    // Until the new one is complete the old one is there.
+    for ignores_force in [false, true] {
+        let scene = Scene::new().await;
+        let (old, before) = (scene.file(VMX), names(&scene));
+        let seen = Arc::<Mutex<Option<Option<Vec<u8>>>>>::default();
+        let copy = Arc::clone(&seen);
+        scene.sim.model().change(|m| {
+            m.ignore_force(ignores_force);
+            m.before("MoveDatastoreFile_Task", move |model| {
+                let stored = model.file(DATASTORE, VMX);
+                let read = |size| usize::try_from(size).unwrap();
+                let content = stored.map(|s| s.content.read(0, read(s.content.size())).to_vec());
+                copy.lock().unwrap().get_or_insert(content);
+            });
+        });
+        scene.define(&edited(&scene).await).await.unwrap();
+        assert_eq!(*seen.lock().unwrap(), Some(old));
+        assert!(scene.has_line("vm-00001", "memSize = \"4096\""), "{}", scene.vmx("vm-00001"));
+        assert_eq!(names(&scene), before, "nothing else is left");
+    }
+    // A connection that breaks in the middle of it costs the new one.
+    let sim = Simulator::builder().vms(2).plan(|arrival| {
+        if arrival.line.starts_with("PUT") {
+            Reaction::CutRequest { after: 100 }
+        } else {
+            Reaction::Serve
+        }
+    });
+    let scene = Scene::on(sim.start().await.unwrap()).await;
+    let (old, before) = (scene.file(VMX), names(&scene));
+    scene.define(&edited(&scene).await).await.unwrap_err();
+    assert_eq!((scene.file(VMX), names(&scene)), (old, before));
+    // A host that does not let the file be exchanged may let it be written.
+    let scene = Scene::new().await;
+    scene.sim.model().change(|m| m.refuse_method("MoveDatastoreFile_Task", None));
+    let before = names(&scene);
+    scene.define(&edited(&scene).await).await.unwrap();
+    assert!(scene.has_line("vm-00001", "memSize = \"4096\""), "{}", scene.vmx("vm-00001"));
+    assert_eq!(names(&scene), before);
 }
 
 #[tokio::test]

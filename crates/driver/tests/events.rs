@@ -92,5 +92,5 @@ async fn other_events_are_refused() {
         .await
         .err()
         .unwrap();
-    assert_eq!(refused.code, virt_api::ErrorCode::ArgumentUnsupported);
+    assert_eq!(refused.code, virt_api::ErrorCode::NoSupport);
 }

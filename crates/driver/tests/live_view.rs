@@ -106,6 +106,32 @@ async fn a_warm_list_and_a_thousand_states_ask_the_host_nothing() {
     assert_eq!(methods(&sim), [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn when_its_task_has_ended_that_is_told_and_the_host_is_asked() {
+    let sim = Simulator::builder().vms(3).start().await.unwrap();
+    // The view's task lives in the runtime of the first read, and dies with it.
+    let (uri, options) = (sim.uri(), viewing(&sim, LiveViewOptions::default()));
+    let first = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let connection = esx_driver::open(&uri, options).await.unwrap();
+            let machines = list(&connection).await.len();
+            assert_eq!(connection.live_view().state, LiveViewState::Live);
+            (connection, machines)
+        })
+    });
+    let (connection, machines) =
+        tokio::task::spawn_blocking(|| first.join().unwrap()).await.unwrap();
+    let status = until(&connection, |status| status.state != LiveViewState::Live).await;
+    assert_eq!(status.state, LiveViewState::Down);
+    assert!(status.reason.unwrap().contains("task has ended"));
+    assert_eq!((status.machines, status.heard.is_some()), (0, true));
+    sim.reset_journal();
+    assert_eq!(list(&connection).await.len(), machines);
+    assert!(methods(&sim).contains(&"RetrievePropertiesEx".to_owned()));
+    connection.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn every_read_that_it_has_is_answered_from_it() {
     let sim = Simulator::builder().vms(5).start().await.unwrap();
@@ -291,13 +317,19 @@ async fn what_is_not_there_is_the_hosts_word() {
     let missing = connection.domain_lookup_by_name("nobody").await.unwrap_err();
     assert_eq!(missing.code, ErrorCode::NoDomain);
     assert!(!methods(&sim).is_empty());
-    for missing in [
-        connection.network_lookup_by_name("nobody").await.unwrap_err(),
-        connection.storage_pool_lookup_by_name("nobody").await.unwrap_err(),
-        connection.interface_lookup_by_name("nobody").await.unwrap_err(),
-    ] {
-        assert!(methods(&sim).len() <= 3, "{missing}");
-    }
+    // The view is told of the new machine meanwhile.
+    let asked = || {
+        let mut asked = methods(&sim);
+        asked.retain(|method| method != "WaitForUpdatesEx");
+        asked
+    };
+    asked();
+    connection.network_lookup_by_name("nobody").await.unwrap_err();
+    assert_eq!(asked().len(), 1);
+    connection.storage_pool_lookup_by_name("nobody").await.unwrap_err();
+    assert_eq!(asked().len(), 1);
+    connection.interface_lookup_by_name("nobody").await.unwrap_err();
+    assert_eq!(asked().len(), 1);
 }
 
 const MADE: &str = "<domain type='vmware'><name>made</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>\

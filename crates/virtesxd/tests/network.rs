@@ -131,6 +131,47 @@ async fn certificates_of_clients_may_be_asked_for() {
 }
 
 #[tokio::test]
+async fn certificates_are_read_again_for_whoever_comes_next() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let (old, new) = (Certificates::new(), Certificates::new());
+    let config = old.config("");
+    let (daemon, address) = daemon(&sim, &config, true).await;
+    let mut peer = old.connect(address, false).await.unwrap();
+    peer.sasl(sim.username(), sim.password()).await.unwrap();
+    peer.open("esx:///sim").await.unwrap();
+    assert!(new.connect(address, false).await.is_none());
+    for name in ["server.pem", "server.key"] {
+        std::fs::copy(new.path().join(name), old.path().join(name)).unwrap();
+    }
+    // Nothing happens before it is told to.
+    assert!(new.connect(address, false).await.is_none());
+    daemon.reload(Config::parse(&config).unwrap()).await;
+    let renewed = in_time(async {
+        loop {
+            if let Some(peer) = new.connect(address, false).await {
+                break peer;
+            }
+        }
+    });
+    let mut renewed = renewed.await;
+    assert!(
+        old.connect(address, false).await.is_none(),
+        "the old certificate is not shown any more"
+    );
+    // Who was there before notices nothing, and files that cannot be used change nothing.
+    assert_eq!(peer.call::<call::ConnectGetType>(&()).await.unwrap(), "ESX");
+    std::fs::write(old.path().join("server.key"), "").unwrap();
+    daemon.reload(Config::parse(&config).unwrap()).await;
+    // There is room for one in the channel: with the second sent, the first has been looked at.
+    daemon.reload(Config::parse(&config).unwrap()).await;
+    daemon.reload(Config::parse(&config).unwrap()).await;
+    assert!(new.connect(address, false).await.is_some());
+    assert_eq!(renewed.call::<call::AuthList>(&()).await.unwrap().0, [1]);
+    drop((peer, renewed));
+    daemon.stopped().await;
+}
+
+#[tokio::test]
 async fn by_tcp_no_password_is_taken() {
     let sim = Simulator::builder().start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();

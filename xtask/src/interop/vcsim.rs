@@ -85,6 +85,21 @@ pub(super) fn start(bench: &Bench, tls: bool, arguments: &[&str]) -> anyhow::Res
     Server::start(&mut vcsim, START)
 }
 
+/// A vCenter over HTTP with machines in several states, and for each of its hosts the path of a `vpx://` URI and the names of its machines.
+pub(super) fn start_vcenter(
+    bench: &Bench,
+) -> anyhow::Result<(Server, BTreeMap<String, Vec<String>>)> {
+    let server = start(bench, false, VCENTER)?;
+    vary_states(bench, &server)?;
+    let facts = Facts::read(bench, &server)?;
+    let names = |host: &Host| {
+        let machines = facts.machines.iter().filter(|machine| machine.host == host.moref);
+        machines.map(|machine| machine.name.clone()).collect()
+    };
+    let hosts = facts.hosts.iter().map(|host| (host.uri_path.clone(), names(host))).collect();
+    Ok((server, hosts))
+}
+
 fn check_host(
     bench: &Bench,
     server: &Server,

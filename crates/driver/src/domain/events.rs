@@ -9,8 +9,8 @@ use esx_vi_api::{MoRef, Value};
 use esx_vi_client::{Change, Error as ViError, Watch};
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle, Error, ErrorCode,
-    ErrorDomain, EventSubscription, Result,
+    Domain, DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle, Error, EventSubscription,
+    Result,
 };
 
 use super::{id_of, identity_paths};
@@ -154,8 +154,8 @@ impl Session {
         id: DomainEventId,
     ) -> Result<Box<dyn EventSubscription>> {
         if id != DomainEventId::Lifecycle {
-            let message = "the only events of this driver are those of the life cycle";
-            return Err(Error::new(ErrorCode::ArgumentUnsupported, ErrorDomain::Esx, message));
+            // Clients that register for everything leave out what is answered like this.
+            return Err(Error::no_support("virConnectDomainEventRegisterAny"));
         }
         let mut subscription = Subscription {
             session: Arc::clone(self),

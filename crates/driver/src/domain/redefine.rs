@@ -4,13 +4,16 @@
 //! there is one; so the machine must be off. The document is merged into the file that is there: what it does not
 //! speak of stays as it is. `ManagedEntity.Reload` makes the host take the file up, as for files that are edited by
 //! hand. Should the host not take it, the old file is put back.
+//!
+//! The new file is uploaded under a name of its own and then given the old one's: whoever dies in the middle leaves the
+//! machine its old file or the new one, whole.
 
 use bytes::Bytes;
 use esx_escape::DatastorePath;
 use esx_task::Question;
 use esx_vi_api::Value;
 use esx_vi_api::methods::Reload;
-use esx_vi_client::{Error as ViError, Retrieval, TransportError, traversal};
+use esx_vi_client::{Error as ViError, Existing, FilePlace, Retrieval, TransportError, traversal};
 use esx_vmx::Document;
 use esx_vmx_domain::{Context, merge_into};
 use virt_api::{Domain, DomainState, Error, ErrorCode, ErrorDomain, Result};
@@ -113,9 +116,14 @@ impl Session {
         let machine = &found.machine.moref;
         let name = &found.machine.domain.name;
         let what = format!("cannot redefine domain {name:?}");
-        if let Err(error) = self.client.upload(path, &binding.datacenter_path, new).await {
-            // A refusal comes before the first byte is written.
-            let refused = matches!(&error, ViError::Transport(e) if e.is_before_send() || matches!(e, TransportError::Status { .. }));
+        if let Err(error) = self.replace_file(path, binding, new).await {
+            // A refusal comes before the first byte is written; what goes wrong with the other file is nothing to the old one.
+            let refused = match &error {
+                ViError::Transport(e) => {
+                    e.is_before_send() || matches!(e, TransportError::Status { .. })
+                }
+                error => matches!(error, ViError::Transfer(_)),
+            };
             let error = vi_error(&what, error);
             return Err(if refused { error } else { self.put_back(&edited, error).await });
         }
@@ -138,10 +146,39 @@ impl Session {
         Ok(now.machine.domain)
     }
 
+    /// Replaces a file that was just read, all of it or nothing.
+    async fn replace_file(
+        &self,
+        path: &DatastorePath,
+        binding: &Binding,
+        content: Bytes,
+    ) -> Result<(), ViError> {
+        if self.client.content().file_manager.is_some() {
+            let place = FilePlace {
+                path,
+                datacenter_path: &binding.datacenter_path,
+                datacenter: Some(&binding.datacenter),
+            };
+            let exchange = async {
+                let size = content.len() as u64;
+                let mut upload = self.client.open_upload(place, size, Existing::Seen).await?;
+                upload.send(content.clone()).await?;
+                upload.finish().await
+            };
+            match exchange.await {
+                Err(error) if error.fault().is_some() => {
+                    tracing::info!(%error, %path, "the host does not exchange the file, which is now overwritten");
+                }
+                result => return result,
+            }
+        }
+        self.client.upload(path, &binding.datacenter_path, content).await
+    }
+
     /// Puts the old file back; the error tells if that did not work.
     async fn put_back(&self, edited: &Edited<'_>, mut error: Error) -> Error {
         let Edited { found, path, binding, old } = edited;
-        let upload = self.client.upload(path, &binding.datacenter_path, old.clone()).await;
+        let upload = self.replace_file(path, binding, old.clone()).await;
         let again = match upload {
             Ok(()) => self.client.call(&found.machine.moref, &Reload {}).await,
             Err(error) => Err(error),

@@ -320,7 +320,63 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use esx_sim::{Running, Simulator};
+    use virt_api::{Hypervisor as _, ListAllDomainsFlags};
+
     use super::*;
+    use crate::{Connection, Environment, OpenOptions};
+
+    /// A connection with a view; the file is for its password.
+    async fn open(sim: &Running) -> Connection {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let (user, password) = (sim.username(), sim.password());
+        write!(file, "[credentials-a]\nusername={user}\npassword={password}\n").unwrap();
+        write!(file, "[auth-esx-default]\ncredentials=a\n").unwrap();
+        let environment = Environment {
+            libvirt_auth_file: Some(file.path().as_os_str().to_owned()),
+            ..Environment::default()
+        };
+        let options = OpenOptions {
+            live_view: Some(LiveViewOptions::default()),
+            environment: Some(environment),
+            ..OpenOptions::default()
+        };
+        crate::open(&sim.uri(), options).await.unwrap()
+    }
+
+    async fn count(connection: &Connection) -> usize {
+        connection.connect_list_all_domains(ListAllDomainsFlags::empty()).await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn after_a_leap_of_the_clock_the_host_is_asked_until_it_has_answered_again() {
+        let sim = Simulator::builder().vms(2).start().await.unwrap();
+        let connection = open(&sim).await;
+        let machines = count(&connection).await;
+        let view = connection.session.view.as_ref().unwrap();
+        let asked = || {
+            let mut methods: Vec<_> = sim.journal().into_iter().map(|entry| entry.method).collect();
+            methods.retain(|method| {
+                !method.ends_with("WaitForUpdatesEx") && method != "CancelWaitForUpdates"
+            });
+            sim.reset_journal();
+            methods
+        };
+        asked();
+        assert_eq!((count(&connection).await, asked().len()), (machines, 0));
+        // As after this machine's sleep: no timer has run, and what was heard was heard long ago.
+        let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+        view.shared.lock().heard = Some(long_ago);
+        assert_eq!(count(&connection).await, machines);
+        assert!(!asked().is_empty(), "the view is not believed");
+        let again = view.until(|status| status.heard.is_some_and(|heard| heard > long_ago));
+        let again = tokio::time::timeout(Duration::from_secs(60), again).await.unwrap();
+        assert_eq!(again.state, LiveViewState::Live);
+        asked();
+        assert_eq!((count(&connection).await, asked().len()), (machines, 0));
+    }
 
     #[test]
     fn pauses_grow_and_are_forgotten_after_a_healthy_life() {

@@ -49,6 +49,8 @@ pub enum Existing {
     Replace,
     /// As `Replace`, but if there is none, the upload is refused.
     Demand,
+    /// As `Replace`; the caller has just read it, so nobody looks whether it is there.
+    Seen,
 }
 
 /// Where a file of a datastore lies, as `/folder` and the `FileManager` want to know it.
@@ -98,10 +100,13 @@ impl Client {
     ) -> Result<Upload> {
         let path = place.path.clone();
         // It also opens the session again if need be: a request with a body of gigabytes cannot be repeated.
-        let exists = self
-            .file_exists(&path, place.datacenter_path)
-            .await
-            .map_err(|error| explain_look(&path, error))?;
+        let exists = match existing {
+            Existing::Seen => true,
+            _ => self
+                .file_exists(&path, place.datacenter_path)
+                .await
+                .map_err(|error| explain_look(&path, error))?,
+        };
         if exists && existing == Existing::Refuse {
             return Err(TransferError::Exists { path }.into());
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use virt_api::Error;
 use virt_rpc::client;
@@ -27,6 +27,7 @@ const HANGS: Duration = Duration::from_secs(60);
 pub(crate) struct Daemon {
     folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
+    reloads: mpsc::Sender<Config>,
     task: JoinHandle<()>,
 }
 
@@ -44,13 +45,17 @@ impl Daemon {
         ];
         sockets.extend(more);
         let (stop, stopped) = oneshot::channel::<()>();
-        // Nothing is read again here; the channel is closed at once.
-        let (_, reloads) = tokio::sync::mpsc::channel(1);
+        let (reloads, configs) = mpsc::channel(1);
         let server = Server::new(config, opener).unwrap();
-        let task = tokio::spawn(server.run(sockets, None, reloads, async {
+        let task = tokio::spawn(server.run(sockets, None, configs, async {
             let _ = stopped.await;
         }));
-        Self { folder, stop: Some(stop), task }
+        Self { folder, stop: Some(stop), reloads, task }
+    }
+
+    /// As after SIGHUP. It holds for whoever connects a little later.
+    pub(crate) async fn reload(&self, config: Config) {
+        self.reloads.send(config).await.unwrap();
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -61,6 +61,7 @@ pub(super) fn check(bench: &Bench, daemon: &Daemon, report: &mut Report) {
             Ok(())
         });
     }
+    vcenter(bench, daemon, report);
     report.check("daemon vcsim: what the virshs change, virtesx sees", || {
         let state = || plain.ask(&["domstate", "ha-host_VM0"]);
         for virsh in &virshs {
@@ -75,6 +76,65 @@ pub(super) fn check(bench: &Bench, daemon: &Daemon, report: &mut Report) {
         }
         Ok(())
     });
+}
+
+/// Every host of a vCenter of vcsim's, by `vpx+unix://`.
+fn vcenter(bench: &Bench, daemon: &Daemon, report: &mut Report) {
+    let started = report.check("daemon vcsim vCenter: starts", || {
+        let (server, hosts) = crate::interop::vcsim::start_vcenter(bench)?;
+        ensure!(hosts.values().any(|machines| !machines.is_empty()), "it has no machines");
+        Ok((server, hosts))
+    });
+    let Some((server, hosts)) = started else { return };
+    for (path, machines) in &hosts {
+        report.check(
+            format!("daemon vcsim vCenter {path}: virshs and virtesx say the same"),
+            || {
+                let place = format!("{USER}@{}{path}?transport=http", server.authority()?);
+                let plain = Tool::new(bench, Program::Virtesx, format!("vpx://{place}"));
+                let behind = |program| -> anyhow::Result<Tool<'_>> {
+                    let uri = daemon.uri("sock", program == Program::NewestVirsh, &place)?;
+                    Ok(Tool::new(bench, program, uri.replacen("esx+", "vpx+", 1)))
+                };
+                let programs = [Program::NewestVirsh, Program::DebianVirsh, Program::Virtesx];
+                let programs =
+                    programs.map(behind).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+                let mut commands: Vec<Vec<&str>> = [
+                    "hostname",
+                    "list --all",
+                    "list --all --name",
+                    "pool-list",
+                    "net-list",
+                    "dominfo nobody",
+                ]
+                .iter()
+                .map(|words| words.split(' ').collect())
+                .collect();
+                for machine in machines {
+                    for command in ["dominfo", "domstate", "dumpxml"] {
+                        commands.push(vec![command, machine]);
+                    }
+                }
+                for words in &commands {
+                    let ours = plain.run(words)?;
+                    for program in &programs {
+                        let theirs = program.run(words)?;
+                        ensure!(
+                            theirs.status == ours.status,
+                            "{words:?}: {}{}",
+                            theirs.stderr,
+                            ours.stderr
+                        );
+                        let (theirs, ours) = (theirs.stdout.trim_end(), ours.stdout.trim_end());
+                        ensure!(theirs == ours, "{words:?}: {theirs}\n--- virtesx\n{ours}");
+                    }
+                }
+                let listed = plain.ask(&["list", "--all", "--name"])?;
+                ensure!(listed.lines().count() == machines.len(), "{listed}");
+                Ok(())
+            },
+        );
+    }
 }
 
 /// What the packages of Debian's virt-manager do with a host that is not their own machine.
