@@ -34,6 +34,7 @@ mod known_hosts;
 mod network;
 mod product;
 mod recent;
+mod spool;
 mod storage;
 mod stream;
 mod uri;

@@ -234,13 +234,44 @@ async fn uploads_replace_what_is_there_or_leave_it() {
     assert_eq!(content_now.size(), 8 * MIB);
     assert!(content_now.read(MIB, MIB as usize).iter().all(|byte| *byte == 0));
 
+    // Without a length it is what comes, be it nothing, and nothing is sent before the end.
+    for given in [0, 3 * MIB + 5] {
+        upload(&image, 0, given).await.unwrap();
+        assert_eq!(content(&sim, "vol/image.iso").size(), given);
+    }
+    assert_eq!(
+        content(&sim, "vol/image.iso").read(0, 1 << 20),
+        FileContent::generated(5, 3 * MIB + 5).read(0, 1 << 20)
+    );
+    sim.reset_journal();
+    let stream = connection.storage_vol_upload(&image, 0, 0, NONE).await.unwrap();
+    let holed = [
+        Chunk::Data(Bytes::from_static(b"a")),
+        Chunk::Hole(2 * MIB),
+        Chunk::Data(Bytes::from_static(b"z")),
+    ];
+    for chunk in holed.clone() {
+        stream.send(chunk).await.unwrap();
+    }
+    assert!(!sim.journal().iter().any(|entry| entry.method.starts_with("PUT")));
+    stream.finish().await.unwrap();
+    let stored = content(&sim, "vol/image.iso");
+    assert_eq!(
+        (stored.size(), &stored.read(0, 2)[..], &stored.read(2 * MIB, 2)[..]),
+        (2 * MIB + 2, &b"a\0"[..], &b"\0z"[..])
+    );
+    let given_up = connection.storage_vol_upload(&image, 0, 0, NONE).await.unwrap();
+    given_up.send(Chunk::Hole(1)).await.unwrap();
+    given_up.abort().await.unwrap();
+    assert!(given_up.finish().await.is_err());
+
     let before = content(&sim, "vol/image.iso");
     assert_eq!(upload(&image, 2 * MIB, MIB).await.unwrap_err().code, ErrorCode::InvalidArg);
     assert_eq!(upload(&image, MIB, 2 * MIB).await.unwrap_err().code, ErrorCode::InvalidArg);
-    assert_eq!(upload(&image, 0, MIB).await.unwrap_err().code, ErrorCode::InvalidArg);
     assert_eq!(upload(&disk, 9 * MIB, MIB).await.unwrap_err().code, ErrorCode::InvalidArg);
     let none = volume("vol/none.iso");
     assert_eq!(upload(&none, MIB, MIB).await.unwrap_err().code, ErrorCode::NoStorageVol);
+    assert_eq!(upload(&none, 0, MIB).await.unwrap_err().code, ErrorCode::NoStorageVol);
     let refused = connection.storage_vol_upload(&image, 1, MIB, NONE).await;
     assert_eq!(refused.err().unwrap().code, ErrorCode::OperationUnsupported);
     let stream = connection.storage_vol_upload(&image, 0, 4 * MIB, NONE).await.unwrap();

@@ -19,6 +19,7 @@ use super::joined::{self, JoinedStream, Part};
 use super::volume::{is_disk_name, no_volume};
 use crate::connection::Session;
 use crate::error::storage_error;
+use crate::spool::SpoolStream;
 use crate::stream::{DownloadStream, UploadStream};
 
 /// A descriptor has a kilobyte, or some more for a disk in many pieces.
@@ -85,9 +86,9 @@ impl Session {
     /// libvirt `virStorageVolUpload`, within what a host takes: whole files.
     ///
     /// The data of a disk keeps its size, so that fewer bytes are followed by zeros, and `length` 0 is as many as come. For
-    /// any other file `length` is the new size.
+    /// any other file `length` is the new size; if it is 0, the data is kept here until its end.
     pub(super) async fn upload_volume(
-        &self,
+        self: &Arc<Self>,
         volume: &StorageVol,
         offset: u64,
         length: u64,
@@ -120,8 +121,15 @@ impl Session {
             }
             (Some(size), _) => size,
             (None, 0) => {
-                let why = "a VMware host wants to know the length beforehand";
-                return Err(refused(ErrorCode::InvalidArg, why));
+                let binding = self.binding().await?;
+                let exists = self.client.file_exists(&data.path, &binding.datacenter_path).await;
+                if !exists.map_err(|e| storage_error(&what, e))? {
+                    let missing = TransferError::NotFound { path: data.path };
+                    return Err(storage_error(&what, missing.into()));
+                }
+                let session = Arc::clone(self);
+                let spool = SpoolStream::new(session, binding, data.path, what).await?;
+                return Ok(Box::new(spool));
             }
             (None, length) => length,
         };

@@ -58,7 +58,7 @@ pub(crate) static UPLOAD: Plain = Plain {
     group: Group::Volume,
     summary: "Replace a volume's data by a local file",
     details: "Hosts take whole files only: the offset must be 0. The old data stays until all of the new is there. FILE - is \
-              standard input; its length must be given, unless the volume is a virtual disk.",
+              standard input; without a length it is kept in TMPDIR until its end, unless the volume is a virtual disk.",
     usage: "VOLUME FILE [POOL]",
     arguments: |command| {
         arguments(command)
