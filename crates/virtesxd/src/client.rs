@@ -69,6 +69,9 @@ struct Shared {
     /// Registrations for events; dropping the sender ends one.
     registrations: Mutex<HashMap<i32, oneshot::Sender<()>>>,
     streams: Streams,
+    /// How long a console's machine may take nothing while its buffer is full. Then the stream breaks, so that a client that
+    /// wants to leave, or has gone, is heard.
+    stuck: Duration,
 }
 
 impl Shared {
@@ -99,6 +102,7 @@ where
         out,
         registrations: Mutex::default(),
         streams: Streams::default(),
+        stuck: Duration::from_secs(limits.stuck_seconds),
     });
     let mut wire = Wire::new(read, write, packets);
     let mut tasks = JoinSet::new();

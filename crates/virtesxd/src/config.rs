@@ -101,6 +101,8 @@ pub struct Limits {
     pub waiting_calls: usize,
     /// Streams of one client at once.
     pub streams: usize,
+    /// How long the machine of a console may take nothing of what waits for it, once as much waits as may, in seconds.
+    pub stuck_seconds: u64,
     /// How long a new client may take until it opens a connection, in seconds.
     pub greeting_seconds: u64,
     /// How long running calls may take to end when the daemon stops, in seconds.
@@ -150,6 +152,7 @@ impl Default for Limits {
             calls: 5,
             waiting_calls: 256,
             streams: 16,
+            stuck_seconds: 30,
             greeting_seconds: 60,
             stop_seconds: 15,
         }

@@ -108,7 +108,9 @@ async fn start(machine: &Arc<Machine>) -> (Daemon, Peer) {
         let driver: Arc<dyn Driver> = Arc::new(Fake(Arc::clone(&machine)));
         Box::pin(async move { Ok(driver) })
     });
-    let config = Config::parse("[limits]\nstreams = 2\n[target.t]\nuri = 'esx://h/'\n").unwrap();
+    let config =
+        Config::parse("[limits]\nstreams = 2\nstuck_seconds = 1\n[target.t]\nuri = 'esx://h/'\n")
+            .unwrap();
     let daemon = Daemon::start(config, opener);
     let mut peer = daemon.connect().await;
     peer.open("esx:///t").await.unwrap();
@@ -202,6 +204,22 @@ async fn a_client_leaves_a_machine_that_takes_nothing() {
     peer.send(&stream.finish()).await;
     drop(peer);
     in_time(machine.dropped.acquire()).await.unwrap().forget();
+}
+
+/// More than may wait for a machine: then nothing is read, and a client would not be heard for ever.
+#[tokio::test]
+async fn a_machine_that_is_stuck_breaks_its_stream_only() {
+    let (machine, _mouth) = machine(0);
+    let (_daemon, mut peer) = start(&machine).await;
+    let stream = console(&mut peer, &nobody(), None, NONE).await.unwrap();
+    for _ in 0..40 {
+        peer.send(&stream.data(vec![7; 128 * 1024].into())).await;
+    }
+    let StreamOutput::Broken(error) = next(&mut peer).await else { panic!() };
+    assert_eq!(error.code, ErrorCode::OperationTimeout, "{error}");
+    in_time(machine.dropped.acquire()).await.unwrap().forget();
+    peer.ping().await;
+    assert!(peer.others.is_empty(), "{:?}", peer.others);
 }
 
 #[tokio::test]

@@ -17,9 +17,6 @@ use super::Shared;
 
 /// How many KiB of an upload may wait for the host. A larger packet is let in alone.
 const UPLOAD_BUFFER_KIB: u32 = 4_096;
-/// How long a console's machine may take nothing while its buffer is full. Then the stream breaks, so that a client that wants
-/// to leave, or has gone, is heard.
-const STUCK: Duration = Duration::from_secs(30);
 /// Zeros for clients that cannot take holes.
 static ZEROS: [u8; MAX_CHUNK_BYTES] = [0; MAX_CHUNK_BYTES];
 
@@ -133,7 +130,7 @@ pub(super) async fn input(shared: &Shared, input: StreamInput) {
             let (sender, room, patience) = match shared.streams.lock().get(&header) {
                 Some(End::Upload { input, room }) => (input.clone(), Arc::clone(room), None),
                 Some(End::Both { input, room, .. }) => {
-                    (input.clone(), Arc::clone(room), Some(STUCK))
+                    (input.clone(), Arc::clone(room), Some(shared.stuck))
                 }
                 _ => return,
             };
