@@ -359,6 +359,30 @@ impl AuthCallback for Answers {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn consoles_are_for_whom_the_configuration_says() {
+        let port = esx_driver::ConsolePort {
+            domain: "a".to_owned(),
+            number: 0,
+            machines: Vec::new(),
+            service: String::new(),
+            proxy: String::new(),
+        };
+        let nowhere = "[console]\nconcentrator = 'unix:/nowhere/vspc.sock'\n";
+        let secret = format!("{nowhere}token_file = '/nowhere/token'\n");
+        for (config, trusted, code, part) in [
+            ("", false, ErrorCode::AccessDenied, "[console]"),
+            (nowhere, false, ErrorCode::SystemError, "cannot open the console of domain 'a'"),
+            (nowhere, true, ErrorCode::SystemError, "cannot open the console of domain 'a'"),
+            (&secret, true, ErrorCode::SystemError, "cannot read '/nowhere/token'"),
+        ] {
+            let opener = consoles(&Config::parse(config).unwrap(), trusted).unwrap();
+            let Err(error) = opener.open(&port, false).await else { panic!("{config}") };
+            assert_eq!(error.code, code, "{config}");
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+
     #[test]
     fn the_user_is_taken_out() {
         for (uri, expected) in [

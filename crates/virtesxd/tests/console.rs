@@ -206,6 +206,20 @@ async fn a_client_leaves_a_machine_that_takes_nothing() {
     in_time(machine.dropped.acquire()).await.unwrap().forget();
 }
 
+#[tokio::test]
+async fn a_machine_goes_while_its_client_waits_for_the_end() {
+    let (machine, mouth) = machine(0);
+    let (_daemon, mut peer) = start(&machine).await;
+    let stream = console(&mut peer, &nobody(), None, NONE).await.unwrap();
+    peer.send(&stream.data(text("lost"))).await;
+    peer.send(&stream.finish()).await;
+    peer.ping().await;
+    drop(mouth);
+    assert!(matches!(next(&mut peer).await, StreamOutput::Confirmed));
+    peer.ping().await;
+    assert!(peer.others.is_empty(), "{:?}", peer.others);
+}
+
 /// More than may wait for a machine: then nothing is read, and a client would not be heard for ever.
 #[tokio::test]
 async fn a_machine_that_is_stuck_breaks_its_stream_only() {

@@ -236,7 +236,7 @@ impl Wish {
     }
 }
 
-/// Connects to a port that its host serves. Nobody but the host knows who is there already: the last one who comes gets it.
+/// Connects to a port that its host serves. Nobody but the host knows who is there already.
 async fn open_direct(
     session: &Session,
     hypervisor: &dyn Hypervisor,

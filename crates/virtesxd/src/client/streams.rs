@@ -30,9 +30,18 @@ pub(super) struct Streams {
 
 /// Our end of a stream.
 enum End {
-    Upload { input: mpsc::UnboundedSender<Input>, room: Arc<Semaphore> },
+    Upload {
+        input: mpsc::UnboundedSender<Input>,
+        room: Arc<Semaphore>,
+    },
     Download(AbortHandle),
-    Both { input: mpsc::UnboundedSender<Input>, room: Arc<Semaphore>, task: AbortHandle },
+    Both {
+        input: mpsc::UnboundedSender<Input>,
+        room: Arc<Semaphore>,
+        task: AbortHandle,
+        /// The client is done, and waits for the confirmation.
+        finishing: bool,
+    },
 }
 
 enum Input {
@@ -99,7 +108,7 @@ pub(super) async fn open(shared: &Arc<Shared>, reply: Packet, stream: OpenStream
                 }
                 drop(place);
             });
-            let end = End::Both { input, room, task: task.abort_handle() };
+            let end = End::Both { input, room, task: task.abort_handle(), finishing: false };
             shared.streams.lock().insert(header, end);
             if shared.send(reply).await {
                 let _ = go.send(());
@@ -173,8 +182,11 @@ async fn stuck(shared: &Shared, header: StreamHeader) {
 }
 
 async fn end(shared: &Shared, header: StreamHeader, abort: bool) {
-    if let (false, Some(End::Both { input, .. })) = (abort, shared.streams.lock().get(&header)) {
+    if !abort
+        && let Some(End::Both { input, finishing, .. }) = shared.streams.lock().get_mut(&header)
+    {
         // What was typed before goes out first. The task stays known: it ends with the client.
+        *finishing = true;
         let _ = input.send(Input::Finish);
         return;
     }
@@ -209,8 +221,13 @@ async fn both(
         packet = typed(header, stream, inputs) => packet,
         packet = shown(shared, header, stream) => packet,
     };
-    shared.streams.lock().remove(&header);
-    let Some(packet) = packet else { return };
+    let end = shared.streams.lock().remove(&header);
+    let Some(mut packet) = packet else { return };
+    if packet.header.status == Status::Continue
+        && matches!(end, Some(End::Both { finishing: true, .. }))
+    {
+        packet = header.confirmation();
+    }
     if packet.header.status == Status::Continue {
         shared.session().stream_drained(header);
     } else {
