@@ -271,7 +271,7 @@ impl Session {
         }))
     }
 
-    /// How opening went; the packet is the reply.
+    /// How opening went; the packet is the reply. After a failure the client has to prove anew who it is, where it must.
     pub fn opened(&mut self, call: &OpenCall, result: Result<(), Error>) -> Packet {
         match result {
             Ok(()) => {
@@ -280,6 +280,8 @@ impl Session {
             }
             Err(error) => {
                 self.phase = Phase::New;
+                // What was proved was proved for this opening: its credentials have been taken.
+                self.sasl = Sasl::default();
                 error_reply(&call.call, &error)
             }
         }

@@ -9,7 +9,7 @@ use virt_api::{Error, ErrorCode, ErrorDomain, Result};
 use crate::config::Config;
 
 /// Parameters that make the daemon read a file: not from someone who is not the daemon's own user.
-const FILES: [&str; 2] = ["authfile", "cacert"];
+const FILES: [&str; 3] = ["authfile", "cacert", "known_hosts"];
 
 /// Where a client wants to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,10 @@ pub fn resolve(config: &Config, name: &str, trusted: bool) -> Result<Destination
             let rest = path.split_once('/').map_or("", |(_, rest)| rest);
             // The last @ ends the user, which is encoded again so that it stays one.
             let (user, host) = first.rsplit_once('@').unwrap_or(("", &first));
+            // It was decoded, and stands in the URI as it is: what ends a host in a URI would end this one.
+            if !host.chars().all(|c| c.is_alphanumeric() || ".-_:[]".contains(c)) {
+                return Err(invalid(format!("{host:?} is no host")));
+            }
             let user = percent_encoding::utf8_percent_encode(user, USER);
             ad_hoc(config, &scheme, &format!("{user}@{host}/{rest}"), query, trusted)
         }
@@ -97,10 +101,6 @@ fn ad_hoc(
     for parameter in query.split(['&', ';']).filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let name = decoded(name)?.to_ascii_lowercase();
-        if !trusted && FILES.contains(&name.as_str()) {
-            let message = format!("the parameter {name} would make the daemon read a file");
-            return Err(Error::new(ErrorCode::AccessDenied, ErrorDomain::Uri, message));
-        }
         // Clients keep no_verify and proxy to themselves; these are ours in their place.
         match (name.as_str(), value) {
             ("verify", "0") => parameters.push("no_verify=1".to_owned()),
@@ -114,7 +114,26 @@ fn ad_hoc(
         true => String::new(),
         false => format!("?{}", parameters.join("&")),
     };
-    Ok(Destination { uri: format!("{scheme}://{place}{query}"), target: None })
+    let uri = format!("{scheme}://{place}{query}");
+    if !trusted {
+        check_files(&uri)?;
+    }
+    Ok(Destination { uri, target: None })
+}
+
+/// Looks at the whole URI, as the driver will, for parameters that make it read a file.
+fn check_files(uri: &str) -> Result<()> {
+    let query = uri.split_once('?').map_or("", |(_, query)| query);
+    // A second ? belongs to a value; but nothing that needs one is worth a file.
+    for parameter in query.split(['&', ';', '?']) {
+        let name = parameter.split('=').next().unwrap_or_default();
+        let name = decoded(name)?.to_ascii_lowercase();
+        if FILES.contains(&name.as_str()) {
+            let message = format!("the parameter {name} would make the daemon read a file");
+            return Err(Error::new(ErrorCode::AccessDenied, ErrorDomain::Uri, message));
+        }
+    }
+    Ok(())
 }
 
 fn default_target(config: &Config) -> Result<Destination> {
@@ -187,6 +206,7 @@ mod tests {
             ("esx:///me%40corp@h", "esx://me%40corp@h/", None),
             ("esx:///root@%5B::1%5D", "esx://root@[::1]/", None),
             ("vpx:///a@vc/dc/cl/h", "vpx://a@vc/dc/cl/h", None),
+            ("vpx:///a%3Fb@vc/d%3Fauthfile=x/h", "vpx://a%3Fb@vc/d%3Fauthfile=x/h", None),
             ("esx:///root@h?verify=0", "esx://root@h/?no_verify=1", None),
             (
                 "esx:///root@h?via=socks5://p:1&vcenter=%2A",
@@ -230,6 +250,17 @@ mod tests {
             (&config(), "esx:///%ff", 8, "UTF-8"),
             (&config(), "esx://h/?authfile=/etc/passwd", 88, "read a file"),
             (&config(), "esx:///u@h?CAcert=/x", 88, "read a file"),
+            (&config(), "esx:///u@h?known_hosts=/x", 88, "read a file"),
+            (&config(), "esx:///u@h?verify=0&%41uthfile=/x", 88, "read a file"),
+            (&config(), "esx:///u@h?via=http://p&authfile=/x", 88, "read a file"),
+            // What is decoded once does not begin parameters, a path or another user.
+            (&config(), "esx:///u@h%3Fauthfile=/x", 8, "no host"),
+            (&config(), "esx:///u@h%3Fauthfile=%2Fx", 8, "no host"),
+            (&config(), "esx:///u@h%2F%3Fauthfile=/x", 8, "no host"),
+            (&config(), "vpx:///u@h%2Fdc", 8, "no host"),
+            (&config(), "esx:///u@h%23x", 8, "no host"),
+            (&config(), "esx:///u@h%2540x", 8, "no host"),
+            (&config(), "esx:///u@h%26authfile=/x", 8, "no host"),
             (&closed, "esx://root@h/", 88, "configured targets only"),
             (&closed, "esx:///root@h", 88, "configured targets only"),
             (&Config::default(), "", 8, "no default"),
@@ -238,7 +269,9 @@ mod tests {
             assert_eq!(error.code.number(), code, "{name}: {error}");
             assert!(error.message.contains(part), "{name}: {error}");
         }
-        assert!(resolve(&config(), "esx://h/?authfile=/a", true).is_ok());
+        for name in ["esx://h/?authfile=/a", "esx:///u@h?known_hosts=/a"] {
+            assert!(resolve(&config(), name, true).is_ok(), "{name}");
+        }
         assert!(resolve(&closed, "esx:///esx1", false).is_ok());
     }
 }

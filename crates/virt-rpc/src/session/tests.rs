@@ -136,6 +136,27 @@ fn an_opening_that_fails_may_be_tried_again() {
 }
 
 #[test]
+fn a_failed_opening_uses_up_what_sasl_brought() {
+    let mut session = session(&[AuthMethod::Sasl]);
+    let data = ("PLAIN".to_owned(), false, Chars(b"\0root\0guess".to_vec()));
+    for _ in 0..2 {
+        ask::<call::AuthSaslStart>(&mut session, &data).unwrap();
+        let Action::Open(call) = session.receive(packet::<call::ConnectOpen>(&(None, 0))) else {
+            panic!("not opened")
+        };
+        assert!(call.credentials.is_some());
+        let error = Error::new(ErrorCode::AuthFailed, ErrorDomain::Esx, "wrong password");
+        session.opened(&call, Err(error));
+        // Without credentials the opening would be done with those that the daemon has stored.
+        let Action::Send(reply) = session.receive(packet::<call::ConnectOpen>(&(None, 0))) else {
+            panic!("opened")
+        };
+        let error = client::error(&reply).unwrap();
+        assert!(error.message.contains("authentication required"), "{error}");
+    }
+}
+
+#[test]
 fn a_read_only_socket_is_read_only_whatever_the_flags_say() {
     let mut session = Session::new(SessionOptions { read_only: true, auth: BOTH.to_vec() });
     assert!(open(&mut session, "", 0).read_only);
