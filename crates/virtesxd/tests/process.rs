@@ -15,8 +15,9 @@ use std::time::Duration;
 use esx_sim::{Reaction, Running, Simulator};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::Notify;
-use virt_api::{DomainXmlFlags, ErrorCode};
-use virt_rpc::procedure::call;
+use virt_api::{DomainXmlFlags, ErrorCode, StorageVolTransferFlags};
+use virt_rpc::frame::{Header, Packet, PacketType, Status};
+use virt_rpc::procedure::{Procedure, call};
 
 use common::{Peer, in_time};
 
@@ -91,6 +92,13 @@ impl Place {
         std::fs::rename(self.path("new.toml"), self.path("virtesxd.toml")).unwrap();
     }
 
+    /// A text file of the host's.
+    fn file(&self, path: &str) -> String {
+        let stored = self.sim.model().read(|model| model.file("datastore1", path)).unwrap();
+        let size = usize::try_from(stored.content.size()).unwrap();
+        String::from_utf8(stored.content.read(0, size).to_vec()).unwrap()
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_virtesxd"));
         command.arg("--config").arg(self.path("virtesxd.toml"));
@@ -115,26 +123,96 @@ const NEW: &str = "<domain type='vmware'><name>killed</name><uuid>6d1f0c4e-5a1e-
     <disk type='file' device='disk'><source file='[datastore1] vm-00001/vm-00001.vmdk'/><target dev='sda' bus='scsi'/></disk>\
     </devices></domain>";
 
+/// A host that serves the first request of a stage and never answers it; who waits is told of its arrival.
+fn stalls_at(
+    stage: &'static str,
+) -> (impl Fn(&esx_sim::Arrival) -> Reaction + Send + Sync + 'static, Arc<Notify>) {
+    let (armed, stalled) = (AtomicBool::new(true), Arc::new(Notify::new()));
+    let told = Arc::clone(&stalled);
+    let plan = move |arrival: &esx_sim::Arrival| {
+        let is_stage = arrival.method.as_deref() == Some(stage) || arrival.line.starts_with(stage);
+        if is_stage && armed.swap(false, Ordering::Relaxed) {
+            told.notify_one();
+            return Reaction::DelayAnswer { by: Duration::MAX };
+        }
+        Reaction::Serve
+    };
+    (plan, stalled)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_killed_leaves_a_file_whole() {
+    const FILE: &str = "vm-00001/vm-00001.vmx";
+    const NEW: &str = "memSize = \"4096\"";
+    for (stage, is_new) in [("PUT", false), ("MoveDatastoreFile_Task", true)] {
+        let (plan, stalled) = stalls_at(stage);
+        let place = Place::new(Simulator::builder().vms(1).plan(plan).start().await.unwrap());
+        let file = || place.file(FILE);
+        let old = file();
+        let mut program = Program::start(&mut place.command());
+        let mut peer = place.open("esx:///sim").await;
+        let domain =
+            peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+        let xml = (domain, DomainXmlFlags::INACTIVE);
+        let xml = peer.call::<call::DomainGetXmlDesc>(&xml).await.unwrap();
+        let xml = (xml.replace("2097152", "4194304"),);
+        peer.begin::<call::DomainDefineXml>(&xml).await;
+        in_time(stalled.notified()).await;
+        program.0.kill().unwrap();
+        program.0.wait().unwrap();
+        // The host finishes what it was asked.
+        in_time(async {
+            while is_new && !file().contains(NEW) {
+                assert_eq!(file(), old, "neither the old one nor the new one");
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(file() == old, !is_new, "{stage}");
+        let second = Program::start(&mut place.command());
+        let mut peer = place.open("esx:///sim").await;
+        peer.call::<call::DomainDefineXml>(&xml).await.unwrap();
+        assert!(file().contains(NEW));
+        drop(peer);
+        second.log();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_killed_in_the_middle_of_an_upload_leaves_the_old_data() {
+    let (plan, arrived) = stalls_at("PUT");
+    let place = Place::new(Simulator::builder().vms(1).plan(plan).start().await.unwrap());
+    let old = "old data".repeat(1000);
+    place
+        .sim
+        .model()
+        .change(|model| assert!(model.add_file("datastore1", "iso/a.iso", old.as_bytes())));
+    let mut program = Program::start(&mut place.command());
+    let mut peer = place.open("esx:///sim").await;
+    let pool =
+        peer.call::<call::StoragePoolLookupByName>(&("datastore1".to_owned(),)).await.unwrap();
+    let volume = (pool, "iso/a.iso".to_owned());
+    let volume = peer.call::<call::StorageVolLookupByName>(&volume).await.unwrap();
+    let upload = (volume, 0, 4 << 20, StorageVolTransferFlags::empty());
+    let serial = peer.begin::<call::StorageVolUpload>(&upload).await;
+    peer.end::<call::StorageVolUpload>(serial).await.unwrap();
+    let header = Header::call(Procedure::StorageVolUpload, serial);
+    let header = Header { kind: PacketType::Stream, status: Status::Continue, ..header };
+    peer.send(&Packet::new(header, vec![1; 1 << 20])).await;
+    in_time(arrived.notified()).await;
+    program.0.kill().unwrap();
+    program.0.wait().unwrap();
+    assert!(in_time(peer.receive()).await.is_none());
+    assert_eq!(place.file("iso/a.iso"), old);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_killed_leaves_all_of_a_machine_or_nothing() {
     // Where the definition stands when the daemon dies: the host has done what it was last asked, the answer never comes.
     for (stage, there) in
         [("QueryConfigOptionDescriptor", false), ("PUT", false), ("RegisterVM_Task", true)]
     {
-        let armed = Arc::new(AtomicBool::new(true));
-        let stalled = Arc::new(Notify::new());
-        let plan = {
-            let (armed, stalled) = (Arc::clone(&armed), Arc::clone(&stalled));
-            move |arrival: &esx_sim::Arrival| {
-                let is_stage =
-                    arrival.method.as_deref() == Some(stage) || arrival.line.starts_with(stage);
-                if is_stage && armed.swap(false, Ordering::Relaxed) {
-                    stalled.notify_one();
-                    return Reaction::DelayAnswer { by: Duration::MAX };
-                }
-                Reaction::Serve
-            }
-        };
+        let (plan, stalled) = stalls_at(stage);
         let place = Place::new(Simulator::builder().vms(1).plan(plan).start().await.unwrap());
         let machines = || place.sim.model().read(|model| model.machines().len());
         let before = machines();
