@@ -6,11 +6,12 @@
 //! keeps its own calls waiting and nobody else's.
 
 mod calls;
+mod pace;
 mod streams;
 mod wire;
 
 use std::collections::HashMap;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use virt_rpc::frame::Packet;
 use virt_rpc::session::{Action, OpenCall, Register, Session, SessionOptions};
 
 use self::calls::{Added, Queue};
+use self::pace::Pace;
 use self::streams::Streams;
 use self::wire::Wire;
 use crate::hub::{Hub, Lease, Request};
@@ -140,6 +142,7 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     tokio::pin!(deadline);
     // What the last packet waits for; nothing is read meanwhile.
     let mut waiting: Option<Waiting> = None;
+    let mut pace = Pace::default();
     loop {
         if service.greeting.is_some() && shared.lease.initialized() {
             service.greeting = None;
@@ -154,6 +157,7 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                     return End::Protocol("bytes that are no packets");
                 }
             };
+            pace.called();
             let action = shared.session().receive(packet);
             match action {
                 Action::Nothing => {}
@@ -163,7 +167,10 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 }
                 Action::Call { packet, read_only, subject } => {
                     match queue.add(tasks, shared, packet, read_only, subject).await {
-                        Added::Answered(reply) => wire.push(&reply),
+                        Added::Answered(reply) => {
+                            wire.push(&reply);
+                            pace.answered();
+                        }
                         Added::Begun => {}
                         Added::TooMany => return End::TooMuch,
                     }
@@ -197,12 +204,18 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         // Finished tasks leave; the set would keep them otherwise.
         while tasks.try_join_next().is_some() {}
         let reads = waiting.is_none() && wire.takes_calls();
+        let mut step = pin!(wire.step(reads));
+        match pace.soon(step.as_mut()).await {
+            Some(Ok(true)) => continue,
+            Some(Ok(false) | Err(_)) => return End::Gone,
+            None => {}
+        }
         let passed = async {
             waiting.as_mut()?.await;
             Some(())
         };
         tokio::select! {
-            step = wire.step(reads) => match step {
+            step = step => match step {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return End::Gone,
             },
