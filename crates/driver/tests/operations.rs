@@ -3,12 +3,14 @@
 mod common;
 
 use common::{connect, methods};
-use esx_driver::Connection;
+use esx_driver::{Connection, LiveViewOptions, OpenOptions};
 use esx_sim::model::Model;
 use esx_sim::{PowerState, Preset, Running, Simulator};
+use uuid::Uuid;
 use virt_api::{
-    Domain, DomainState, ErrorCode, Hypervisor as _, NoFlags, SnapshotCreateFlags,
-    SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags, TypedParam,
+    Domain, DomainState, DomainStatsFlags, DomainStatsTypes, DomainXmlFlags, ErrorCode,
+    Hypervisor as _, NoFlags, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags,
+    SnapshotRevertFlags, TypedParam,
 };
 
 /// A host, a connection, and a machine that the connection has looked up.
@@ -309,4 +311,65 @@ async fn a_vcenter_runs_the_same_operations() {
     let (state, _) = connection.domain_get_state(&domain, NoFlags::empty()).await.unwrap();
     assert_eq!(state, DomainState::Running);
     connection.domain_destroy(&domain).await.unwrap();
+}
+
+/// Another client takes the machine out of the inventory and in again: its UUID stays, its reference does not.
+#[tokio::test]
+async fn a_machine_that_was_registered_anew_is_found_again() {
+    for live_view in [None, Some(LiveViewOptions::default())] {
+        let sim = Simulator::builder().vms(3).start().await.unwrap();
+        let options = OpenOptions { live_view, ..common::options("pass") };
+        let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
+        let old = connection.domain_lookup_by_name("vm-00001").await.unwrap();
+        let before = sim.model().read(|m| m.machine("vm-00001")).unwrap();
+        connection.domain_create(&old).await.unwrap();
+        connection.domain_destroy(&old).await.unwrap();
+
+        let other = connect(&sim, "").await;
+        let flags = DomainXmlFlags::INACTIVE;
+        let xml = other.domain_get_xml_desc(&old, flags).await.unwrap();
+        other.domain_undefine(&old).await.unwrap();
+        assert!(sim.model().change(|m| m.remove_file("datastore1", "vm-00001/vm-00001.vmx")));
+        other.domain_define_xml(&xml).await.unwrap();
+        let after = sim.model().read(|m| m.machine("vm-00001")).unwrap();
+        assert_ne!(before, after);
+
+        connection.domain_create(&old).await.unwrap();
+        assert_eq!(sim.model().read(|m| m.power_state(&after)), Some(PowerState::PoweredOn));
+        connection.domain_shutdown(&old).await.unwrap();
+        let stats = connection
+            .connect_get_all_domain_stats(
+                std::slice::from_ref(&old),
+                DomainStatsTypes::STATE,
+                DomainStatsFlags::empty(),
+            )
+            .await
+            .unwrap();
+        assert_eq!(stats.len(), 1);
+
+        // Gone for good: said so, and statistics of several leave it out.
+        other.domain_destroy(&old).await.ok();
+        other.domain_undefine(&old).await.unwrap();
+        assert_eq!(connection.domain_create(&old).await.unwrap_err().code, ErrorCode::NoDomain);
+        let there = connection.domain_lookup_by_name("vm-00002").await.unwrap();
+        let stats = connection
+            .connect_get_all_domain_stats(
+                &[old.clone(), there],
+                DomainStatsTypes::STATE,
+                DomainStatsFlags::empty(),
+            )
+            .await;
+        assert_eq!(stats.unwrap().len(), 1);
+    }
+}
+
+/// What a handle says is at a reference that is another machine's now.
+#[tokio::test]
+async fn a_reference_that_is_anothers_now_is_left_alone() {
+    let scene = Scene::new("").await;
+    let machine = scene.sim.model().read(|m| m.machine(&scene.domain.name)).unwrap();
+    assert!(scene.sim.model().change(|m| m.set_instance_uuid(&machine, Uuid::from_u128(0xbeef))));
+    let error = scene.connection.domain_create(&scene.domain).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::NoDomain, "{error}");
+    assert_eq!(scene.power(), PowerState::PoweredOff);
 }

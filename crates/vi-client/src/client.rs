@@ -174,6 +174,9 @@ impl Client {
             }
             result => result,
         };
+        if result.is_ok() {
+            self.inner.transport.settle_session();
+        }
         if result.is_err() && self.inner.transport.session_cookie().is_some() {
             // The host has opened a session and the rest of its answer was lost.
             let logout = self.call_once(this, &Logout {}, options);

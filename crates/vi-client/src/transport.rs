@@ -13,6 +13,7 @@ mod resolver;
 mod stats;
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,8 @@ struct Inner {
     base: Url,
     client: reqwest::Client,
     jar: Mutex<Jar>,
+    /// Counts the sessions: what a reply to a request of an earlier one sets is not taken.
+    era: AtomicU64,
     stats: stats::Counters,
     /// When the time for everything is over.
     end: Mutex<Option<tokio::time::Instant>>,
@@ -183,10 +186,10 @@ impl Transport {
             builder = builder.proxy(proxy);
         }
         let client = builder.build().map_err(|error| setup(error::phrase(&error)))?;
-        let (jar, stats) = Default::default();
+        let (jar, era, stats) = Default::default();
         let end = endpoint.timeouts.total.and_then(|t| tokio::time::Instant::now().checked_add(t));
         let end = Mutex::new(end);
-        Ok(Self { inner: Arc::new(Inner { endpoint, base, client, jar, stats, end }) })
+        Ok(Self { inner: Arc::new(Inner { endpoint, base, client, jar, era, stats, end }) })
     }
 
     /// The server this talks to.
@@ -212,12 +215,26 @@ impl Transport {
 
     /// Takes up a session that was established elsewhere.
     pub fn set_session(&self, cookie: &SessionCookie) {
-        *self.jar() = Jar::parse(cookie.expose()).unwrap_or_default();
+        self.begin_era(Some(Jar::parse(cookie.expose()).unwrap_or_default()));
     }
 
     /// Forgets the session, as before a new `Login`.
     pub fn clear_session(&self) {
-        *self.jar() = Jar::default();
+        self.begin_era(Some(Jar::default()));
+    }
+
+    /// The session is open. A reply to something that was asked before, without a session, may still come, and with a cookie of its
+    /// own, which would take the place of the session's.
+    pub(crate) fn settle_session(&self) {
+        self.begin_era(None);
+    }
+
+    fn begin_era(&self, new: Option<Jar>) {
+        let mut jar = self.jar();
+        if let Some(new) = new {
+            *jar = new;
+        }
+        self.inner.era.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Posts a SOAP envelope to `path` (such as `/sdk`) and reads the whole reply.
@@ -517,6 +534,7 @@ impl Transport {
         self.inner.stats.request();
         let method = request.method().clone();
         let path = request.url().path().to_owned();
+        let era = self.inner.era.load(Ordering::Acquire);
         let sending = self.inner.client.execute(request);
         let result = match self.bounded(idle, Waiting::Reply, sending).await {
             Ok(result) => result.map_err(|error| self.classify(error, CloseStage::BeforeReply)),
@@ -525,7 +543,10 @@ impl Transport {
         match result {
             Ok(response) => {
                 let mut jar = self.jar();
-                for cookie in response.headers().get_all(header::SET_COOKIE) {
+                let is_current = era == self.inner.era.load(Ordering::Acquire);
+                for cookie in
+                    response.headers().get_all(header::SET_COOKIE).iter().filter(|_| is_current)
+                {
                     if let Ok(cookie) = cookie.to_str() {
                         jar.set_cookie(cookie);
                     }

@@ -21,6 +21,8 @@ use crate::error::{Error, Result};
 
 /// How long one request waits at the most; a host that says nothing for longer is asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Most sets in a row that end no wait: of a hundred objects each, that is more than any inventory has.
+const MAX_SETS: u32 = 10_000;
 /// How much later than it was told to a host may answer, if the connection's own limit is not shorter.
 const GRACE: Duration = Duration::from_secs(30);
 /// Objects in one set of updates; the rest follows in the next (server fact 9).
@@ -321,17 +323,25 @@ impl Watch {
     /// # Errors
     /// Any [`crate::Error`]; here nothing is left in any case.
     pub async fn close(mut self) -> Result<()> {
-        let Some(Source::Collector { collector, mut filters, .. }) = self.source.take() else {
+        let Some(Source::Collector { collector, filters, .. }) = &self.source else {
             return Ok(());
         };
-        match filters.pop() {
+        let collector = collector.clone();
+        // Whoever is cancelled in these calls leaves the rest to `Drop`.
+        match &filters[..] {
             // One filter: take it away and keep the collector for the next watch.
-            Some(filter) if filters.is_empty() => {
-                self.client.call(&filter, &DestroyPropertyFilter {}).await?;
+            [filter] => {
+                let result = self.client.call(filter, &DestroyPropertyFilter {}).await;
+                self.source = None;
+                result?;
                 self.client.keep_collector(collector, POOL);
                 Ok(())
             }
-            _ => self.client.call(&collector, &DestroyPropertyCollector {}).await,
+            _ => {
+                let result = self.client.call(&collector, &DestroyPropertyCollector {}).await;
+                self.source = None;
+                result
+            }
         }
     }
 }
@@ -364,6 +374,7 @@ async fn collect(
     let mut version = from.to_owned();
     let mut changes = Vec::new();
     let mut cancelled = 0;
+    let mut sets = 0_u32;
     loop {
         let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
         let wait = left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
@@ -397,6 +408,18 @@ async fn collect(
         take(set, &mut changes);
         if !truncated && !changes.is_empty() {
             return Ok((changes, Some(version)));
+        }
+        sets += 1;
+        if sets == MAX_SETS {
+            return Err(Error::NotVi {
+                endpoint: client.transport().endpoint().to_string(),
+                method: WaitForUpdatesEx::NAME,
+                found: "updates without end".to_owned(),
+            });
+        }
+        // One that says nothing ends no wait, but does not begin the time again.
+        if !truncated && limit.is_some_and(|limit| started.elapsed() >= limit) {
+            return Ok((changes, None));
         }
     }
 }

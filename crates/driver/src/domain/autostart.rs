@@ -72,7 +72,9 @@ impl Session {
     /// machines that have an entry of their own: that is refused; entries that start nothing do not count.
     pub(crate) async fn set_autostart(&self, domain: &Domain, autostart: bool) -> Result<()> {
         self.check_writable("virDomainSetAutostart")?;
-        let found = self.find_domain(domain, Wanted { paths: &[], autostart: true }).await?;
+        // What is decided here is decided from what the host has at this moment, whatever a view knows.
+        let wanted = Wanted { paths: &[], autostart: true };
+        let found = self.find_domain_at_host(domain, wanted).await?;
         let state = Autostart::read(found.autostart.as_ref().ok_or_else(no_manager)?)?;
         let manager = self.auto_start_manager().await?.ok_or_else(no_manager)?;
         let machine = found.machine.moref;

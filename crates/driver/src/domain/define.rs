@@ -1,12 +1,14 @@
 //! Defining a domain: VMX file written, uploaded, registered (spec `domain.md` 12.1).
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use esx_escape::{DatastorePath, datastore_item};
 use esx_vi_api::data::DatastoreHostMount;
 use esx_vi_api::methods::{
     DeleteDatastoreFileTask, MakeDirectory, QueryConfigOptionDescriptor, RegisterVMTask,
 };
-use esx_vi_api::{MoRef, Value};
+use esx_vi_api::{Method as _, MoRef, Value};
 use esx_vi_client::{Error as ViError, Retrieval, TransportError, traversal};
 use esx_vmx::Document;
 use esx_vmx_domain::{Context, Mode, ProductLine, parse_domain, to_vmx, virtual_hardware_version};
@@ -212,7 +214,15 @@ impl Session {
         let written = self.write_new(&path, vmx, &binding).await;
         let result = match written {
             Ok(()) => self.register(&path, &binding).await.map_err(|error| {
-                (true, vi_error(&format!("cannot define domain {name:?}"), error))
+                let refused = is_refusal(&error);
+                let mut error = vi_error(&format!("cannot define domain {name:?}"), error);
+                if !refused {
+                    let _ = write!(
+                        error.message,
+                        "; the host may have registered it, so its file \"{path}\" stays"
+                    );
+                }
+                (refused, error)
             }),
             Err(error) => Err(error),
         };
@@ -410,6 +420,16 @@ impl Session {
         if let Err(error) = self.client.run_plain_task(manager, &operation).await {
             tracing::warn!(%error, %path, "the file is left on the datastore");
         }
+    }
+}
+
+/// Whether the host has said that it did not register the machine: a broken wait says nothing, and the file of a machine that is
+/// registered must not go.
+fn is_refusal(error: &ViError) -> bool {
+    match error {
+        ViError::TaskFailed { .. } => true,
+        ViError::Fault { method, .. } => *method == RegisterVMTask::NAME,
+        _ => false,
     }
 }
 

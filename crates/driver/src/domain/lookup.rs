@@ -60,9 +60,18 @@ impl Session {
     /// The machine behind a handle: the one that the handle came from if that is still known, else
     /// by UUID, else by name.
     pub(crate) async fn find_domain(&self, domain: &Domain, wanted: Wanted<'_>) -> Result<Found> {
-        if let Some(found) = self.view_find_domain(domain, wanted).await {
-            return Ok(found);
+        match self.view_find_domain(domain, wanted).await {
+            Some(found) => Ok(found),
+            None => self.find_domain_at_host(domain, wanted).await,
         }
+    }
+
+    /// The same, always as the host tells.
+    pub(super) async fn find_domain_at_host(
+        &self,
+        domain: &Domain,
+        wanted: Wanted<'_>,
+    ) -> Result<Found> {
         if let Some(moref) = self.remembered(domain)
             && let Some(found) = self.read_machine(&moref, wanted).await?
             && found.machine.domain.uuid == domain.uuid

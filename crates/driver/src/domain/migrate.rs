@@ -107,7 +107,7 @@ impl Session {
         }
         let machine = match self.vcenter_machine(domain).await? {
             Some((_, machine)) => machine,
-            None => self.machine_of(domain).await?,
+            None => self.sure_machine_of(domain).await?,
         };
         let pool = MoRef::new("ResourcePool", target.pool);
         let host = MoRef::new("HostSystem", target.host);
@@ -137,7 +137,8 @@ impl Session {
             priority: VirtualMachineMovePriority::DefaultPriority,
             state: None,
         };
-        self.run_on(&client, &machine, &machine, &what, &operation, &[], allowed).await?;
+        let done = self.run_on(&client, &machine, &machine, &operation, &[], allowed).await;
+        done.map_err(|stop| stop.into_error(&what))?;
         self.forget(domain);
         Ok(())
     }

@@ -4,7 +4,6 @@ use esx_vi_api::methods::{
     PowerOffVMTask, PowerOnVMTask, RebootGuest, ResetVMTask, ShutdownGuest, SuspendVMTask,
     UnregisterVM,
 };
-use esx_vi_client::Client;
 use virt_api::{
     Domain, DomainCreateFlags, DomainDestroyFlags, DomainRebootFlags, DomainShutdownFlags,
     DomainState, DomainUndefineFlags, NoFlags, Result, check_flags,
@@ -44,19 +43,10 @@ impl Session {
         self.check_writable("virDomainCreateWithFlags")?;
         let harmless = DomainCreateFlags::BYPASS_CACHE | DomainCreateFlags::FORCE_BOOT;
         check_flags("virDomainCreateWithFlags", flags, harmless)?;
-        let machine = self.machine_of(domain).await?;
         let allowed = |c: &_| require_state(domain, checked_state(c), &[DomainState::Shutoff]);
         let what = format!("cannot start domain {:?}", domain.name);
-        self.run_on(
-            &self.client,
-            &machine,
-            &machine,
-            &what,
-            &PowerOnVMTask { host: None },
-            &[],
-            allowed,
-        )
-        .await?;
+        let operation = PowerOnVMTask { host: None };
+        let machine = self.run_somewhere(domain, &what, &operation, &[], allowed).await?;
         Ok(Domain { id: id_of(&machine), ..domain.clone() })
     }
 
@@ -68,8 +58,16 @@ impl Session {
             require_state(domain, checked_state(c), &[DomainState::Running, DomainState::Paused])
         };
         let what = format!("cannot destroy domain {:?}", domain.name);
-        let (client, machine) = self.for_removal(domain).await?;
-        self.run_on(&client, &machine, &machine, &what, &PowerOffVMTask {}, &[], allowed).await
+        let operation = PowerOffVMTask {};
+        // Where hard power-off and unregistering are sent: to the vCenter if the connection has one, since it would otherwise not
+        // learn of them in time (spec `connection.md` 3.3).
+        match self.vcenter_machine(domain).await? {
+            None => self.run(domain, &what, &operation, &[], allowed).await,
+            Some((client, machine)) => {
+                let done = self.run_on(&client, &machine, &machine, &operation, &[], allowed).await;
+                done.map_err(|stop| stop.into_error(&what))
+            }
+        }
     }
 
     /// libvirt `virDomainReset`; its ESX driver has none.
@@ -91,7 +89,7 @@ impl Session {
     pub(crate) async fn shutdown(&self, domain: &Domain, flags: DomainShutdownFlags) -> Result<()> {
         self.check_writable("virDomainShutdownFlags")?;
         check_flags("virDomainShutdownFlags", flags, DomainShutdownFlags::GUEST_AGENT)?;
-        let machine = self.machine_of(domain).await?;
+        let machine = self.sure_machine_of(domain).await?;
         let failed = |e| vi_error(&format!("cannot shut down domain {:?}", domain.name), e);
         self.client.call(&machine, &ShutdownGuest {}).await.map_err(failed)
     }
@@ -100,7 +98,7 @@ impl Session {
     pub(crate) async fn reboot(&self, domain: &Domain, flags: DomainRebootFlags) -> Result<()> {
         self.check_writable("virDomainReboot")?;
         check_flags("virDomainReboot", flags, DomainRebootFlags::GUEST_AGENT)?;
-        let machine = self.machine_of(domain).await?;
+        let machine = self.sure_machine_of(domain).await?;
         let failed = |e| vi_error(&format!("cannot reboot domain {:?}", domain.name), e);
         self.client.call(&machine, &RebootGuest {}).await.map_err(failed)
     }
@@ -115,18 +113,14 @@ impl Session {
             | DomainUndefineFlags::KEEP_NVRAM
             | DomainUndefineFlags::KEEP_TPM;
         check_flags("virDomainUndefineFlags", flags, trivial)?;
-        let (client, machine) = self.for_removal(domain).await?;
+        let (client, machine) = match self.vcenter_machine(domain).await? {
+            Some(found) => found,
+            None => (self.client.clone(), self.sure_machine_of(domain).await?),
+        };
         // `UnregisterVM` is no task; the host itself refuses a machine that runs.
         let failed = |e| vi_error(&format!("cannot undefine domain {:?}", domain.name), e);
-        client.call(&machine, &UnregisterVM {}).await.map_err(failed)
-    }
-
-    /// Where hard power-off and unregistering are sent: to the vCenter if the connection has one, since
-    /// it would otherwise not learn of them in time (spec `connection.md` 3.3).
-    async fn for_removal(&self, domain: &Domain) -> Result<(Client, esx_vi_api::MoRef)> {
-        match self.vcenter_machine(domain).await? {
-            Some(found) => Ok(found),
-            None => Ok((self.client.clone(), self.machine_of(domain).await?)),
-        }
+        client.call(&machine, &UnregisterVM {}).await.map_err(failed)?;
+        self.forget(domain);
+        Ok(())
     }
 }

@@ -64,7 +64,7 @@ impl Questions for Connection {
     async fn answer_question(&self, question: &DomainQuestion, key: &str) -> Result<()> {
         self.session.check_writable("answer_question")?;
         let name = &question.domain.name;
-        let machine = self.session.machine_of(&question.domain).await?;
+        let machine = self.session.sure_machine_of(&question.domain).await?;
         let call = AnswerVM { question_id: question.id.clone(), answer_choice: key.to_owned() };
         let failed = |e| vi_error(&format!("cannot answer the question of domain {name:?}"), e);
         self.session.client.call(&machine, &call).await.map_err(failed)

@@ -56,7 +56,7 @@ impl Session {
 
     /// libvirt `virDomainGetMaxMemory`, in KiB.
     pub(crate) async fn max_memory(&self, domain: &Domain) -> Result<u64> {
-        Ok(u64::try_from(self.number(domain, MEMORY_MB).await?).unwrap_or(0) * 1024)
+        Ok(u64::try_from(self.number(domain, MEMORY_MB).await?).unwrap_or(0).saturating_mul(1024))
     }
 
     /// libvirt `virDomainSetMaxMemory`: rounded up to 4 MiB; a machine that is not off may only grow, and
@@ -93,7 +93,10 @@ impl Session {
         }
         check_memory(memory_kib)?;
         let limit = mib(memory_kib);
-        let limit = if limit == self.number(domain, MEMORY_MB).await? { -1 } else { limit };
+        let wanted = Wanted { paths: &[MEMORY_MB], autostart: false };
+        let found = self.find_domain_at_host(domain, wanted).await?;
+        let whole = found.row.get::<i64>(MEMORY_MB).map_err(decode_error)?;
+        let limit = if whole == Some(limit) { -1 } else { limit };
         let allocation = ResourceAllocationInfo { limit: Some(limit), ..Default::default() };
         let spec =
             VirtualMachineConfigSpec { memory_allocation: Some(allocation), ..Default::default() };

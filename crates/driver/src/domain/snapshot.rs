@@ -2,10 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use esx_vi_api::MoRef;
+use esx_task::TaskState;
 use esx_vi_api::data::VirtualMachineSnapshotTree;
 use esx_vi_api::enums::VirtualMachinePowerState;
 use esx_vi_api::methods::{CreateSnapshotTask, RemoveSnapshotTask, RevertToSnapshotTask};
+use esx_vi_api::{MoRef, Value};
+use esx_vi_client::{Retrieval, traversal};
 use virt_api::{
     Domain, Error, ErrorCode, ErrorDomain, NoFlags, Result, Snapshot, SnapshotCreateFlags,
     SnapshotDeleteFlags, SnapshotListFlags as List, SnapshotRevertFlags, SnapshotXmlFlags,
@@ -17,7 +19,7 @@ use super::lookup::Wanted;
 use super::operate::checked_state;
 use crate::connection::Session;
 use crate::domain::xml::conversion_error;
-use crate::error::decode_error;
+use crate::error::{decode_error, vi_error};
 
 const ROOTS: &str = "snapshot.rootSnapshotList";
 const CURRENT: &str = "snapshot.currentSnapshot";
@@ -303,8 +305,26 @@ impl Session {
         };
         let what = format!("cannot create the snapshot {name:?} of domain {:?}", domain.name);
         let machine = &tree.machine;
-        self.run_on(&self.client, machine, machine, &what, &operation, &[], |_| Ok(())).await?;
+        let made = self.run_on(&self.client, machine, machine, &operation, &[], |_| Ok(())).await;
+        made.map_err(|stop| stop.into_error(&what))?;
         Ok(Snapshot { domain: domain.clone(), name })
+    }
+
+    /// Whether somebody makes a snapshot of this machine at the moment.
+    pub(crate) async fn is_making_snapshot(&self, domain: &Domain) -> Result<bool> {
+        let retrieval = Retrieval::from(&self.machine_of(domain).await?)
+            .via([traversal("recentTask", "VirtualMachine", "recentTask", [])])
+            .read("Task", ["info.state", "info.descriptionId"]);
+        let found = self.client.retrieve(&retrieval).await;
+        let what = || format!("cannot look at what is done to domain {:?}", domain.name);
+        let found = found.map_err(|e| vi_error(&what(), e))?;
+        Ok(found.of("Task").any(|task| {
+            let text = |path| task.get_lenient::<Value>(path).ok().flatten();
+            let (state, kind) = (text("info.state"), text("info.descriptionId"));
+            let state = state.as_ref().and_then(Value::as_str).map(TaskState::parse);
+            state.is_some_and(TaskState::is_unfinished)
+                && kind.as_ref().and_then(Value::as_str) == Some("VirtualMachine.createSnapshot")
+        }))
     }
 
     /// libvirt `virDomainRevertToSnapshot`.
@@ -326,7 +346,8 @@ impl Session {
             tracing::debug!(state = %checked_state(c), "reverting");
             Ok(())
         };
-        self.run_on(&self.client, &tree.machine, target, &what, &operation, &[], log).await
+        let done = self.run_on(&self.client, &tree.machine, target, &operation, &[], log).await;
+        done.map_err(|stop| stop.into_error(&what))
     }
 
     /// libvirt `virDomainSnapshotDelete`.
@@ -352,7 +373,9 @@ impl Session {
             "cannot delete the snapshot {:?} of domain {:?}",
             snapshot.name, snapshot.domain.name
         );
-        self.run_on(&self.client, &tree.machine, target, &what, &operation, &[], |_| Ok(())).await
+        let no_look = |_: &_| Ok(());
+        let done = self.run_on(&self.client, &tree.machine, target, &operation, &[], no_look).await;
+        done.map_err(|stop| stop.into_error(&what))
     }
 }
 

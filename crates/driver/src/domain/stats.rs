@@ -1,5 +1,6 @@
 //! Statistics of many machines at once, from the host's own summary. Beyond libvirt's ESX driver.
 
+use esx_vi_api::MoRef;
 use esx_vi_api::data::{SharesInfo, VirtualMachineQuickStats};
 use esx_vi_api::properties::ObjectRow;
 use esx_vi_client::Retrieval;
@@ -68,21 +69,20 @@ impl Session {
         if types.contains(Types::BLOCK) {
             paths.push(FILES);
         }
-        let retrieval = match domains.split_first() {
-            None => self.machines_retrieval(&paths),
-            Some((first, rest)) => {
-                let mut retrieval = Retrieval::from(&self.machine_of(first).await?);
-                for domain in rest {
-                    retrieval = retrieval.and(&self.machine_of(domain).await?);
-                }
-                retrieval.read("VirtualMachine", paths.iter().copied())
+        let what = "cannot read statistics";
+        let found = if domains.is_empty() {
+            let found = self.client.retrieve(&self.machines_retrieval(&paths)).await;
+            found.map_err(|e| vi_error(what, e))?
+        } else {
+            let build = |first: &MoRef, rest: &[MoRef]| {
+                let all = rest.iter().fold(Retrieval::from(first), |all, one| all.and(one));
+                all.read("VirtualMachine", paths.iter().copied())
+            };
+            match self.retrieve_of(domains, build, what).await? {
+                Some(found) => found,
+                None => return Ok(Vec::new()),
             }
         };
-        let found = self
-            .client
-            .retrieve(&retrieval)
-            .await
-            .map_err(|e| vi_error("cannot read statistics", e))?;
         let mut all = Vec::new();
         for row in found.of("VirtualMachine") {
             let machine = Machine::read(row, uuid_path);

@@ -6,7 +6,6 @@ mod lease;
 mod names;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use esx_escape::DatastorePath;
@@ -14,6 +13,7 @@ use esx_vi_api::{MoRef, Object, Value};
 use esx_vi_client::DownloadOptions;
 use esx_vmx::Document;
 use esx_vmx_domain::DrivePlace;
+use uuid::Uuid;
 use virt_api::{
     Domain, DomainExport, DomainState, DomainXmlFlags, Error, ErrorCode, ErrorDomain, ExportDisk,
     ExportFile, ExportOptions, ExportPlan, ExportRole, ExportWay, Result, SnapshotCreateFlags,
@@ -91,11 +91,15 @@ impl Session {
         let disks = if live {
             let name = snapshot_name();
             cleanup.will_make(&name);
-            this.make_snapshot(&domain, &name, options.quiesce).await?;
-            let wanted = Wanted { paths: &paths, autostart: false };
-            let found = this.find_domain(&domain, wanted).await?;
-            // What was written to until now is below the snapshot's files, and stays as it is.
-            match self::disks(&DeviceRow::read(&found.row)?, true, false, &what) {
+            let below = async {
+                this.make_snapshot(&domain, &name, options.quiesce).await?;
+                cleanup.has_made();
+                let wanted = Wanted { paths: &paths, autostart: false };
+                let found = this.find_domain(&domain, wanted).await?;
+                // What was written to until now is below the snapshot's files, and stays as it is.
+                self::disks(&DeviceRow::read(&found.row)?, true, false, &what)
+            };
+            match below.await {
                 Ok(disks) => disks,
                 Err(error) => return Err(ended(&cleanup, error).await),
             }
@@ -148,9 +152,9 @@ async fn ended(cleanup: &Cleanup, error: Error) -> Error {
     error
 }
 
+/// No other's, whoever else exports the machine at the same moment: what has this name is ours to delete.
 fn snapshot_name() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("virtesx-export-{}-{}", now.as_secs(), std::process::id())
+    format!("virtesx-export-{}", Uuid::new_v4())
 }
 
 /// The disks of a machine; `parents` names what their present files are based on.

@@ -327,6 +327,12 @@ impl Model {
         self.changed(found)
     }
 
+    /// Gives a machine another instance UUID, as if another one had got its reference. Returns whether there is such a machine.
+    pub fn set_instance_uuid(&mut self, machine: &MoRef, uuid: uuid::Uuid) -> bool {
+        let found = self.inventory.machine_mut(machine).map(|machine| machine.instance_uuid = uuid);
+        self.changed(found.is_some())
+    }
+
     /// Adds an ordinary machine, switched off, where the first one lives.
     pub fn add_machine(&mut self, name: &str) -> Option<MoRef> {
         let first = self.inventory.machines().next()?.clone();

@@ -345,12 +345,15 @@ impl Source {
             let broken = loop {
                 match body.chunk().await {
                     Ok(Some(mut bytes)) => {
-                        self.gate.succeeded();
                         let skipped = skip.min(bytes.len() as u64);
                         skip -= skipped;
                         drop(bytes.split_to(skipped as usize));
                         bytes.truncate(usize::try_from(end - at).unwrap_or(usize::MAX));
                         at += bytes.len() as u64;
+                        // What is only skipped is no progress: a server may break off at the same place for ever.
+                        if !bytes.is_empty() {
+                            self.gate.succeeded();
+                        }
                         // If nobody wants it any more, the task is about to be ended.
                         if !bytes.is_empty() && chunks.send(Ok(bytes)).await.is_err() {
                             return Ok(());

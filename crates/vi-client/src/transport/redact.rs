@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const HIDDEN: &str = "(hidden)";
 
 /// `text` with its secrets blanked: the content of elements whose name ends in `password` in any case, of
-/// `sessionId`, `ticket` and of the `key` of a `UserSession`; the value of extra configuration entries whose key
+/// `sessionId`, `ticket` and of the `key` of a `UserSession`; the ticket in a lease's `url`; the value of extra configuration entries whose key
 /// ends in `password`; the value of a `vmware_soap_session` cookie; VMX lines `….password = "…"`.
 ///
 /// Works on any text, well-formed or not: what looks like a secret's beginning is hidden to its end tag, or to the
@@ -36,6 +36,12 @@ pub fn redact(text: &str) -> Cow<'_, str> {
             secret_value_follows = ends_with_password(key.trim());
         } else if is_value {
             secret_value_follows = false;
+        }
+        if tag.name == "url"
+            && let Some((from, to)) = lease_ticket(text, tag.end)
+        {
+            out.hide(from, to);
+            at = to;
         }
         if hide && !tag.empty {
             let end = tag.content_end(text);
@@ -142,6 +148,15 @@ fn looks_like_uuid(text: &str) -> bool {
         })
 }
 
+/// The ticket in the URL of a lease's disk, `https://*/nfc/TICKET/disk-0.vmdk`: it gives access without a session.
+fn lease_ticket(text: &str, from: usize) -> Option<(usize, usize)> {
+    const BEFORE: &str = "/nfc/";
+    let to = text[from..].find('<').map_or(text.len(), |length| from + length);
+    let from = from + text[from..to].find(BEFORE)? + BEFORE.len();
+    let length = text[from..to].find('/').unwrap_or(to - from);
+    Some((from, from + length))
+}
+
 /// The span of a secret behind an equals sign: a cookie's value or that of a VMX password.
 fn assigned_secret(text: &str, equals: usize) -> Option<(usize, usize)> {
     let before = text[..equals].trim_end_matches([' ', '\t']);
@@ -175,6 +190,8 @@ mod tests {
             "<vim:password><![CDATA[canary</x>]]></vim:password><a/>",
             "<newPassword>canary</newPassword><password/><n>1</n>",
             "<sessionId>canary</sessionId>",
+            "<key>/vm-1/disk-0</key><url>https://*/nfc/canary/disk-0.vmdk</url><url>http://h/a</url>",
+            "<url>https://*/nfc/canary",
             "<returnval><key>canary</key>\n  <userName>root</userName></returnval>",
             "<val xsi:type=\"UserSession\"><key>52e1c1f8-aaaa-bbbb-cccc-0123456789ab</key></val>",
             "<device><key>2000</key><label>x</label></device>",
@@ -200,6 +217,8 @@ mod tests {
         <vim:password>(hidden)</vim:password><a/>
         <newPassword>(hidden)</newPassword><password/><n>1</n>
         <sessionId>(hidden)</sessionId>
+        <key>/vm-1/disk-0</key><url>https://*/nfc/(hidden)/disk-0.vmdk</url><url>http://h/a</url>
+        <url>https://*/nfc/(hidden)
         <returnval><key>(hidden)</key>
           <userName>root</userName></returnval>
         <val xsi:type="UserSession"><key>(hidden)</key></val>

@@ -324,9 +324,17 @@ fn place_of(bus: DriveBus, address: &Address) -> Result<DrivePlace> {
     let Address::Drive { controller, bus: channel, target: 0, unit } = *address else {
         return Err(unsupported("the address of a disk must be of type 'drive', with target 0"));
     };
+    let beyond = || unsupported("the address of a disk is beyond what machines have");
+    let second_of = |one: u32, other: u32| one.checked_mul(2)?.checked_add(other);
     Ok(match bus {
-        DriveBus::Ide => DrivePlace { bus, controller: controller * 2 + channel, unit },
-        DriveBus::Floppy => DrivePlace { bus, controller: 0, unit: controller * 2 + unit },
+        DriveBus::Ide => {
+            let controller = second_of(controller, channel).ok_or_else(beyond)?;
+            DrivePlace { bus, controller, unit }
+        }
+        DriveBus::Floppy => {
+            let unit = second_of(controller, unit).ok_or_else(beyond)?;
+            DrivePlace { bus, controller: 0, unit }
+        }
         _ if channel != 0 => return Err(unsupported("a controller has the bus 0 only")),
         _ => DrivePlace { bus, controller, unit },
     })

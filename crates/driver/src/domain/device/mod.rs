@@ -29,7 +29,7 @@ use virt_xml::domain::Device;
 
 pub(crate) use self::hardware::{DEVICES, DriveAt, DriveKind, Hardware, VERSION};
 pub(crate) use self::list::{DeviceRow, FILES, drive_source};
-use super::operate::{Stop, checked_state};
+use super::operate::{POWER, Stop, checked_state, require_domain};
 use super::xml::conversion_error;
 use crate::connection::Session;
 
@@ -168,24 +168,30 @@ impl Session {
             };
             Ok(ReconfigVMTask { spec })
         };
-        let machine = self.machine_of(domain).await?;
-        let mut options = self.task_options(&machine, ReconfigVMTask::NAME);
-        if flags.contains(Flags::FORCE) {
-            options.policy = Some(Policy::new(overrides_lock));
-        }
-        let result = self
-            .client
-            .run_made_task::<ReconfigVMTask, _, Stop>(
-                &machine,
-                &machine,
-                &[super::operate::POWER, DEVICES, VERSION],
-                |checked| make(checked).map_err(Stop::Driver),
-                &options,
-            )
-            .await;
-        let error = match result {
-            Ok(()) => return Ok(()),
-            Err(stop) => stop.into_error(&what),
+        let paths = [POWER, self.uuid_path(), DEVICES, VERSION];
+        let mut machine = self.machine_of(domain).await?;
+        let error = loop {
+            let mut options = self.task_options(&machine, ReconfigVMTask::NAME);
+            if flags.contains(Flags::FORCE) {
+                options.policy = Some(Policy::new(overrides_lock));
+            }
+            let mut looked = false;
+            let make = |checked: &Checked| {
+                require_domain(domain, checked, self.uuid_path())?;
+                looked = true;
+                make(checked).map_err(Stop::Driver)
+            };
+            let result = self
+                .client
+                .run_made_task::<ReconfigVMTask, _, Stop>(
+                    &machine, &machine, &paths, make, &options,
+                )
+                .await;
+            let Err(stop) = result else { return Ok(()) };
+            match self.moved(domain, &machine, looked, &stop).await? {
+                Some(found) => machine = found,
+                None => break stop.into_error(&what),
+            }
         };
         match &wanted {
             Wanted::Port(port) if action != Action::Detach && port.is_uri() => {

@@ -86,30 +86,35 @@ impl Session {
         let mut paths = identity_paths(uuid_path);
         paths.extend(PATHS);
         let stores = || traversal("vmToDatastore", "VirtualMachine", "datastore", []);
-        let mut retrieval = match domains.split_first() {
-            None => self.machines_retrieval_then(&paths, [stores()]),
-            Some((first, rest)) => {
-                let mut retrieval = Retrieval::from(&self.machine_of(first).await?).via([stores()]);
-                for domain in rest {
-                    retrieval = retrieval.and(&self.machine_of(domain).await?).via([stores()]);
-                }
-                retrieval.read("VirtualMachine", paths.iter().copied())
-            }
-        };
-        retrieval =
-            retrieval.read("Datastore", ["summary.name", "summary.type", "summary.accessible"]);
         let mut managed_by = None;
+        let mut licences = None;
         if !self.is_vcenter() {
             managed_by = self.facts().await?.management_server.clone();
-            if let Some(manager) = &self.client.content().license_manager {
-                retrieval = retrieval.and(manager).read("LicenseManager", ["licenses"]);
-            }
+            licences = self.client.content().license_manager.as_ref();
         }
-        let found = self
-            .client
-            .retrieve(&retrieval)
-            .await
-            .map_err(|e| vi_error("cannot look at the domains", e))?;
+        let with_surroundings = |machines: Retrieval| {
+            let stores = ["summary.name", "summary.type", "summary.accessible"];
+            let all = machines.read("Datastore", stores);
+            match licences {
+                Some(manager) => all.and(manager).read("LicenseManager", ["licenses"]),
+                None => all,
+            }
+        };
+        let what = "cannot look at the domains";
+        let found = if domains.is_empty() {
+            let all = with_surroundings(self.machines_retrieval_then(&paths, [stores()]));
+            self.client.retrieve(&all).await.map_err(|e| vi_error(what, e))?
+        } else {
+            let build = |first: &MoRef, rest: &[MoRef]| {
+                let first = Retrieval::from(first).via([stores()]);
+                let all = rest.iter().fold(first, |all, one| all.and(one).via([stores()]));
+                with_surroundings(all.read("VirtualMachine", paths.iter().copied()))
+            };
+            match self.retrieve_of(domains, build, what).await? {
+                Some(found) => found,
+                None => return Ok(Vec::new()),
+            }
+        };
         let around = Surroundings::read(&found, managed_by);
         Ok(found.of("VirtualMachine").map(|row| inspect(row, uuid_path, &around)).collect())
     }
