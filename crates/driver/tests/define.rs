@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use common::{connect, methods};
 use esx_driver::Connection;
-use esx_sim::model::FileContent;
+use esx_sim::model::{FileContent, Model};
 use esx_sim::{PowerState, Reaction, Running, Simulator};
 use virt_api::{
     Domain, DomainCreateFlags, DomainDefineFlags, DomainXmlFlags, Error, ErrorCode,
@@ -190,6 +190,25 @@ async fn a_refused_registration_takes_the_file_away() {
     assert_eq!(error.code, ErrorCode::OperationDenied, "{}", told(&error));
     assert_eq!((scene.machines(), scene.file("new/x.vmx")), (before, None));
     assert!(scene.file(DISK).is_some(), "the disk is not ours");
+}
+
+/// What becomes of a registration that nobody can tell the end of is not known, and a registered machine needs its file.
+#[tokio::test]
+async fn a_registration_of_unknown_outcome_leaves_the_file() {
+    let scene = Scene::new().await;
+    scene.sim.model().change(Model::hold_tasks);
+    let lose = async {
+        scene.sim.until(|m| !m.unfinished_tasks().is_empty()).await;
+        let task = scene.sim.model().read(|m| m.unfinished_tasks()[0].clone());
+        assert!(scene.sim.model().change(|m| m.forget_task(&task)));
+        scene.sim.model().change(Model::release_tasks);
+    };
+    let xml = document("x", "");
+    let (defined, ()) = tokio::join!(scene.define(&xml), lose);
+    let error = defined.unwrap_err();
+    assert!(told(&error).contains("its file \"[datastore1] new/x.vmx\" stays"), "{}", told(&error));
+    assert!(scene.file("new/x.vmx").is_some());
+    assert!(!methods(&scene.sim).contains(&"DeleteDatastoreFile_Task".to_owned()));
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use esx_driver::{Connection, OpenOptions};
 use esx_sim::model::{Model, TaskState};
 use esx_sim::{PowerState, Running, Simulator};
 use virt_api::{
-    Domain, DomainProgress, DomainQuestion, Driver as _, ErrorCode, Hypervisor as _, NoFlags,
-    ProgressCallback, SnapshotCreateFlags, Storage as _, StorageVolCreateFlags, VolumeProgress,
+    Domain, DomainProgress, DomainQuestion, Driver as _, ErrorCode, ExportOptions, Hypervisor as _,
+    NoFlags, ProgressCallback, SnapshotCreateFlags, Storage as _, StorageVolCreateFlags,
+    VolumeProgress,
 };
 
 const NAME: &str = "storage01";
@@ -293,4 +294,35 @@ async fn a_job_is_aborted_for_whoever_waits_for_it() {
     sim.model().change(add).unwrap();
     let kept = other.domain_abort_job(&same).await.unwrap_err();
     assert_eq!(kept.code, ErrorCode::OperationUnsupported);
+}
+
+/// The time for the snapshot is over, the host cannot be kept from making it: it is taken away once it is there.
+#[tokio::test]
+async fn an_export_takes_a_late_snapshot_away() {
+    let sim = Simulator::builder().start().await.unwrap();
+    let timeout = Some(Duration::from_secs(1));
+    let options = OpenOptions { operation_timeout: timeout, ..options("pass") };
+    let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
+    let domain = connection.domain_lookup_by_name("web01").await.unwrap();
+    let machine = sim.model().read(|m| m.machine("web01")).unwrap();
+    sim.model().change(Model::hold_tasks);
+    let late = async {
+        sim.until(|m| m.task_of(&machine).is_some()).await;
+        let task = sim.model().read(|m| m.task_of(&machine)).unwrap();
+        assert!(sim.model().change(|m| m.set_cancelable(&task, false)));
+        // It was given up, and looked for: then it is there.
+        let last = || methods(&sim).last().cloned().unwrap_or_default();
+        while last() != "RetrievePropertiesEx" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        sim.model().change(Model::release_tasks);
+        sim.model().change(|m| m.finish_task(&task));
+    };
+    let (export, ()) =
+        tokio::join!(connection.domain_export(&domain, ExportOptions::default()), late);
+    assert!(export.is_err());
+    let flags = virt_api::SnapshotListFlags::empty();
+    let left = connection.domain_list_all_snapshots(&domain, flags).await.unwrap();
+    assert!(left.iter().all(|s| !s.name.starts_with("virtesx-export")), "{left:?}");
+    assert!(methods(&sim).iter().any(|m| m == "RemoveSnapshot_Task"));
 }
