@@ -62,6 +62,14 @@ impl Session {
         }
         let new = Bytes::from(merged.document.to_bytes());
         if new == old {
+            // Whoever was cut off after the file was exchanged has not told the host to read it.
+            if state_of(&found.row)? == DomainState::Shutoff
+                && let Err(error) = self.client.call(&found.machine.moref, &Reload {}).await
+                // Without the licence for it the file cannot have been exchanged.
+                && !error.is_fault("RestrictedVersion")
+            {
+                return Err(vi_error(&format!("cannot redefine domain {:?}", domain.name), error));
+            }
             return Ok(domain.clone());
         }
         // Clients that have just made and started a machine define it once more: it is what the document says.
