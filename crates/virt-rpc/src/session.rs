@@ -267,7 +267,7 @@ impl Session {
             name: name.unwrap_or_default(),
             read_only: self.read_only,
             credentials: self.sasl.take_credentials(),
-            call: packet.clone(),
+            call: without_arguments(packet),
         }))
     }
 
@@ -370,7 +370,8 @@ impl Session {
         let callback = self.next_callback;
         self.next_callback = self.next_callback.checked_add(1).unwrap_or(0);
         self.registrations.insert(callback, Registration { event, old_form, confirmed: false });
-        Ok(Action::Register(Register { event, domain, callback, call: packet.clone() }))
+        let call = without_arguments(packet);
+        Ok(Action::Register(Register { event, domain, callback, call }))
     }
 
     fn deregister(&mut self, is_meant: impl Fn(&i32, &Registration) -> bool) -> Result<i32, Error> {
@@ -457,6 +458,11 @@ fn success<L: Layout>(packet: &Packet, reply: &L::Reply) -> Packet {
         Ok(bytes) => Packet::new(packet.header.reply(Status::Ok), bytes),
         Err(error) => error_reply(packet, &Error::from(error)),
     }
+}
+
+/// What a reply needs of a call that is kept: arguments may be large, and registrations many.
+fn without_arguments(packet: &Packet) -> Packet {
+    Packet::new(packet.header, bytes::Bytes::new())
 }
 
 fn refuse(packet: &Packet, error: Error) -> Action {

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use virt_rpc::frame::Packet;
 use virt_rpc::session::{Action, OpenCall, Register, Session, SessionOptions};
 
@@ -117,9 +118,12 @@ where
     shared.registrations.lock().unwrap_or_else(PoisonError::into_inner).clear();
     shared.streams.clear();
     let rest = async { while tasks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(Duration::from_secs(limits.stop_seconds), rest).await;
+    let deadline = Instant::now() + Duration::from_secs(limits.stop_seconds);
+    let _ = tokio::time::timeout_at(deadline, rest).await;
     tasks.shutdown().await;
     shared.streams.clear();
+    // The host takes back what it has of them, for which its session has to be there.
+    shared.streams.end_uploads(deadline).await;
     drop(queue);
     drop(shared);
     if tokio::time::timeout(FLUSH, &mut writer).await.is_err() {

@@ -14,6 +14,7 @@ use esx_driver::{ConsoleOpener, Environment, LiveViewOptions, OpenOptions};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
 use virt_api::{
     AuthCallback, CredentialRequest, CredentialType, Driver, Error, ErrorCode, ErrorDomain, Result,
     Secret,
@@ -89,10 +90,16 @@ pub struct Hub {
 
 /// A client's share of a connection. Dropping it gives it back.
 pub struct Lease {
-    hub: Arc<Hub>,
-    key: Key,
+    _share: Share,
     connection: Arc<dyn Driver>,
     read_only: bool,
+}
+
+/// A use of an entry, from the moment on that the hub counts it: also while it is opened, and if the opening is given up.
+struct Share {
+    hub: Arc<Hub>,
+    key: Key,
+    cell: Cell,
 }
 
 impl Lease {
@@ -109,9 +116,9 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Share {
     fn drop(&mut self) {
-        self.hub.give_back(&self.key);
+        self.hub.give_back(&self.key, &self.cell);
     }
 }
 
@@ -183,15 +190,12 @@ impl Hub {
             uid: request.uid,
             credentials: request.credentials.as_ref().map(|credentials| self.digest(credentials)),
         };
-        let cell = self.take(&key);
-        let opened = cell.get_or_try_init(|| (self.opener)(key.uri.clone(), options)).await;
+        let share = self.take(key);
+        let open = || (self.opener)(share.key.uri.clone(), options);
+        let opened = share.cell.get_or_try_init(open).await.cloned();
         match opened {
-            Ok(connection) => {
-                let connection = Arc::clone(connection);
-                Ok(Lease { hub: Arc::clone(self), key, connection, read_only })
-            }
+            Ok(connection) => Ok(Lease { _share: share, connection, read_only }),
             Err(error) => {
-                self.forget(&key, &cell);
                 if nobody.was_asked.load(Ordering::Relaxed) {
                     return Err(no_credentials("there are no stored credentials for this host"));
                 }
@@ -205,12 +209,14 @@ impl Hub {
         }
     }
 
-    /// Logs out everywhere.
+    /// Logs out everywhere, at all hosts at once.
     pub async fn close(&self) {
         let entries = std::mem::take(&mut *self.lock());
+        let mut logouts = JoinSet::new();
         for entry in entries {
-            log_out(&entry.cell).await;
+            logouts.spawn(async move { log_out(&entry.cell).await });
         }
+        while logouts.join_next().await.is_some() {}
     }
 
     fn digest(&self, credentials: &Credentials) -> Vec<u8> {
@@ -226,33 +232,34 @@ impl Hub {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, key: &Key) -> Cell {
+    fn take(self: &Arc<Self>, key: Key) -> Share {
         let mut entries = self.lock();
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+        let known = entries.iter_mut().find(|entry| entry.key == key);
+        let cell = if let Some(entry) = known {
             entry.users += 1;
-            return Arc::clone(&entry.cell);
-        }
-        let cell = Cell::default();
-        entries.push(Entry { key: key.clone(), cell: Arc::clone(&cell), users: 1, generation: 0 });
-        cell
+            Arc::clone(&entry.cell)
+        } else {
+            let cell = Cell::default();
+            let (key, entry) = (key.clone(), Arc::clone(&cell));
+            entries.push(Entry { key, cell: entry, users: 1, generation: 0 });
+            cell
+        };
+        Share { hub: Arc::clone(self), key, cell }
     }
 
-    /// An opening that failed: the next client starts anew.
-    fn forget(&self, key: &Key, cell: &Cell) {
+    /// One user less. An opening that failed or was given up is forgotten: the next client starts anew. A connection that is
+    /// open stays for a while.
+    fn give_back(self: &Arc<Self>, key: &Key, cell: &Cell) {
         let mut entries = self.lock();
-        if let Some(at) = entries.iter().position(|e| e.key == *key && Arc::ptr_eq(&e.cell, cell)) {
-            entries[at].users -= 1;
-            if entries[at].users == 0 && !entries[at].cell.initialized() {
-                entries.swap_remove(at);
-            }
-        }
-    }
-
-    fn give_back(self: &Arc<Self>, key: &Key) {
-        let mut entries = self.lock();
-        let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) else { return };
+        let known = entries.iter().position(|e| e.key == *key && Arc::ptr_eq(&e.cell, cell));
+        let Some(at) = known else { return };
+        let entry = &mut entries[at];
         entry.users = entry.users.saturating_sub(1);
         if entry.users > 0 {
+            return;
+        }
+        if !entry.cell.initialized() {
+            entries.swap_remove(at);
             return;
         }
         entry.generation += 1;
@@ -357,7 +364,119 @@ impl AuthCallback for Answers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::{Barrier, Notify};
+    use virt_api::{Hypervisor, Unsupported};
+
     use super::*;
+
+    /// A host whose logouts are counted, and wait for one another.
+    struct Fake {
+        logouts: Arc<AtomicUsize>,
+        together: Arc<Barrier>,
+        out: Arc<Notify>,
+    }
+
+    #[async_trait]
+    impl Driver for Fake {
+        fn hypervisor(&self) -> &dyn Hypervisor {
+            &Unsupported
+        }
+
+        async fn close(&self) -> Result<()> {
+            self.together.wait().await;
+            self.logouts.fetch_add(1, Ordering::Relaxed);
+            self.out.notify_one();
+            Ok(())
+        }
+    }
+
+    struct Hosts {
+        hub: Arc<Hub>,
+        /// Lets one opening end.
+        answer: Arc<Notify>,
+        logouts: Arc<AtomicUsize>,
+        out: Arc<Notify>,
+    }
+
+    /// Hosts that say nothing until they are to; `together` logouts end at once.
+    fn hosts(together: usize) -> Hosts {
+        let config = "linger_seconds = 0\n[target.a]\nuri = 'esx://a/'\nusers = [7]\n\
+             [target.b]\nuri = 'esx://b/'\nusers = [7]\n";
+        let (answer, out) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let logouts = Arc::<AtomicUsize>::default();
+        let together = Arc::new(Barrier::new(together));
+        let (asked, counted, told) = (Arc::clone(&answer), Arc::clone(&logouts), Arc::clone(&out));
+        let opener: Opener = Box::new(move |_, _| {
+            let answer = Arc::clone(&asked);
+            let (logouts, together) = (Arc::clone(&counted), Arc::clone(&together));
+            let host = Fake { logouts, together, out: Arc::clone(&told) };
+            Box::pin(async move {
+                answer.notified().await;
+                Ok(Arc::new(host) as Arc<dyn Driver>)
+            })
+        });
+        let hub = Hub::new(Config::parse(config).unwrap(), Some(7), opener);
+        Hosts { hub, answer, logouts, out }
+    }
+
+    fn request(name: &str) -> Request {
+        Request { name: name.to_owned(), read_only: false, credentials: None, uid: Some(7) }
+    }
+
+    fn users(hub: &Hub) -> Vec<usize> {
+        hub.lock().iter().map(|entry| entry.users).collect()
+    }
+
+    /// Begins to open a connection, and does not wait for its end.
+    macro_rules! begun {
+        ($hub:expr, $name:expr) => {{
+            let mut opening = Box::pin($hub.open(request($name)));
+            std::future::poll_fn(|context| {
+                assert!(opening.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            opening
+        }};
+    }
+
+    #[tokio::test]
+    async fn an_opening_that_is_given_up_gives_its_share_back() {
+        let Hosts { hub, answer, logouts, out } = hosts(1);
+        let alone = begun!(hub, "esx:///a");
+        assert_eq!(users(&hub), [1]);
+        drop(alone);
+        assert!(users(&hub).is_empty());
+        // One that waits for another's opening leaves that alone.
+        let first = begun!(hub, "esx:///a");
+        let second = begun!(hub, "esx:///a");
+        let third = begun!(hub, "esx:///a");
+        drop(second);
+        assert_eq!(users(&hub), [2]);
+        answer.notify_one();
+        let lease = first.await.unwrap();
+        drop(lease);
+        // The connection is open now, and whom it was for has not noticed yet: it lingers and is logged out.
+        drop(third);
+        assert_eq!(users(&hub), [0]);
+        out.notified().await;
+        assert!(users(&hub).is_empty());
+        assert_eq!(logouts.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn logouts_do_not_wait_for_one_another() {
+        let Hosts { hub, answer, logouts, .. } = hosts(2);
+        let mut leases = Vec::new();
+        for name in ["esx:///a", "esx:///b"] {
+            answer.notify_one();
+            leases.push(hub.open(request(name)).await.unwrap());
+        }
+        hub.close().await;
+        assert_eq!(logouts.load(Ordering::Relaxed), 2);
+    }
 
     #[tokio::test]
     async fn consoles_are_for_whom_the_configuration_says() {

@@ -29,7 +29,8 @@ pub fn resolve(config: &Config, name: &str, trusted: bool) -> Result<Destination
         return default_target(config);
     }
     let Some((scheme, rest)) = name.split_once("://") else {
-        return Err(invalid(format!("{name:?} is no URI")));
+        // Who knows what it is: a password, perhaps, and this reaches the log.
+        return Err(invalid("the name of what is to be opened is no URI".to_owned()));
     };
     let scheme = scheme.to_ascii_lowercase();
     if !["esx", "gsx", "vpx", "test"].contains(&scheme.as_str()) {
@@ -67,16 +68,18 @@ pub fn resolve(config: &Config, name: &str, trusted: bool) -> Result<Destination
             let (user, host) = first.rsplit_once('@').unwrap_or(("", &first));
             // It was decoded, and stands in the URI as it is: what ends a host in a URI would end this one.
             if !host.chars().all(|c| c.is_alphanumeric() || ".-_:[]".contains(c)) {
-                return Err(invalid(format!("{host:?} is no host")));
+                return Err(invalid("what follows the @ is no host".to_owned()));
             }
             let user = percent_encoding::utf8_percent_encode(user, USER);
             ad_hoc(config, &scheme, &format!("{user}@{host}/{rest}"), query, trusted)
         }
         _ => {
+            // Without what may be a password.
+            let shown = first.split(':').next().unwrap_or_default();
             let known: Vec<&str> = config.target.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Err(invalid(format!(
-                "{first:?} is no target (known: {known}) and no USER@HOST; a whole URI can be given by name="
+                "{shown:?} is no target (known: {known}) and no USER@HOST; a whole URI can be given by name="
             )))
         }
     }
@@ -157,16 +160,20 @@ fn configured(config: &Config, name: &str) -> Result<Destination> {
 #[must_use]
 pub fn shown(name: &str) -> String {
     let place = name.split(['?', '#']).next().unwrap_or_default();
+    // As it will be read: an encoded @ ends a user as well, an encoded : begins a password.
+    let place = percent_decode_str(place).decode_utf8_lossy();
     let place: String = place.chars().filter(|char| !char.is_control()).take(200).collect();
     match place.split_once("://") {
         Some((scheme, rest)) => match rest.rsplit_once('@') {
             Some((user, host)) => {
                 let user = user.split([':', '%']).next().unwrap_or_default();
+                let host = host.split(['?', '#']).next().unwrap_or_default();
                 format!("{scheme}://{user}@{host}")
             }
             None => place,
         },
-        None => place,
+        None if place.is_empty() => place,
+        None => "(no URI)".to_owned(),
     }
 }
 
@@ -229,8 +236,13 @@ mod tests {
         for (name, expected) in [
             ("esx://root:pa55@h/?x=pa55", "esx://root@h/"),
             ("esx:///root%3Apa55@h", "esx:///root@h"),
+            ("esx:///root%3Apa55%40h", "esx:///root@h"),
+            ("esx:///root:pa%40%3F55%40h%3Fx=pa55", "esx:///root@h"),
+            ("esx:///root%253Apa55%40h", "esx:///root@h"),
+            ("root:pa55", "(no URI)"),
+            ("", ""),
             ("esx:///esx1", "esx:///esx1"),
-            ("a\nb", "ab"),
+            ("esx:///a\nb", "esx:///ab"),
         ] {
             assert_eq!(shown(name), expected);
         }

@@ -310,6 +310,26 @@ async fn too_many_waiting_calls_end_a_connection() {
 }
 
 #[tokio::test]
+async fn too_many_waiting_bytes_end_a_connection() {
+    let sim = host(1).await;
+    let daemon = daemon(&sim, "[limits]\ncalls = 1");
+    let mut peer = open(&daemon, &sim).await;
+    let machine = peer.call::<call::DomainLookupByName>(&("vm-00001".to_owned(),)).await.unwrap();
+    sim.model().change(esx_sim::Model::hold_tasks);
+    peer.begin::<call::DomainCreate>(&(machine,)).await;
+    let large = Packet::new(
+        Header::remote(163, PacketType::Call, 77, Status::Ok),
+        vec![0; 24 * 1024 * 1024],
+    );
+    for _ in 0..2 {
+        peer.send(&large).await;
+    }
+    peer.ping().await;
+    peer.send(&large).await;
+    assert!(peer.receive().await.is_none());
+}
+
+#[tokio::test]
 async fn a_client_that_goes_leaves_no_half_definition() {
     let sim = host(1).await;
     let daemon = daemon(&sim, "");

@@ -29,6 +29,8 @@ struct Script {
     breaks_after: Option<usize>,
     /// The end of an upload waits for this.
     finish: Option<Arc<Notify>>,
+    /// How often giving up waits.
+    slow_abort: usize,
     ends: Mutex<Vec<&'static str>>,
     ended: Notify,
 }
@@ -104,6 +106,10 @@ impl Stream for Pipe {
     }
 
     async fn abort(&self) -> Result<()> {
+        // As a host takes its time to delete what it has.
+        for _ in 0..self.0.slow_abort {
+            tokio::task::yield_now().await;
+        }
         self.0.ended("abort");
         Ok(())
     }
@@ -249,6 +255,37 @@ async fn a_client_gives_up() {
     })
     .await;
     assert_eq!(*script.ends.lock().unwrap(), ["abort", "abort"]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_lets_uploads_end() {
+    let script = Arc::new(Script { slow_abort: 10_000, ..Script::default() });
+    let (daemon, mut peer) = start(&script).await;
+    peer.call::<call::StorageVolUpload>(&volume("v", false)).await.unwrap();
+    daemon.stopped().await;
+    assert_eq!(*script.ends.lock().unwrap(), ["abort"]);
+}
+
+#[tokio::test]
+async fn a_serial_number_opens_one_stream_at_a_time() {
+    let script = Arc::<Script>::default();
+    let (_daemon, mut peer) = start(&script).await;
+    let serial = peer.begin::<call::StorageVolUpload>(&volume("v", false)).await;
+    peer.end::<call::StorageVolUpload>(serial).await.unwrap();
+    let again = client::call::<call::StorageVolUpload>(serial, &volume("v", false)).unwrap();
+    peer.send(&again).await;
+    let refused = peer.end::<call::StorageVolUpload>(serial).await.unwrap_err();
+    assert!(refused.message.contains("serial number"), "{refused}");
+    // The first is as it was, and when it is over the number is free.
+    let piece = packet(208, serial, PacketType::Stream, Status::Continue, &[1; 10]);
+    peer.send(&piece).await;
+    peer.send(&packet(208, serial, PacketType::Stream, Status::Ok, &[])).await;
+    let confirmed = peer.receive().await.unwrap();
+    assert_eq!((confirmed.header.kind, confirmed.header.status), (PacketType::Stream, Status::Ok));
+    assert_eq!(*script.ends.lock().unwrap(), ["finish"]);
+    assert_eq!(script.uploaded.lock().unwrap().len(), 1);
+    peer.send(&again).await;
+    peer.end::<call::StorageVolUpload>(serial).await.unwrap();
 }
 
 #[tokio::test]

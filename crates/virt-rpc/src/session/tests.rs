@@ -108,7 +108,7 @@ fn sasl_brings_a_password_to_the_opening_and_no_further() {
     let (complete, is_null, rest) = ask::<call::AuthSaslStart>(&mut session, &good).unwrap();
     assert!(complete && is_null && rest.0.is_empty());
     let call = open(&mut session, "", 1);
-    assert!(call.read_only);
+    assert!(call.read_only && call.call.payload.is_empty(), "arguments are not kept");
     assert!(!format!("{call:?}").contains("pa55"));
     let credentials = call.credentials.unwrap();
     assert_eq!((credentials.username.as_str(), credentials.password.expose()), ("root", "pa55"));

@@ -10,17 +10,20 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use uuid::Uuid;
-use virt_api::{Error, ErrorCode, ErrorDomain};
 use virt_rpc::dispatch::{dispatch, error_reply};
 use virt_rpc::frame::Packet;
+use virt_rpc::session::StreamHeader;
 
 use super::{Shared, streams};
 use crate::config::Limits;
 
+/// Most bytes of the arguments of one client's calls that are not over. One call alone may have as many as a packet may.
+const MAX_UNFINISHED_BYTES: usize = 64 * 1024 * 1024;
+
 /// The calls that run or wait.
 pub(super) struct Queue {
     running: Arc<Semaphore>,
-    unfinished: Arc<AtomicUsize>,
+    unfinished: Arc<Unfinished>,
     max_unfinished: usize,
     max_streams: usize,
     /// Resolved when the last call about a domain has ended.
@@ -52,10 +55,12 @@ impl Queue {
         read_only: bool,
         subject: Option<Uuid>,
     ) -> Added {
-        if self.unfinished.fetch_add(1, Ordering::Relaxed) >= self.max_unfinished {
+        let counted = Counted::new(&self.unfinished, packet.payload.len());
+        if self.unfinished.calls.load(Ordering::Relaxed) > self.max_unfinished
+            || self.unfinished.bytes.load(Ordering::Relaxed) > MAX_UNFINISHED_BYTES
+        {
             return Added::TooMany;
         }
-        let counted = Counted(Arc::clone(&self.unfinished));
         self.last.retain(|_, last| matches!(last.try_recv(), Err(TryRecvError::Empty)));
         let before = subject.and_then(|subject| self.last.remove(&subject));
         let mut call = Box::pin(run(Arc::clone(shared), packet, read_only, self.max_streams));
@@ -102,15 +107,32 @@ pub(super) enum Added {
     Answered(Packet),
     /// It runs or waits, and will answer by itself.
     Begun,
-    /// Too many wait already.
+    /// Too many wait already, or too much.
     TooMany,
 }
 
-struct Counted(Arc<AtomicUsize>);
+/// What has been called and is not over.
+#[derive(Default)]
+struct Unfinished {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// One call of them, with the bytes of its arguments.
+struct Counted(Arc<Unfinished>, usize);
+
+impl Counted {
+    fn new(unfinished: &Arc<Unfinished>, bytes: usize) -> Self {
+        unfinished.calls.fetch_add(1, Ordering::Relaxed);
+        unfinished.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self(Arc::clone(unfinished), bytes)
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(self.1, Ordering::Relaxed);
     }
 }
 
@@ -125,13 +147,10 @@ async fn run(
     let read_only = read_only || lease.read_only();
     let opens_stream = virt_rpc::procedure::Procedure::of(&packet.header)
         .is_some_and(|procedure| procedure.stream().is_some());
-    let place = match opens_stream.then(|| shared.streams.enter(max_streams)) {
-        Some(None) => {
-            let message = format!("no more than {max_streams} streams at once");
-            let error = Error::new(ErrorCode::OperationFailed, ErrorDomain::Streams, message);
-            return Some(error_reply(&packet, &error));
-        }
-        Some(place) => place,
+    let header = StreamHeader::of(&packet);
+    let place = match opens_stream.then(|| shared.streams.enter(header, max_streams)) {
+        Some(Err(error)) => return Some(error_reply(&packet, &error)),
+        Some(Ok(place)) => Some(place),
         None => None,
     };
     tracing::debug!(procedure = packet.header.procedure, "call");

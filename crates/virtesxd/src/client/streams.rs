@@ -1,12 +1,13 @@
 //! The streams of one client: bytes between its packets and the driver (libvirt-rpc.md 11).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use virt_api::{Chunk, Error, ErrorCode, ErrorDomain, Stream};
 use virt_rpc::dispatch::OpenStream;
 use virt_rpc::frame::{Packet, Status};
@@ -25,7 +26,9 @@ static ZEROS: [u8; MAX_CHUNK_BYTES] = [0; MAX_CHUNK_BYTES];
 pub(super) struct Streams {
     open: Mutex<HashMap<StreamHeader, End>>,
     /// Including those whose calls have not been answered yet.
-    count: Arc<Mutex<usize>>,
+    taken: Arc<Mutex<HashSet<StreamHeader>>>,
+    /// They give up in their own way, which takes the host's help.
+    uploads: Mutex<JoinSet<()>>,
 }
 
 /// Our end of a stream.
@@ -51,23 +54,40 @@ enum Input {
 }
 
 /// A place for one stream; dropping it makes room.
-pub(super) struct Place(Arc<Mutex<usize>>);
+pub(super) struct Place(Arc<Mutex<HashSet<StreamHeader>>>, StreamHeader);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 
 impl Streams {
-    /// A place, if fewer than `max` are taken.
-    pub(super) fn enter(&self, max: usize) -> Option<Place> {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if *count >= max {
-            return None;
+    /// A place, if fewer than `max` are taken and there is none of this header: its packets would be taken for the other's.
+    pub(super) fn enter(&self, header: StreamHeader, max: usize) -> Result<Place, Error> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = if taken.contains(&header) {
+            "there is a stream of this serial number already".to_owned()
+        } else if taken.len() >= max {
+            format!("no more than {max} streams at once")
+        } else {
+            taken.insert(header);
+            return Ok(Place(Arc::clone(&self.taken), header));
+        };
+        Err(Error::new(ErrorCode::OperationFailed, ErrorDomain::Streams, message))
+    }
+
+    /// Waits for uploads that are being given up or completed. What is not over by the deadline goes on without anybody.
+    pub(super) async fn end_uploads(&self, deadline: Instant) {
+        let mut uploads = std::mem::take(&mut *self.uploads());
+        let ended = async { while uploads.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
+            uploads.detach_all();
         }
-        *count += 1;
-        Some(Place(Arc::clone(&self.count)))
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends all: transfers are given up.
@@ -94,7 +114,10 @@ pub(super) async fn open(shared: &Arc<Shared>, reply: Packet, stream: OpenStream
             let room = Arc::new(Semaphore::new(UPLOAD_BUFFER_KIB as usize));
             shared.streams.lock().insert(header, End::Upload { input, room });
             if shared.send(reply).await {
-                tokio::spawn(upload(Arc::downgrade(shared), header, stream, inputs, place));
+                let task = upload(Arc::downgrade(shared), header, stream, inputs, place);
+                let mut uploads = shared.streams.uploads();
+                while uploads.try_join_next().is_some() {}
+                uploads.spawn(task);
             }
         }
         StreamDirection::Both => {
@@ -317,9 +340,9 @@ async fn upload(
             }
         }
     };
-    drop(place);
     if let Some(shared) = shared.upgrade() {
         shared.streams.lock().remove(&header);
+        drop(place);
         shared.session().stream_closed(header);
         shared.send(packet).await;
     }
