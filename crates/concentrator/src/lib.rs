@@ -41,6 +41,6 @@ pub use address::{Address, AddressError, Network};
 pub use client::{Client, Console, ConsoleEvent, ConsoleReader, ConsoleWriter, Port};
 pub use direct::connect_direct;
 pub use error::{Error, Result};
-pub use esx_vspc::{Claim, Config, Direction, Mode, PortKey, Status, TlsUpgrade};
+pub use esx_vspc::{Claim, Config, Direction, Mode, PortKey, Status, TlsUpgrade, Verified};
 pub use server::{MachineListener, Server, Settings, Verifier};
 pub use tls::Identity;

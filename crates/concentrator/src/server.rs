@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use esx_vspc::{Claim, Config, PortKey};
+use esx_vspc::{Claim, Config, PortKey, Verified};
 use tokio::{
     net::{TcpListener, TcpSocket, UnixListener},
     sync::Semaphore,
@@ -70,7 +70,8 @@ pub struct Settings {
 /// Checks what machines say of themselves with somebody who knows, such as the VI API.
 #[async_trait]
 pub trait Verifier: Send + Sync {
-    /// Whether there is such a machine, running at that host, with a port that asks for this.
+    /// Whether there is such a machine with a port that asks for this, and, if that is known, running at that host: only then
+    /// may it take its port over while it is up from elsewhere.
     ///
     /// # Errors
     ///
@@ -80,7 +81,7 @@ pub trait Verifier: Send + Sync {
         port: &PortKey,
         claim: &Claim,
         peer: IpAddr,
-    ) -> std::result::Result<(), String>;
+    ) -> std::result::Result<Verified, String>;
 }
 
 /// A running concentrator. Dropping it ends it at once; [`Server::shutdown`] lets logs be written first.

@@ -11,7 +11,7 @@ use common::{
 };
 use esx_concentrator::{
     Address, Claim, Client, Config, ConsoleEvent, Error, MachineListener, Mode, PortKey, Server,
-    Settings, Status, Verifier,
+    Settings, Status, Verified, Verifier,
 };
 use esx_vspc::{Direction, Limits, Machine, MachineConfig, MachineEvent, Timeouts};
 use tokio::{
@@ -229,9 +229,15 @@ struct Book;
 
 #[async_trait]
 impl Verifier for Book {
-    async fn verify(&self, port: &PortKey, claim: &Claim, peer: IpAddr) -> Result<(), String> {
+    async fn verify(
+        &self,
+        port: &PortKey,
+        claim: &Claim,
+        peer: IpAddr,
+    ) -> Result<Verified, String> {
         assert!(peer.is_loopback() && claim.service_uri.starts_with("virtesx"));
-        if port.machine.to_string() == uuid_text(1) { Ok(()) } else { Err("not known".to_owned()) }
+        let known = port.machine.to_string() == uuid_text(1);
+        known.then_some(Verified::Claim).ok_or_else(|| "not known".to_owned())
     }
 }
 
@@ -339,6 +345,42 @@ async fn garbage_silence_and_slowness() {
         }
     };
     assert_eq!(timeout(LONG, end).await.unwrap(), "the client reads too slowly");
+    let ports = client(&server).await.list().await.unwrap();
+    assert_eq!((ports.len(), ports[0].clients), (1, 0));
+}
+
+/// Who types what a machine does not take is let go and told so, and is not waited for.
+#[tokio::test]
+async fn a_machine_that_takes_nothing_ends_its_console() {
+    let timeouts = Timeouts {
+        stuck: Duration::from_millis(100),
+        goodbye: Duration::from_secs(60),
+        ..Timeouts::default()
+    };
+    let config_ = Config { timeouts, ..Config::default() };
+    let server = Server::start(Settings { config: config_, ..settings() }, None).await.unwrap();
+    let address = server.machine_addresses()[0];
+    // It does not read from here on.
+    let _wire = Wire::dial(address, Machine::dial(config(1, "0"))).await.accepted().await;
+    let Address::Tcp(clients) = &server.client_addresses()[0] else { panic!("tcp") };
+    let client_ = TcpStream::connect(clients.as_str()).await.unwrap();
+    let (mut answers, mut typed) = client_.into_split();
+    let attach = format!("TOKEN {TOKEN}\nATTACH machine%201 shared\n");
+    typed.write_all(attach.as_bytes()).await.unwrap();
+    let flood = async {
+        // Frames of 16 KiB: kind, length, data.
+        let mut frame = vec![0, 0x40, 0];
+        frame.extend_from_slice(&[b'x'; 16 << 10]);
+        while typed.write_all(&frame).await.is_ok() {}
+    };
+    let told = async {
+        let mut all = Vec::new();
+        // What it had sent and nobody has read may end the connection hard.
+        let _ = answers.read_to_end(&mut all).await;
+        all
+    };
+    let (_, all) = timeout(LONG, async { tokio::join!(flood, told) }).await.expect("it was kept");
+    assert!(String::from_utf8_lossy(&all).contains("takes nothing of what is typed"));
     let ports = client(&server).await.list().await.unwrap();
     assert_eq!((ports.len(), ports[0].clients), (1, 0));
 }

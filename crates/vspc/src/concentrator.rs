@@ -137,6 +137,15 @@ pub enum Refusal {
     TooManyPorts,
 }
 
+/// What a check of a claim has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// There is such a machine, with a port that asks for this. Somebody else may have said so: a port that is up is not taken over.
+    Claim,
+    /// And it runs at the host that the connection comes from: it may take its port over from another address.
+    ClaimAndHost,
+}
+
 struct Connection {
     link: Link,
     peer: IpAddr,
@@ -144,7 +153,8 @@ struct Connection {
     port: Option<PortKey>,
     /// The port that it claims, until that is decided.
     claim: Option<(PortKey, Claim)>,
-    verified: bool,
+    /// What a check of the claim found.
+    verified: Option<Verified>,
     identified: bool,
     closing: bool,
     told: bool,
@@ -238,7 +248,7 @@ impl Concentrator {
                 peer,
                 port: None,
                 claim: None,
-                verified: false,
+                verified: None,
                 identified: false,
                 closing: false,
                 told: false,
@@ -286,14 +296,14 @@ impl Concentrator {
     }
 
     /// What the check of a claim found; `Err` says why it does not hold.
-    pub fn verdict(&mut self, now: Duration, id: ConnectionId, verdict: Result<(), String>) {
+    pub fn verdict(&mut self, now: Duration, id: ConnectionId, verdict: Result<Verified, String>) {
         let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.closing) else { return };
         if connection.link.stage() != Stage::Claimed {
             return;
         }
         match verdict {
-            Ok(()) => {
-                connection.verified = true;
+            Ok(verified) => {
+                connection.verified = Some(verified);
                 self.bind(now, id);
             }
             Err(why) => self.refuse(now, id, Refusal::Untrue(identity::printable(&why))),
@@ -506,7 +516,9 @@ impl Concentrator {
     fn bind(&mut self, now: Duration, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let Some((key, claim)) = connection.claim.take() else { return };
-        let (peer, trusted) = (connection.peer, connection.verified);
+        let peer = connection.peer;
+        // Whoever has heard a claim may repeat it. From where it comes it does not.
+        let trusted = connection.verified == Some(Verified::ClaimAndHost);
         if let Some(port) = self.ports.get(&key) {
             let live: Vec<ConnectionId> = port.connections().collect();
             let same =
@@ -524,7 +536,12 @@ impl Concentrator {
         } else if !self.make_port_room() {
             return self.refuse(now, id, Refusal::TooManyPorts);
         }
-        let name = self.connections.get(&id).map_or(String::new(), |c| c.link.name().to_owned());
+        let name = match self.connections.get(&id) {
+            // The name that was checked, whatever has been said since.
+            Some(_) if self.config.verify => claim.name.clone(),
+            Some(connection) => connection.link.name().to_owned(),
+            None => String::new(),
+        };
         let port = self.ports.entry(key.clone()).or_insert_with(|| Port {
             state: State::Down,
             name: String::new(),
@@ -557,6 +574,10 @@ impl Concentrator {
     }
 
     fn renamed(&mut self, id: ConnectionId, name: String) {
+        // Clients find a port by its name: one that was checked is not exchanged for one that was not.
+        if self.config.verify {
+            return;
+        }
         if let Some(key) = self.connections.get(&id).and_then(|c| c.port.as_ref())
             && let Some(port) = self.ports.get_mut(key)
         {

@@ -51,7 +51,9 @@ mod port;
 pub mod telnet;
 pub mod uri;
 
-pub use concentrator::{Concentrator, Config, ConnectionId, Note, Output, Random, Refusal};
+pub use concentrator::{
+    Concentrator, Config, ConnectionId, Note, Output, Random, Refusal, Verified,
+};
 pub use direct::Direct;
 pub use identity::{MachineId, PortKey};
 pub use limits::{Limits, Timeouts};

@@ -65,6 +65,9 @@ pub struct Timeouts {
     pub hold: Duration,
     /// After this much silence a NOP shows whether the line still lives.
     pub idle: Duration,
+    /// How long a machine that does not move may take nothing of what is typed, once as much waits as may, until who typed it is
+    /// let go; for whoever has the sockets.
+    pub stuck: Duration,
     /// How long a peer that is let go may take to read what it is still sent; for whoever has the sockets.
     pub goodbye: Duration,
     /// How long a port is remembered after its last connection.
@@ -80,6 +83,7 @@ impl Default for Timeouts {
             verify: Duration::from_secs(15),
             hold: Duration::from_secs(120),
             idle: Duration::from_secs(60),
+            stuck: Duration::from_secs(30),
             goodbye: Duration::from_secs(10),
             remember: Duration::from_secs(24 * 3600),
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use common::{Bench, HOST_A, HOST_B, UUID, hex, key, machine};
 use esx_vspc::{
     AttachError, ClientEvent, Config, Detached, Direction, Limits, Machine, MachineConfig,
-    MachineEvent, MachineId, Message, Mode, Note, Output, Refusal, Status, UuidKind, Violation,
+    MachineEvent, MachineId, Message, Mode, Note, Output, Refusal, Status, UuidKind, Verified,
+    Violation,
 };
 
 fn seconds(n: u64) -> Duration {
@@ -49,8 +50,12 @@ fn early_data_waits_for_the_answer() {
     assert_eq!(bench.table.ports().count(), 0);
     let Some(Output::Verify(asked, port, claim)) = bench.others.pop() else { panic!("no check") };
     assert_eq!((asked, &port, claim.name.as_str()), (id, &key("0"), "café"));
-    bench.table.verdict(bench.now, id, Ok(()));
+    // The name that was checked stays, whatever else is said before and after.
+    bench.send(id, &Message::Name("other".to_owned()));
+    bench.table.verdict(bench.now, id, Ok(Verified::Claim));
     bench.pump();
+    bench.send(id, &Message::Name("another".to_owned()));
+    assert_eq!(bench.table.ports().next().unwrap().name, "café");
     assert_eq!(bench.log, b"early\xff");
     // A verdict that comes twice changes nothing.
     bench.table.verdict(bench.now, id, Err("no".to_owned()));
@@ -283,15 +288,20 @@ fn takeovers() {
     let elsewhere = bench.connect(HOST_B, Machine::dial(machine("virtesx")));
     assert_eq!(bench.event(elsewhere), Some(MachineEvent::Accepted));
 
-    // From elsewhere, verified.
-    let mut bench = Bench::new(Config { verify: true, ..Config::default() });
-    for host in [HOST_A, HOST_B] {
-        let id = bench.connect(host, Machine::dial(machine("virtesx")));
-        bench.table.verdict(bench.now, id, Ok(()));
-        bench.pump();
-        assert_eq!(bench.event(id), Some(MachineEvent::Accepted));
+    // From elsewhere, verified: what it says anybody may repeat, but not where it runs.
+    for (verified, expected) in
+        [(Verified::Claim, MachineEvent::Refused), (Verified::ClaimAndHost, MachineEvent::Accepted)]
+    {
+        let mut bench = Bench::new(Config { verify: true, ..Config::default() });
+        for (host, expected) in [(HOST_A, MachineEvent::Accepted), (HOST_B, expected.clone())] {
+            let id = bench.connect(host, Machine::dial(machine("virtesx")));
+            bench.table.verdict(bench.now, id, Ok(verified));
+            bench.pump();
+            assert_eq!(bench.event(id), Some(expected));
+        }
+        let taken = bench.notes.contains(&Note::TakenOver(key("0"), HOST_B));
+        assert_eq!(taken, verified == Verified::ClaimAndHost);
     }
-    assert!(bench.notes.contains(&Note::TakenOver(key("0"), HOST_B)));
 }
 
 #[test]

@@ -245,8 +245,16 @@ async fn from_client(
         while !rest.is_empty() {
             let taken = shared.with(|inner, _| inner.table.client_data(id, rest));
             rest = &rest[taken..];
-            if !rest.is_empty() {
-                wake.room.notified().await;
+            if !rest.is_empty() && timeout(shared.stuck, wake.room.notified()).await.is_err() {
+                if shared.with(|inner, _| inner.table.is_held(id)) {
+                    continue;
+                }
+                // Whoever types this is not heard any more, not even if it goes. The other half tells it why.
+                let why = "the machine takes nothing of what is typed";
+                *wake.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+                wake.events.notify_one();
+                wake.ended.notify_one();
+                return std::future::pending().await;
             }
         }
     }

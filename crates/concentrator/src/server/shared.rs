@@ -125,6 +125,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     verifier: Option<Arc<dyn Verifier>>,
     checks: Semaphore,
+    /// As [`esx_vspc::Timeouts::stuck`].
+    pub(super) stuck: Duration,
     /// As [`esx_vspc::Timeouts::goodbye`].
     pub(super) goodbye: Duration,
     /// Where a name may lead that is in the list of what may be dialled.
@@ -148,8 +150,9 @@ impl Shared {
             },
             ..std::mem::take(&mut settings.config)
         };
-        let goodbye = config.timeouts.goodbye;
+        let (stuck, goodbye) = (config.timeouts.stuck, config.timeouts.goodbye);
         Arc::new(Self {
+            stuck,
             goodbye,
             inner: Mutex::new(Inner {
                 table: Concentrator::new(config, Box::new(move |bytes| random.fill(bytes).is_ok())),

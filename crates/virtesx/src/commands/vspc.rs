@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use clap::{ArgAction, ArgMatches};
 use esx_concentrator::{
     Access, Address, Claim, Config, Direction, Identity, MachineListener, PortKey, Server,
-    Settings, Verifier,
+    Settings, Verified, Verifier,
 };
 use esx_vspc::uri;
 use serde_json::json;
@@ -218,7 +218,8 @@ async fn serve(session: &Session, matches: &ArgMatches, verify: bool) -> Outcome
 /// for this of a proxy. Which host it runs at is the allow-list's matter.
 struct Book {
     driver: Arc<dyn Driver>,
-    good: Mutex<HashMap<(PortKey, String), Instant>>,
+    /// Port, service and name of claims that were found true, and when.
+    good: Mutex<HashMap<(PortKey, String, String), Instant>>,
 }
 
 impl Book {
@@ -248,19 +249,24 @@ impl Book {
 
 #[async_trait]
 impl Verifier for Book {
-    async fn verify(&self, port: &PortKey, claim: &Claim, _peer: IpAddr) -> Result<(), String> {
-        let key = (port.clone(), claim.service_uri.clone());
+    async fn verify(
+        &self,
+        port: &PortKey,
+        claim: &Claim,
+        _peer: IpAddr,
+    ) -> Result<Verified, String> {
+        let key = (port.clone(), claim.service_uri.clone(), claim.name.clone());
         {
             let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
             good.retain(|_, since| since.elapsed() < REMEMBERED);
             if good.contains_key(&key) {
-                return Ok(());
+                return Ok(Verified::Claim);
             }
         }
         self.look_up(port, claim)
             .await
             .map_err(|error| error.chain().collect::<Vec<_>>().join(": "))?;
         self.good.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
-        Ok(())
+        Ok(Verified::Claim)
     }
 }

@@ -178,6 +178,13 @@ impl Concentrator {
         }
     }
 
+    /// Whether what a client types waits for a machine that moves.
+    #[must_use]
+    pub fn is_held(&self, id: ClientId) -> bool {
+        let port = self.clients.get(&id).and_then(|client| self.ports.get(&client.key));
+        port.is_some_and(|port| matches!(port.state, State::Moving(_)))
+    }
+
     /// How a client's port stands.
     #[must_use]
     pub fn status(&self, key: &PortKey) -> Option<Status> {
