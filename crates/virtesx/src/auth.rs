@@ -1,14 +1,27 @@
 //! Who answers when the driver asks for a user name or a password.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use tokio::sync::oneshot;
 use virt_api::{
     AuthCallback, CredentialRequest, CredentialType, Error, ErrorCode, ErrorDomain, Result, Secret,
 };
 
 /// Asks the person at the terminal; fails clearly if there is none. A password is never an argument.
-pub(crate) struct Prompt;
+#[derive(Default)]
+pub(crate) struct Prompt {
+    asks: Arc<AtomicBool>,
+}
+
+impl Prompt {
+    /// One that shows whether it waits for an answer, when nothing is on its way to the host.
+    pub(crate) fn new(asks: Arc<AtomicBool>) -> Self {
+        Self { asks }
+    }
+}
 
 #[async_trait]
 impl AuthCallback for Prompt {
@@ -22,11 +35,62 @@ impl AuthCallback for Prompt {
     }
 
     async fn answer(&self, requests: &[CredentialRequest]) -> Result<Vec<Secret>> {
-        requests.iter().map(ask).collect()
+        let mut answers = Vec::new();
+        for request in requests {
+            let (sender, answer) = oneshot::channel();
+            let mut question = Question::begin(&self.asks);
+            let request = request.clone();
+            // A thread that nobody waits for: a read cannot be interrupted, and Ctrl-C must not wait for it.
+            std::thread::spawn(move || sender.send(ask(&request)));
+            let answer = answer.await;
+            question.is_answered = true;
+            let broken = |_| Error::internal(ErrorDomain::Auth, "the prompt broke");
+            answers.push(answer.map_err(broken)??);
+        }
+        Ok(answers)
     }
 }
 
-/// Asks one question. It blocks the runtime, which has nothing else to do before the login.
+/// While a question waits for its answer. If it is given up, the terminal becomes again what it was: it may hide what is typed.
+struct Question<'a> {
+    asks: &'a AtomicBool,
+    is_answered: bool,
+    #[cfg(unix)]
+    terminal: Option<(std::fs::File, rustix::termios::Termios)>,
+}
+
+impl<'a> Question<'a> {
+    fn begin(asks: &'a AtomicBool) -> Self {
+        asks.store(true, Ordering::Relaxed);
+        Self {
+            asks,
+            is_answered: false,
+            #[cfg(unix)]
+            terminal: std::fs::File::open("/dev/tty").ok().and_then(|terminal| {
+                let before = rustix::termios::tcgetattr(&terminal).ok()?;
+                Some((terminal, before))
+            }),
+        }
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.asks.store(false, Ordering::Relaxed);
+        if self.is_answered {
+            return;
+        }
+        #[cfg(unix)]
+        if let Some((terminal, before)) = &self.terminal {
+            let now = rustix::termios::OptionalActions::Now;
+            let _ = rustix::termios::tcsetattr(terminal, now, before);
+        }
+        // What follows does not stand behind the question.
+        let _unheard = std::io::stderr().write_all(b"\n");
+    }
+}
+
+/// Asks one question, and blocks until it is answered.
 fn ask(request: &CredentialRequest) -> Result<Secret> {
     let hidden = matches!(request.kind, CredentialType::Passphrase | CredentialType::NoEchoPrompt);
     let what = if hidden { "password" } else { "user name" };

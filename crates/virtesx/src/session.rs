@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
@@ -37,6 +38,8 @@ pub(crate) struct Session {
     /// Whether the command that runs has something to put away if it is interrupted.
     holding: Cell<bool>,
     interrupted: Notify,
+    /// Whether the connection that is being opened waits for a name or a password.
+    asks: Arc<AtomicBool>,
 }
 
 struct Connection {
@@ -59,6 +62,7 @@ impl Session {
             progress,
             holding: Cell::new(false),
             interrupted: Notify::new(),
+            asks: Arc::default(),
         }
     }
 
@@ -123,7 +127,7 @@ impl Session {
     /// # Errors
     /// What keeps it from being opened.
     pub(crate) async fn open_other(&self, uri: &str) -> Result<Arc<dyn Driver>, Error> {
-        let prompt = Arc::new(Prompt);
+        let prompt = Arc::new(Prompt::default());
         let read_only = self.options.read_only;
         let opened = backend::open(uri, read_only, prompt, self.progress.clone(), None).await?;
         Ok(opened.driver)
@@ -206,6 +210,12 @@ impl Session {
             let opening = self.opening.borrow_mut().take();
             match (self.connection.get(), opening) {
                 (Some(connection), _) => connection.driver.close().await,
+                // Interrupted at a question: nobody has logged in, and nobody will answer.
+                (None, Some(opening)) if self.asks.load(Ordering::Relaxed) => {
+                    opening.abort();
+                    let _ = opening.await;
+                    Ok(())
+                }
                 // Interrupted between the login and its answer: the session is there, or will be.
                 (None, Some(opening)) => match opening.await {
                     Ok(Ok(opened)) => opened.driver.close().await,
@@ -240,9 +250,9 @@ impl Session {
         let sessions = self.saved_sessions()?;
         let (uri, read_only) = (uri.to_owned(), self.options.read_only);
         let progress = self.progress.clone();
-        let opening = async move {
-            backend::open(&uri, read_only, Arc::new(Prompt), progress, sessions).await
-        };
+        let prompt = Arc::new(Prompt::new(Arc::clone(&self.asks)));
+        let opening =
+            async move { backend::open(&uri, read_only, prompt, progress, sessions).await };
         *self.opening.borrow_mut() = Some(tokio::spawn(opening));
         let opened = std::future::poll_fn(|context| match &mut *self.opening.borrow_mut() {
             Some(opening) => std::pin::Pin::new(opening).poll(context),

@@ -3,7 +3,7 @@
 //! The reader stops reading while the data of a stream is not taken: a slow disk slows the daemon down and fills no memory.
 
 use std::collections::HashMap;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,6 +38,12 @@ const EVENTS: usize = 4_096;
 /// After how much silence the daemon is asked whether it is there, and how often before it counts as gone: as virsh does.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PINGS: u32 = 6;
+
+/// How long a program that was started as the daemon may stay after its connection has ended: longer than a logout takes.
+const CHILD_STAYS: Duration = Duration::from_secs(10);
+/// How often is looked whether it has ended, and how often again once it is killed.
+const CHILD_LOOK: Duration = Duration::from_millis(10);
+const CHILD_LOOKS: u32 = 100;
 
 /// An open connection.
 pub(super) struct Link {
@@ -245,8 +251,8 @@ impl Link {
         self.reader.abort();
         self.writer.abort();
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut child) = child {
-            let _ = tokio::task::spawn_blocking(move || child.wait()).await;
+        if let Some(child) = child {
+            let _ = reap(child, CHILD_STAYS).await;
         }
     }
 
@@ -260,6 +266,29 @@ impl Link {
         self.out.send(packet).await.map_err(|_| self.shared.lost())?;
         answer.await.map_err(|_| self.shared.lost())
     }
+}
+
+/// Waits for a program that has lost its input and output, and kills it if it stays.
+async fn reap(mut child: Child, patience: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match child.try_wait() {
+            Ok(None) if Instant::now() < deadline => tokio::time::sleep(CHILD_LOOK).await,
+            Ok(None) => break,
+            Ok(Some(status)) => return Some(status),
+            Err(_) => return None,
+        }
+    }
+    tracing::warn!("the daemon that was started does not end, and is killed");
+    child.kill().ok()?;
+    // Nothing keeps it now but the system.
+    for _ in 0..CHILD_LOOKS {
+        if let Some(status) = child.try_wait().ok()? {
+            return Some(status);
+        }
+        tokio::time::sleep(CHILD_LOOK).await;
+    }
+    None
 }
 
 impl Drop for Link {
@@ -433,4 +462,22 @@ async fn write_packets<W: AsyncWrite + Unpin>(mut write: W, mut packets: mpsc::R
         }
     }
     let _ = write.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_stays_is_killed_and_one_that_ends_is_not() {
+        use std::os::unix::process::ExitStatusExt as _;
+        use std::process::Command;
+
+        let stays = Command::new("sleep").arg("600").spawn().unwrap();
+        let status = reap(stays, Duration::from_millis(50)).await.unwrap();
+        assert_eq!(status.signal(), Some(9));
+        let ends = Command::new("true").spawn().unwrap();
+        let status = reap(ends, Duration::from_secs(60)).await.unwrap();
+        assert!(status.success());
+    }
 }
