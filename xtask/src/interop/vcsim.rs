@@ -61,19 +61,17 @@ pub(super) fn check(bench: &Bench, report: &mut Report) {
             }) else {
                 continue;
             };
-            let outcome = if mode == "host" {
-                check_host(bench, &server, &facts, tls, &name, report)
-            } else {
-                check_vcenter(bench, &server, &facts, tls, &name, report)
-            };
+            let site = Site { bench, server: &server, facts: &facts, tls, name: &name };
+            let outcome =
+                if mode == "host" { check_host(site, report) } else { check_vcenter(site, report) };
             if let Err(error) = outcome {
                 report.check::<()>(name.clone(), || Err(error));
             }
-            ports::check(bench, &server, &facts, tls, &name, report);
-            changes::check(bench, &server, &facts, tls, &name, report);
-            storage::check(bench, &server, &facts, tls, &name, report);
-            transfer::check(bench, &server, &facts, tls, &name, report);
-            network::check(bench, &server, &facts, tls, &name, report);
+            ports::check(site, report);
+            changes::check(site, report);
+            storage::check(site, report);
+            transfer::check(site, report);
+            network::check(site, report);
         }
     }
 }
@@ -100,14 +98,46 @@ pub(super) fn start_vcenter(
     Ok((server, hosts))
 }
 
-fn check_host(
-    bench: &Bench,
-    server: &Server,
-    facts: &Facts,
+/// What every group of checks is given: a vcsim, and what govc says of it.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    bench: &'a Bench,
+    server: &'a Server,
+    facts: &'a Facts,
     tls: bool,
-    name: &str,
-    report: &mut Report,
-) -> anyhow::Result<()> {
+    name: &'a str,
+}
+
+impl<'a> Site<'a> {
+    fn security(self) -> anyhow::Result<String> {
+        Ok(match self.tls {
+            true => format!("thumbprint={}", thumbprint(self.bench, self.server, "SHA256")?),
+            false => "transport=http".to_owned(),
+        })
+    }
+
+    /// `virtesx` on a host of vcsim, or on vcsim itself.
+    fn connect(self, host: &Host) -> anyhow::Result<Tool<'a>> {
+        let authority = self.server.authority()?;
+        let uri = match self.name.contains("vCenter") {
+            true => format!("vpx://{USER}@{authority}{}", host.uri_path),
+            false => format!("esx://{USER}@{authority}/"),
+        };
+        Ok(Tool::new(self.bench, Program::Virtesx, uri).with(&self.security()?))
+    }
+
+    /// A machine that is off, and `virtesx` on its host.
+    fn machine_off(self) -> anyhow::Result<(Tool<'a>, String)> {
+        let machine = self.facts.machines.iter().find(|machine| machine.state == "shut off");
+        let machine = machine.context("no machine is off")?;
+        let host = self.facts.hosts.iter().find(|host| host.moref == machine.host);
+        let host = host.context("the machine is on no known host")?;
+        Ok((self.connect(host)?, machine.name.clone()))
+    }
+}
+
+fn check_host(site: Site<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let Site { bench, server, facts, tls, name } = site;
     let authority = server.authority()?;
     let host = facts.hosts.first().context("govc names no host")?;
     let uri = format!("esx://{USER}@{authority}/");
@@ -138,19 +168,9 @@ fn check_host(
     Ok(())
 }
 
-fn check_vcenter(
-    bench: &Bench,
-    server: &Server,
-    facts: &Facts,
-    tls: bool,
-    name: &str,
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    let security = if tls {
-        format!("thumbprint={}", thumbprint(bench, server, "SHA256")?)
-    } else {
-        "transport=http".to_owned()
-    };
+fn check_vcenter(site: Site<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let Site { bench, server, facts, name, .. } = site;
+    let security = site.security()?;
     ensure!(
         facts.hosts.len() > 4,
         "a vCenter of that size has more than {} hosts",

@@ -1,5 +1,6 @@
 //! Life-cycle events of all machines, from one update filter. Beyond libvirt's ESX driver.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -61,12 +62,14 @@ impl Machines {
                     left.insert(object);
                 }
                 Change::Property { object, path, value } if object.kind == "VirtualMachine" => {
-                    if !touched.contains(&object) {
-                        touched.push(object.clone());
-                    }
-                    let machine = next
-                        .entry(object.clone())
-                        .or_insert_with(|| self.known.get(&object).cloned().unwrap_or_default());
+                    let machine = match next.entry(object) {
+                        Entry::Occupied(entry) => entry.into_mut(),
+                        Entry::Vacant(entry) => {
+                            touched.push(entry.key().clone());
+                            let known = self.known.get(entry.key()).cloned();
+                            entry.insert(known.unwrap_or_default())
+                        }
+                    };
                     let text = value.as_ref().and_then(Value::as_str).unwrap_or_default();
                     match path.as_str() {
                         "name" => {

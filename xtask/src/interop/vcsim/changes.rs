@@ -4,12 +4,8 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{
-    super::{
-        Bench, USER,
-        report::Report,
-        tool::{Program, Tool},
-    },
-    Facts, Host, collect, govc, thumbprint,
+    super::{Bench, report::Report},
+    Site, collect, govc,
 };
 use crate::process::Server;
 
@@ -123,21 +119,9 @@ const DISKS: &str = "disks";
 const CARDS: &str = "cards";
 
 /// Runs the steps on a machine that is off, and takes it out of the inventory at the end.
-pub(super) fn check(
-    bench: &Bench,
-    server: &Server,
-    facts: &Facts,
-    tls: bool,
-    name: &str,
-    report: &mut Report,
-) {
-    let found = report.check(format!("{name}: a machine to change"), || {
-        let machine = facts.machines.iter().find(|machine| machine.state == "shut off");
-        let machine = machine.context("no machine is off")?;
-        let host = facts.hosts.iter().find(|host| host.moref == machine.host);
-        let host = host.context("the machine is on no known host")?;
-        Ok((connect(bench, server, host, tls, name)?, machine.name.clone()))
-    });
+pub(super) fn check(site: Site<'_>, report: &mut Report) {
+    let Site { bench, server, facts, name, .. } = site;
+    let found = report.check(format!("{name}: a machine to change"), || site.machine_off());
     let Some((tool, domain)) = found else { return };
     for Step { command, path, expect } in STEPS {
         let command: Vec<String> =
@@ -206,26 +190,6 @@ pub(super) fn check(
         ensure!(!left.lines().any(|path| path.ends_with(&format!("/{domain}"))), "govc: {left}");
         Ok(())
     });
-}
-
-/// `virtesx` on a host of vcsim, or on vcsim itself.
-pub(super) fn connect<'a>(
-    bench: &'a Bench,
-    server: &Server,
-    host: &Host,
-    tls: bool,
-    name: &str,
-) -> anyhow::Result<Tool<'a>> {
-    let security = match tls {
-        true => format!("thumbprint={}", thumbprint(bench, server, "SHA256")?),
-        false => "transport=http".to_owned(),
-    };
-    let authority = server.authority()?;
-    let uri = match name.contains("vCenter") {
-        true => format!("vpx://{USER}@{authority}{}", host.uri_path),
-        false => format!("esx://{USER}@{authority}/"),
-    };
-    Ok(Tool::new(bench, Program::Virtesx, uri).with(&security))
 }
 
 /// A property of a machine in one line, by govc.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     super::{Bench, report::Report, tool::Tool},
-    Facts, changes, govc,
+    Site, govc,
 };
 use crate::process::Server;
 
@@ -17,17 +17,11 @@ const NETWORK: &str = "<network><name>vs new</name>\
      <portgroup name='pg one'><vlan><tag id='7'/></vlan></portgroup><portgroup name='pg two'/></network>";
 
 /// Compares switches and cards with what govc collects, and has a switch made.
-pub(super) fn check(
-    bench: &Bench,
-    server: &Server,
-    facts: &Facts,
-    tls: bool,
-    name: &str,
-    report: &mut Report,
-) {
+pub(super) fn check(site: Site<'_>, report: &mut Report) {
+    let Site { bench, server, facts, name, .. } = site;
     let found = report.check(format!("{name}: the networks of a host"), || {
         let host = facts.hosts.first().context("govc names no host")?;
-        let tool = changes::connect(bench, server, host, tls, name)?;
+        let tool = site.connect(host)?;
         Ok((tool, Networks::read(bench, server, &host.moref)?))
     });
     let Some((tool, networks)) = found else { return };

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{
     super::{Bench, report::Report, tool::Tool},
-    Facts,
-    changes::{DEVICES, connect, items},
+    Site,
+    changes::{DEVICES, items},
     collect,
 };
 use crate::process::Server;
@@ -47,21 +47,9 @@ const STEPS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// Uses a machine that is off, and leaves it as it was.
-pub(super) fn check(
-    bench: &Bench,
-    server: &Server,
-    facts: &Facts,
-    tls: bool,
-    name: &str,
-    report: &mut Report,
-) {
-    let found = report.check(format!("{name}: a machine for serial ports"), || {
-        let machine = facts.machines.iter().find(|machine| machine.state == "shut off");
-        let machine = machine.context("no machine is off")?;
-        let host = facts.hosts.iter().find(|host| host.moref == machine.host);
-        let host = host.context("the machine is on no known host")?;
-        Ok((connect(bench, server, host, tls, name)?, machine.name.clone()))
-    });
+pub(super) fn check(site: Site<'_>, report: &mut Report) {
+    let Site { bench, server, name, .. } = site;
+    let found = report.check(format!("{name}: a machine for serial ports"), || site.machine_off());
     let Some((tool, domain)) = found else { return };
     for (command, kind, inside, expect) in STEPS {
         report.check(format!("{name}: {command} of a serial port: [{expect}]"), || {

@@ -4,25 +4,18 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{
-    super::{Bench, report::Report, tool::Tool},
-    Facts, changes, collect,
+    super::{report::Report, tool::Tool},
+    Site, collect,
 };
-use crate::process::Server;
 
 const VOLUME: &str = "new folder/disk (1).vmdk";
 
 /// Compares pools with what govc collects, and lets a volume live and die.
-pub(super) fn check(
-    bench: &Bench,
-    server: &Server,
-    facts: &Facts,
-    tls: bool,
-    name: &str,
-    report: &mut Report,
-) {
+pub(super) fn check(site: Site<'_>, report: &mut Report) {
+    let Site { bench, server, facts, name, .. } = site;
     let found = report.check(format!("{name}: a datastore to change"), || {
         let host = facts.hosts.first().context("govc names no host")?;
-        let tool = changes::connect(bench, server, host, tls, name)?;
+        let tool = site.connect(host)?;
         let pools: Value = serde_json::from_str(&tool.ask(&["-o", "json", "pool-list"])?)?;
         let first = pools[0]["name"].as_str().context("there is no pool")?.to_owned();
         Ok((tool, host, pools, first))

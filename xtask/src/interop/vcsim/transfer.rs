@@ -10,22 +10,15 @@ use serde_json::Value;
 
 use super::{
     super::{Bench, report::Report, tool::Tool},
-    Facts, changes,
+    Site,
 };
-use crate::process::Server;
 
 /// The size of the volume, and of its data.
 const SIZE: usize = 1 << 20;
 
 /// Lets data go up and down, and exports a machine of a host.
-pub(super) fn check(
-    bench: &Bench,
-    server: &Server,
-    facts: &Facts,
-    tls: bool,
-    name: &str,
-    report: &mut Report,
-) {
+pub(super) fn check(site: Site<'_>, report: &mut Report) {
+    let Site { bench, facts, name, .. } = site;
     let found = report.check(format!("{name}: a directory to write to"), || {
         let running = facts.machines.iter().filter(|machine| machine.state == "running");
         let placed = running.filter_map(|machine| {
@@ -34,7 +27,7 @@ pub(super) fn check(
         // In a datacenter that is in no folder.
         let found = placed.min_by_key(|(_, host)| host.uri_path.len());
         let (machine, host) = found.context("no machine runs on a known host")?;
-        let tool = changes::connect(bench, server, host, tls, name)?;
+        let tool = site.connect(host)?;
         let blocks = tool.ask(&["-q", "domblklist", &machine.name])?;
         let disk =
             blocks.lines().find_map(|line| line.split_once('[')).context("it has no disk")?;
