@@ -9,11 +9,11 @@ use esx_conformance::{
 };
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDestroyFlags, DomainInfo, DomainMemoryFlags,
+    Definitions, Domain, DomainCreateFlags, DomainDestroyFlags, DomainInfo, DomainMemoryFlags,
     DomainModificationFlags, DomainState, DomainStateReason, DomainVcpuFlags, Driver, Error,
     ErrorCode, ErrorDomain, Hypervisor, NoFlags, Result, SchedulerType, Snapshot,
     SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
-    SnapshotXmlFlags, TypedParam, TypedValue,
+    SnapshotXmlFlags, Snapshots, TypedParam, TypedValue,
 };
 
 /// What is wrong with the driver.
@@ -250,7 +250,12 @@ impl Hypervisor for Fake {
         }
         Ok(())
     }
+}
 
+impl Definitions for Fake {}
+
+#[async_trait]
+impl Snapshots for Fake {
     async fn domain_snapshot_create_xml(
         &self,
         _: &Domain,

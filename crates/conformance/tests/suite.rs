@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use esx_conformance::{Expectations, Report, run};
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainInfo, DomainState, DomainStateReason, DomainXmlFlags, Driver, Error, ErrorDomain,
-    Hypervisor, ListAllDomainsFlags as Filter, ListedDomain, NoFlags, NodeInfo, Result, Version,
-    check_flags,
+    Definitions, Domain, DomainInfo, DomainState, DomainStateReason, DomainXmlFlags, Driver, Error,
+    ErrorDomain, Hypervisor, ListAllDomainsFlags as Filter, ListedDomain, NoFlags, NodeInfo,
+    Result, Snapshots, Version, check_flags,
 };
 
 /// What is wrong with the driver.
@@ -162,7 +162,10 @@ impl Hypervisor for Fake {
         let state = if self.0 == Fault::WrongState { DomainState::Crashed } else { state };
         Ok((state, DomainStateReason::default()))
     }
+}
 
+#[async_trait]
+impl Definitions for Fake {
     async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {
         if self.0 == Fault::NoXml {
             return Err(Error::internal(ErrorDomain::Esx, "the file is gone"));
@@ -179,6 +182,8 @@ impl Hypervisor for Fake {
         ))
     }
 }
+
+impl Snapshots for Fake {}
 
 fn report(fault: Fault) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

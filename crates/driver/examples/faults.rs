@@ -15,9 +15,9 @@ use bytes::Bytes;
 use esx_driver::{Connection, Environment, OpenOptions};
 use esx_sim::{FaultPlan, PowerState, Running, Simulator};
 use virt_api::{
-    AuthCallback, Chunk, CredentialRequest, CredentialType, Domain, DomainCreateFlags,
+    AuthCallback, Chunk, CredentialRequest, CredentialType, Definitions, Domain, DomainCreateFlags,
     DomainDefineFlags, DomainEventId, DomainXmlFlags, Driver as _, Hypervisor as _,
-    ListAllDomainsFlags, Secret, SnapshotCreateFlags, Storage as _, StorageVol,
+    ListAllDomainsFlags, Secret, SnapshotCreateFlags, Snapshots, Storage as _, StorageVol,
     StorageVolTransferFlags,
 };
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
+    Definitions, Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
     DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId,
     DomainExport, DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice,
     DomainMemoryFlags, DomainMemoryStat, DomainModificationFlags, DomainRebootFlags,
@@ -13,7 +13,7 @@ use virt_api::{
     InterfaceAddressesSource, ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags,
     MigratePrepared, NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot,
     Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
-    SnapshotXmlFlags, Stream, TypedParam, Version, check_flags,
+    SnapshotXmlFlags, Snapshots, Stream, TypedParam, Version, check_flags,
 };
 
 use crate::connection::{Connection, Session};
@@ -245,31 +245,6 @@ impl Hypervisor for Connection {
         self.session.abort_job(domain).await
     }
 
-    async fn domain_undefine_flags(
-        &self,
-        domain: &Domain,
-        flags: DomainUndefineFlags,
-    ) -> Result<()> {
-        self.session.undefine(domain, flags).await
-    }
-
-    async fn domain_create_xml(&self, xml: &str, flags: DomainCreateFlags) -> Result<Domain> {
-        self.session.create_xml(xml, flags).await
-    }
-
-    async fn domain_define_xml_flags(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
-        self.session.define(xml, flags).await
-    }
-
-    async fn connect_domain_xml_to_native(
-        &self,
-        format: &str,
-        xml: &str,
-        flags: NativeConversionFlags,
-    ) -> Result<String> {
-        self.session.xml_to_native(format, xml, flags).await
-    }
-
     async fn domain_set_autostart(&self, domain: &Domain, autostart: bool) -> Result<()> {
         self.session.set_autostart(domain, autostart).await
     }
@@ -355,6 +330,178 @@ impl Hypervisor for Connection {
         self.session.set_scheduler_parameters(domain, params, flags).await
     }
 
+    async fn connect_domain_event_register_any(
+        &self,
+        domain: Option<&Domain>,
+        event: DomainEventId,
+    ) -> Result<Box<dyn EventSubscription>> {
+        self.session.subscribe(domain, event).await
+    }
+
+    async fn connect_get_all_domain_stats(
+        &self,
+        domains: &[Domain],
+        stats: DomainStatsTypes,
+        flags: DomainStatsFlags,
+    ) -> Result<Vec<DomainStats>> {
+        self.session.stats(domains, stats, flags).await
+    }
+
+    async fn domain_inspect(&self, domains: &[Domain]) -> Result<Vec<DomainInspection>> {
+        self.session.inspect(domains).await
+    }
+
+    async fn domain_export(
+        &self,
+        domain: &Domain,
+        options: ExportOptions,
+    ) -> Result<Box<dyn DomainExport>> {
+        Session::export(&self.session, domain, options).await
+    }
+
+    async fn domain_screenshot(
+        &self,
+        domain: &Domain,
+        screen: u32,
+        flags: NoFlags,
+    ) -> Result<Screenshot> {
+        self.session.screenshot(domain, screen, flags).await
+    }
+
+    async fn domain_open_console(
+        &self,
+        domain: &Domain,
+        device: Option<&str>,
+        flags: DomainConsoleFlags,
+    ) -> Result<Box<dyn Stream>> {
+        self.session.open_console(domain, device, flags).await
+    }
+
+    async fn domain_memory_stats(
+        &self,
+        domain: &Domain,
+        flags: NoFlags,
+    ) -> Result<Vec<DomainMemoryStat>> {
+        self.session.memory_stats(domain, flags).await
+    }
+
+    async fn domain_get_block_info(
+        &self,
+        domain: &Domain,
+        disk: &str,
+        flags: NoFlags,
+    ) -> Result<DomainBlockInfo> {
+        self.session.block_info(domain, disk, flags).await
+    }
+
+    async fn domain_list_block_devices(&self, domain: &Domain) -> Result<Vec<DomainBlockDevice>> {
+        self.session.block_devices(domain).await
+    }
+
+    async fn domain_list_interface_devices(
+        &self,
+        domain: &Domain,
+    ) -> Result<Vec<DomainInterfaceDevice>> {
+        self.session.interface_devices(domain).await
+    }
+}
+
+#[async_trait]
+impl Definitions for Connection {
+    async fn domain_undefine_flags(
+        &self,
+        domain: &Domain,
+        flags: DomainUndefineFlags,
+    ) -> Result<()> {
+        self.session.undefine(domain, flags).await
+    }
+
+    async fn domain_create_xml(&self, xml: &str, flags: DomainCreateFlags) -> Result<Domain> {
+        self.session.create_xml(xml, flags).await
+    }
+
+    async fn domain_define_xml_flags(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
+        self.session.define(xml, flags).await
+    }
+
+    async fn connect_domain_xml_to_native(
+        &self,
+        format: &str,
+        xml: &str,
+        flags: NativeConversionFlags,
+    ) -> Result<String> {
+        self.session.xml_to_native(format, xml, flags).await
+    }
+
+    async fn domain_rename(&self, domain: &Domain, name: &str, flags: NoFlags) -> Result<()> {
+        self.session.rename(domain, name, flags).await
+    }
+
+    async fn domain_get_metadata(
+        &self,
+        domain: &Domain,
+        kind: MetadataType,
+        _uri: Option<&str>,
+        flags: DomainModificationFlags,
+    ) -> Result<String> {
+        self.session.metadata(domain, kind, flags).await
+    }
+
+    async fn domain_set_metadata(
+        &self,
+        domain: &Domain,
+        kind: MetadataType,
+        metadata: Option<&str>,
+        _key: Option<&str>,
+        _uri: Option<&str>,
+        flags: DomainModificationFlags,
+    ) -> Result<()> {
+        self.session.set_metadata(domain, kind, metadata, flags).await
+    }
+
+    async fn domain_attach_device_flags(
+        &self,
+        domain: &Domain,
+        xml: &str,
+        flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        self.session.attach_device(domain, xml, flags).await
+    }
+
+    async fn domain_detach_device_flags(
+        &self,
+        domain: &Domain,
+        xml: &str,
+        flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        self.session.detach_device(domain, xml, flags).await
+    }
+
+    async fn domain_update_device_flags(
+        &self,
+        domain: &Domain,
+        xml: &str,
+        flags: DomainDeviceModifyFlags,
+    ) -> Result<()> {
+        self.session.update_device(domain, xml, flags).await
+    }
+
+    async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {
+        self.session.xml_desc(domain, flags).await
+    }
+
+    async fn connect_domain_xml_from_native(
+        &self,
+        format: &str,
+        config: &str,
+        flags: NativeConversionFlags,
+    ) -> Result<String> {
+        self.session.xml_from_native(format, config, flags).await
+    }
+}
+
+#[async_trait]
+impl Snapshots for Connection {
     async fn domain_snapshot_create_xml(
         &self,
         domain: &Domain,
@@ -486,147 +633,6 @@ impl Hypervisor for Connection {
         flags: SnapshotDeleteFlags,
     ) -> Result<()> {
         self.session.delete_snapshot(snapshot, flags).await
-    }
-
-    async fn connect_domain_event_register_any(
-        &self,
-        domain: Option<&Domain>,
-        event: DomainEventId,
-    ) -> Result<Box<dyn EventSubscription>> {
-        self.session.subscribe(domain, event).await
-    }
-
-    async fn connect_get_all_domain_stats(
-        &self,
-        domains: &[Domain],
-        stats: DomainStatsTypes,
-        flags: DomainStatsFlags,
-    ) -> Result<Vec<DomainStats>> {
-        self.session.stats(domains, stats, flags).await
-    }
-
-    async fn domain_inspect(&self, domains: &[Domain]) -> Result<Vec<DomainInspection>> {
-        self.session.inspect(domains).await
-    }
-
-    async fn domain_export(
-        &self,
-        domain: &Domain,
-        options: ExportOptions,
-    ) -> Result<Box<dyn DomainExport>> {
-        Session::export(&self.session, domain, options).await
-    }
-
-    async fn domain_screenshot(
-        &self,
-        domain: &Domain,
-        screen: u32,
-        flags: NoFlags,
-    ) -> Result<Screenshot> {
-        self.session.screenshot(domain, screen, flags).await
-    }
-
-    async fn domain_open_console(
-        &self,
-        domain: &Domain,
-        device: Option<&str>,
-        flags: DomainConsoleFlags,
-    ) -> Result<Box<dyn Stream>> {
-        self.session.open_console(domain, device, flags).await
-    }
-
-    async fn domain_rename(&self, domain: &Domain, name: &str, flags: NoFlags) -> Result<()> {
-        self.session.rename(domain, name, flags).await
-    }
-
-    async fn domain_get_metadata(
-        &self,
-        domain: &Domain,
-        kind: MetadataType,
-        _uri: Option<&str>,
-        flags: DomainModificationFlags,
-    ) -> Result<String> {
-        self.session.metadata(domain, kind, flags).await
-    }
-
-    async fn domain_set_metadata(
-        &self,
-        domain: &Domain,
-        kind: MetadataType,
-        metadata: Option<&str>,
-        _key: Option<&str>,
-        _uri: Option<&str>,
-        flags: DomainModificationFlags,
-    ) -> Result<()> {
-        self.session.set_metadata(domain, kind, metadata, flags).await
-    }
-
-    async fn domain_memory_stats(
-        &self,
-        domain: &Domain,
-        flags: NoFlags,
-    ) -> Result<Vec<DomainMemoryStat>> {
-        self.session.memory_stats(domain, flags).await
-    }
-
-    async fn domain_get_block_info(
-        &self,
-        domain: &Domain,
-        disk: &str,
-        flags: NoFlags,
-    ) -> Result<DomainBlockInfo> {
-        self.session.block_info(domain, disk, flags).await
-    }
-
-    async fn domain_list_block_devices(&self, domain: &Domain) -> Result<Vec<DomainBlockDevice>> {
-        self.session.block_devices(domain).await
-    }
-
-    async fn domain_list_interface_devices(
-        &self,
-        domain: &Domain,
-    ) -> Result<Vec<DomainInterfaceDevice>> {
-        self.session.interface_devices(domain).await
-    }
-
-    async fn domain_attach_device_flags(
-        &self,
-        domain: &Domain,
-        xml: &str,
-        flags: DomainDeviceModifyFlags,
-    ) -> Result<()> {
-        self.session.attach_device(domain, xml, flags).await
-    }
-
-    async fn domain_detach_device_flags(
-        &self,
-        domain: &Domain,
-        xml: &str,
-        flags: DomainDeviceModifyFlags,
-    ) -> Result<()> {
-        self.session.detach_device(domain, xml, flags).await
-    }
-
-    async fn domain_update_device_flags(
-        &self,
-        domain: &Domain,
-        xml: &str,
-        flags: DomainDeviceModifyFlags,
-    ) -> Result<()> {
-        self.session.update_device(domain, xml, flags).await
-    }
-
-    async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {
-        self.session.xml_desc(domain, flags).await
-    }
-
-    async fn connect_domain_xml_from_native(
-        &self,
-        format: &str,
-        config: &str,
-        flags: NativeConversionFlags,
-    ) -> Result<String> {
-        self.session.xml_from_native(format, config, flags).await
     }
 }
 

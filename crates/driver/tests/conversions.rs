@@ -5,8 +5,8 @@ mod common;
 use common::connect;
 use esx_sim::Simulator;
 use virt_api::{
-    DomainDefineFlags, DomainSelector, DomainXmlFlags, Driver as _, ErrorCode, Hypervisor as _,
-    NativeConversionFlags,
+    Definitions, DomainDefineFlags, DomainSelector, DomainXmlFlags, Driver as _, ErrorCode,
+    Hypervisor as _, NativeConversionFlags,
 };
 
 const KEPT: &str = "urn:virtesx:vmx:1";

@@ -9,7 +9,7 @@ use esx_driver::Connection;
 use esx_sim::model::{FileContent, Model};
 use esx_sim::{PowerState, Reaction, Running, Simulator};
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainXmlFlags, Error, ErrorCode,
+    Definitions, Domain, DomainCreateFlags, DomainDefineFlags, DomainXmlFlags, Error, ErrorCode,
     Hypervisor as _, Result,
 };
 

@@ -6,7 +6,8 @@ use common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::{Running, Simulator};
 use virt_api::{
-    Domain, DomainDeviceModifyFlags as Flags, Error, ErrorCode, Hypervisor as _, Result,
+    Definitions, Domain, DomainDeviceModifyFlags as Flags, Error, ErrorCode, Hypervisor as _,
+    Result,
 };
 
 struct Scene {

@@ -10,8 +10,8 @@ use esx_driver::Connection;
 use esx_sim::model::{Model, TaskState};
 use esx_sim::{Arrival, PowerState, Preset, Reaction, Running, Simulator};
 use virt_api::{
-    Domain, ErrorCode, Hypervisor as _, MigrateFlags, Result, Snapshot, SnapshotCreateFlags,
-    SnapshotDeleteFlags, SnapshotRevertFlags,
+    Definitions, Domain, ErrorCode, Hypervisor as _, MigrateFlags, Result, Snapshot,
+    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotRevertFlags, Snapshots,
 };
 
 /// A kind of task: how it is started, and the method that starts it.

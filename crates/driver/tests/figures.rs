@@ -6,8 +6,8 @@ use common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::{Preset, Running, Simulator};
 use virt_api::{
-    Chunk, Domain, DomainModificationFlags as Impact, DomainStatsFlags, DomainStatsTypes as Types,
-    ErrorCode, Hypervisor as _, MetadataType, NoFlags, TypedValue,
+    Chunk, Definitions, Domain, DomainModificationFlags as Impact, DomainStatsFlags,
+    DomainStatsTypes as Types, ErrorCode, Hypervisor as _, MetadataType, NoFlags, TypedValue,
 };
 
 async fn scene(name: &str) -> (Running, Connection, Domain) {

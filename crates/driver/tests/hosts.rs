@@ -6,8 +6,8 @@ use common::{connect, options};
 use esx_conformance::Expectations;
 use esx_sim::{PowerState, Preset, Simulator};
 use virt_api::{
-    DomainSelector, DomainState, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags,
-    Storage as _,
+    Definitions, DomainSelector, DomainState, DomainXmlFlags, Driver as _, Hypervisor as _,
+    ListAllDomainsFlags, Storage as _,
 };
 
 const ALL: ListAllDomainsFlags = ListAllDomainsFlags::empty();

@@ -11,10 +11,11 @@ use esx_driver::{Connection, LiveViewOptions, LiveViewState, LiveViewStatus, Ope
 use esx_sim::model::Model;
 use esx_sim::{FaultPlan, PowerState, Preset, Running, Simulator};
 use virt_api::{
-    DomainDefineFlags, DomainSelector, DomainState, DomainXmlFlags, Driver as _, ErrorCode,
-    Hypervisor as _, Interface as _, InterfaceXmlFlags, ListAllDomainsFlags,
+    Definitions, DomainDefineFlags, DomainSelector, DomainState, DomainXmlFlags, Driver as _,
+    ErrorCode, Hypervisor as _, Interface as _, InterfaceXmlFlags, ListAllDomainsFlags,
     ListAllInterfacesFlags, ListAllNetworksFlags, ListAllStoragePoolsFlags, ListedDomain,
-    Network as _, NetworkXmlFlags, NoFlags, SnapshotListFlags, Storage as _, StorageXmlFlags,
+    Network as _, NetworkXmlFlags, NoFlags, SnapshotListFlags, Snapshots, Storage as _,
+    StorageXmlFlags,
 };
 
 const ALL: ListAllDomainsFlags = ListAllDomainsFlags::empty();

@@ -8,9 +8,9 @@ use esx_sim::model::Model;
 use esx_sim::{PowerState, Preset, Running, Simulator};
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainState, DomainStatsFlags, DomainStatsTypes, DomainXmlFlags, ErrorCode,
-    Hypervisor as _, NoFlags, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags,
-    SnapshotRevertFlags, TypedParam,
+    Definitions, Domain, DomainState, DomainStatsFlags, DomainStatsTypes, DomainXmlFlags,
+    ErrorCode, Hypervisor as _, NoFlags, SnapshotCreateFlags, SnapshotDeleteFlags,
+    SnapshotListFlags, SnapshotRevertFlags, Snapshots, TypedParam,
 };
 
 /// A host, a connection, and a machine that the connection has looked up.

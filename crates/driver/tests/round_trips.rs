@@ -4,7 +4,9 @@ mod common;
 
 use common::{connect, methods, options};
 use esx_sim::{Preset, Running, Simulator};
-use virt_api::{DomainSelector, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags};
+use virt_api::{
+    Definitions, DomainSelector, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags,
+};
 
 async fn host(vms: u32) -> Running {
     Simulator::builder().vms(vms).start().await.unwrap()

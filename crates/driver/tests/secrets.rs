@@ -13,8 +13,9 @@ use esx_driver::{Connection, OpenOptions, SessionKey, SessionStore};
 use esx_sim::{FaultPlan, FileContent, Preset, Running, Simulator};
 use tracing_subscriber::fmt::MakeWriter;
 use virt_api::{
-    Chunk, DomainEventId, DomainXmlFlags, Driver as _, Error, Hypervisor as _, ListAllDomainsFlags,
-    NoFlags, Result, Secret, Storage as _, StorageVol, StorageVolTransferFlags,
+    Chunk, Definitions, DomainEventId, DomainXmlFlags, Driver as _, Error, Hypervisor as _,
+    ListAllDomainsFlags, NoFlags, Result, Secret, Storage as _, StorageVol,
+    StorageVolTransferFlags,
 };
 
 const USER: &str = "user";

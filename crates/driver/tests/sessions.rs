@@ -4,7 +4,9 @@ mod common;
 
 use common::{connect, methods};
 use esx_sim::Simulator;
-use virt_api::{DomainSelector, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags};
+use virt_api::{
+    Definitions, DomainSelector, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags,
+};
 
 const ALL: ListAllDomainsFlags = ListAllDomainsFlags::empty();
 

@@ -11,7 +11,7 @@ use esx_sim::model::{Model, TaskState};
 use esx_sim::{PowerState, Running, Simulator};
 use virt_api::{
     Domain, DomainProgress, DomainQuestion, Driver as _, ErrorCode, ExportOptions, Hypervisor as _,
-    NoFlags, ProgressCallback, SnapshotCreateFlags, Storage as _, StorageVolCreateFlags,
+    NoFlags, ProgressCallback, SnapshotCreateFlags, Snapshots, Storage as _, StorageVolCreateFlags,
     VolumeProgress,
 };
 

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 
-use crate::{Error, Hypervisor, Interface, Network, ProgressStream, Questions, Result, Storage};
+use crate::{
+    Definitions, Error, Hypervisor, Interface, Network, ProgressStream, Questions, Result,
+    Snapshots, Storage,
+};
 
 /// An open connection to a host: libvirt's `virConnectPtr` with its drivers.
 #[async_trait]
@@ -53,6 +56,10 @@ pub trait Driver: Send + Sync {
 pub struct Unsupported;
 
 impl Hypervisor for Unsupported {}
+
+impl Definitions for Unsupported {}
+
+impl Snapshots for Unsupported {}
 impl Storage for Unsupported {}
 impl Network for Unsupported {}
 impl Interface for Unsupported {}

@@ -4,17 +4,14 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::{
-    Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
-    DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId,
-    DomainExport, DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice,
-    DomainMemoryFlags, DomainMemoryStat, DomainModificationFlags, DomainRebootFlags,
-    DomainSelector, DomainShutdownFlags, DomainState, DomainStateReason, DomainStats,
-    DomainStatsFlags, DomainStatsTypes, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
-    Error, EventSubscription, ExportOptions, Feature, InterfaceAddressesSource,
-    ListAllDomainsFlags, ListedDomain, MetadataType, MigrateFlags, MigratePrepared,
-    NativeConversionFlags, NoFlags, NodeInfo, Result, SchedulerType, Screenshot, Snapshot,
-    SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
-    SnapshotXmlFlags, Stream, TypedParam, Version,
+    Definitions, Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
+    DomainDestroyFlags, DomainDetails, DomainEventId, DomainExport, DomainInfo, DomainInspection,
+    DomainInterface, DomainInterfaceDevice, DomainMemoryFlags, DomainMemoryStat,
+    DomainModificationFlags, DomainRebootFlags, DomainSelector, DomainShutdownFlags, DomainState,
+    DomainStateReason, DomainStats, DomainStatsFlags, DomainStatsTypes, DomainVcpuFlags, Error,
+    EventSubscription, ExportOptions, Feature, InterfaceAddressesSource, ListAllDomainsFlags,
+    ListedDomain, MigrateFlags, MigratePrepared, NoFlags, NodeInfo, Result, SchedulerType,
+    Screenshot, Snapshots, Stream, TypedParam, Version,
 };
 
 /// The functions of libvirt's hypervisor driver that its ESX driver has, and a few more.
@@ -24,7 +21,7 @@ use crate::{
 /// with the flags it stands for. Besides the errors named, any function may fail because of the host, the session or
 /// the network, and those that change something fail with `VIR_ERR_OPERATION_DENIED` on a read-only connection.
 #[async_trait]
-pub trait Hypervisor: Send + Sync {
+pub trait Hypervisor: Definitions + Snapshots + Send + Sync {
     // The connection and the host.
 
     /// The URI of the connection, with an explicit port and without secrets. libvirt: `virConnectGetURI`.
@@ -446,78 +443,6 @@ pub trait Hypervisor: Send + Sync {
         Err(Error::no_support("virDomainSetSchedulerParametersFlags"))
     }
 
-    // Documents and definitions.
-
-    /// The domain as XML (domain.md 11.1). libvirt: `virDomainGetXMLDesc`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN`.
-    async fn domain_get_xml_desc(
-        &self,
-        _domain: &Domain,
-        _flags: DomainXmlFlags,
-    ) -> Result<String> {
-        Err(Error::no_support("virDomainGetXMLDesc"))
-    }
-
-    /// Converts a configuration in the host's own format (`vmware-vmx`) to domain XML. libvirt:
-    /// `virConnectDomainXMLFromNative`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_INVALID_ARG` for an unknown format.
-    async fn connect_domain_xml_from_native(
-        &self,
-        _format: &str,
-        _config: &str,
-        _flags: NativeConversionFlags,
-    ) -> Result<String> {
-        Err(Error::no_support("virConnectDomainXMLFromNative"))
-    }
-
-    /// Converts domain XML to the host's own format (`vmware-vmx`). libvirt: `virConnectDomainXMLToNative`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_INVALID_ARG` for an unknown format.
-    async fn connect_domain_xml_to_native(
-        &self,
-        _format: &str,
-        _xml: &str,
-        _flags: NativeConversionFlags,
-    ) -> Result<String> {
-        Err(Error::no_support("virConnectDomainXMLToNative"))
-    }
-
-    /// Defines a domain. libvirt: `virDomainDefineXML`.
-    async fn domain_define_xml(&self, xml: &str) -> Result<Domain> {
-        self.domain_define_xml_flags(xml, DomainDefineFlags::empty()).await
-    }
-
-    /// Defines a domain from its document (domain.md 12.1). libvirt: `virDomainDefineXMLFlags`.
-    async fn domain_define_xml_flags(
-        &self,
-        _xml: &str,
-        _flags: DomainDefineFlags,
-    ) -> Result<Domain> {
-        Err(Error::no_support("virDomainDefineXMLFlags"))
-    }
-
-    /// Removes a definition. libvirt: `virDomainUndefine`.
-    async fn domain_undefine(&self, domain: &Domain) -> Result<()> {
-        self.domain_undefine_flags(domain, DomainUndefineFlags::empty()).await
-    }
-
-    /// Removes a definition; files stay. libvirt: `virDomainUndefineFlags`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_OPERATION_INVALID` if it runs.
-    async fn domain_undefine_flags(
-        &self,
-        _domain: &Domain,
-        _flags: DomainUndefineFlags,
-    ) -> Result<()> {
-        Err(Error::no_support("virDomainUndefineFlags"))
-    }
-
     /// Whether the host starts it by itself (domain.md 13). libvirt: `virDomainGetAutostart`.
     async fn domain_get_autostart(&self, _domain: &Domain) -> Result<bool> {
         Err(Error::no_support("virDomainGetAutostart"))
@@ -573,188 +498,7 @@ pub trait Hypervisor: Send + Sync {
         Err(Error::no_support("virDomainMigrateFinish"))
     }
 
-    // Snapshots (domain.md 15).
-
-    /// Makes a snapshot. libvirt: `virDomainSnapshotCreateXML`.
-    async fn domain_snapshot_create_xml(
-        &self,
-        _domain: &Domain,
-        _xml: &str,
-        _flags: SnapshotCreateFlags,
-    ) -> Result<Snapshot> {
-        Err(Error::no_support("virDomainSnapshotCreateXML"))
-    }
-
-    /// The snapshot as XML. libvirt: `virDomainSnapshotGetXMLDesc`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
-    async fn domain_snapshot_get_xml_desc(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: SnapshotXmlFlags,
-    ) -> Result<String> {
-        Err(Error::no_support("virDomainSnapshotGetXMLDesc"))
-    }
-
-    /// The documents of several snapshots of one domain, in their order; one that cannot be told from another of its name has
-    /// an error of its own. Beyond libvirt: a driver may read all of them at once.
-    async fn domain_snapshots_get_xml_desc(
-        &self,
-        snapshots: &[Snapshot],
-        flags: SnapshotXmlFlags,
-    ) -> Result<Vec<Result<String>>> {
-        let mut documents = Vec::with_capacity(snapshots.len());
-        for snapshot in snapshots {
-            documents.push(self.domain_snapshot_get_xml_desc(snapshot, flags).await);
-        }
-        Ok(documents)
-    }
-
-    /// Number of snapshots. libvirt: `virDomainSnapshotNum`.
-    async fn domain_snapshot_num(
-        &self,
-        _domain: &Domain,
-        _flags: SnapshotListFlags,
-    ) -> Result<u32> {
-        Err(Error::no_support("virDomainSnapshotNum"))
-    }
-
-    /// Names of the snapshots, a parent before its children, at most `max`. libvirt: `virDomainSnapshotListNames`.
-    async fn domain_snapshot_list_names(
-        &self,
-        _domain: &Domain,
-        _max: usize,
-        _flags: SnapshotListFlags,
-    ) -> Result<Vec<String>> {
-        Err(Error::no_support("virDomainSnapshotListNames"))
-    }
-
-    /// Handles of the snapshots. libvirt: `virDomainListAllSnapshots`.
-    async fn domain_list_all_snapshots(
-        &self,
-        _domain: &Domain,
-        _flags: SnapshotListFlags,
-    ) -> Result<Vec<Snapshot>> {
-        Err(Error::no_support("virDomainListAllSnapshots"))
-    }
-
-    /// Number of children, or of all below with `ROOTS` (libvirt `DESCENDANTS`). libvirt:
-    /// `virDomainSnapshotNumChildren`.
-    async fn domain_snapshot_num_children(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: SnapshotListFlags,
-    ) -> Result<u32> {
-        Err(Error::no_support("virDomainSnapshotNumChildren"))
-    }
-
-    /// Names of the children, at most `max`. libvirt: `virDomainSnapshotListChildrenNames`.
-    async fn domain_snapshot_list_children_names(
-        &self,
-        _snapshot: &Snapshot,
-        _max: usize,
-        _flags: SnapshotListFlags,
-    ) -> Result<Vec<String>> {
-        Err(Error::no_support("virDomainSnapshotListChildrenNames"))
-    }
-
-    /// Handles of the children. libvirt: `virDomainSnapshotListAllChildren`.
-    async fn domain_snapshot_list_all_children(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: SnapshotListFlags,
-    ) -> Result<Vec<Snapshot>> {
-        Err(Error::no_support("virDomainSnapshotListAllChildren"))
-    }
-
-    /// The snapshot with this name. libvirt: `virDomainSnapshotLookupByName`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
-    async fn domain_snapshot_lookup_by_name(
-        &self,
-        _domain: &Domain,
-        _name: &str,
-        _flags: NoFlags,
-    ) -> Result<Snapshot> {
-        Err(Error::no_support("virDomainSnapshotLookupByName"))
-    }
-
-    /// Whether there is a current snapshot. libvirt: `virDomainHasCurrentSnapshot`.
-    async fn domain_has_current_snapshot(&self, _domain: &Domain, _flags: NoFlags) -> Result<bool> {
-        Err(Error::no_support("virDomainHasCurrentSnapshot"))
-    }
-
-    /// The current snapshot. libvirt: `virDomainSnapshotCurrent`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
-    async fn domain_snapshot_current(&self, _domain: &Domain, _flags: NoFlags) -> Result<Snapshot> {
-        Err(Error::no_support("virDomainSnapshotCurrent"))
-    }
-
-    /// The snapshot it grew from. libvirt: `virDomainSnapshotGetParent`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT` for a root.
-    async fn domain_snapshot_get_parent(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: NoFlags,
-    ) -> Result<Snapshot> {
-        Err(Error::no_support("virDomainSnapshotGetParent"))
-    }
-
-    /// Whether it is the current one. libvirt: `virDomainSnapshotIsCurrent`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
-    async fn domain_snapshot_is_current(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: NoFlags,
-    ) -> Result<bool> {
-        Err(Error::no_support("virDomainSnapshotIsCurrent"))
-    }
-
-    /// Whether the client keeps metadata; never on VMware hosts. libvirt: `virDomainSnapshotHasMetadata`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
-    async fn domain_snapshot_has_metadata(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: NoFlags,
-    ) -> Result<bool> {
-        Err(Error::no_support("virDomainSnapshotHasMetadata"))
-    }
-
-    /// Goes back to a snapshot. libvirt: `virDomainRevertToSnapshot`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
-    async fn domain_revert_to_snapshot(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: SnapshotRevertFlags,
-    ) -> Result<()> {
-        Err(Error::no_support("virDomainRevertToSnapshot"))
-    }
-
-    /// Deletes a snapshot; its children move up unless deleted too. libvirt: `virDomainSnapshotDelete`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_SNAPSHOT`.
-    async fn domain_snapshot_delete(
-        &self,
-        _snapshot: &Snapshot,
-        _flags: SnapshotDeleteFlags,
-    ) -> Result<()> {
-        Err(Error::no_support("virDomainSnapshotDelete"))
-    }
-
-    // What libvirt's own ESX driver lacks, kept here for the rooms to come.
+    // What libvirt's own ESX driver lacks.
 
     /// Subscribes to events of one domain or of all. libvirt: `virConnectDomainEventRegisterAny`.
     async fn connect_domain_event_register_any(
@@ -809,85 +553,6 @@ pub trait Hypervisor: Send + Sync {
         _flags: NoFlags,
     ) -> Result<DomainBlockInfo> {
         Err(Error::no_support("virDomainGetBlockInfo"))
-    }
-
-    /// What domains may have on this host, as XML. libvirt: `virConnectGetDomainCapabilities`.
-    async fn connect_get_domain_capabilities(
-        &self,
-        _emulator: Option<&str>,
-        _arch: Option<&str>,
-        _machine: Option<&str>,
-        _virt_type: Option<&str>,
-        _flags: NoFlags,
-    ) -> Result<String> {
-        Err(Error::no_support("virConnectGetDomainCapabilities"))
-    }
-
-    /// Makes and starts a domain. libvirt: `virDomainCreateXML`.
-    async fn domain_create_xml(&self, _xml: &str, _flags: DomainCreateFlags) -> Result<Domain> {
-        Err(Error::no_support("virDomainCreateXML"))
-    }
-
-    /// Adds a device. libvirt: `virDomainAttachDeviceFlags`.
-    async fn domain_attach_device_flags(
-        &self,
-        _domain: &Domain,
-        _xml: &str,
-        _flags: DomainDeviceModifyFlags,
-    ) -> Result<()> {
-        Err(Error::no_support("virDomainAttachDeviceFlags"))
-    }
-
-    /// Removes a device. libvirt: `virDomainDetachDeviceFlags`.
-    async fn domain_detach_device_flags(
-        &self,
-        _domain: &Domain,
-        _xml: &str,
-        _flags: DomainDeviceModifyFlags,
-    ) -> Result<()> {
-        Err(Error::no_support("virDomainDetachDeviceFlags"))
-    }
-
-    /// Changes a device. libvirt: `virDomainUpdateDeviceFlags`.
-    async fn domain_update_device_flags(
-        &self,
-        _domain: &Domain,
-        _xml: &str,
-        _flags: DomainDeviceModifyFlags,
-    ) -> Result<()> {
-        Err(Error::no_support("virDomainUpdateDeviceFlags"))
-    }
-
-    /// Description, title or an element of a namespace. libvirt: `virDomainGetMetadata`.
-    ///
-    /// # Errors
-    /// `VIR_ERR_NO_DOMAIN_METADATA` if there is none.
-    async fn domain_get_metadata(
-        &self,
-        _domain: &Domain,
-        _kind: MetadataType,
-        _uri: Option<&str>,
-        _flags: DomainModificationFlags,
-    ) -> Result<String> {
-        Err(Error::no_support("virDomainGetMetadata"))
-    }
-
-    /// Sets description, title or an element of a namespace, or removes it. libvirt: `virDomainSetMetadata`.
-    async fn domain_set_metadata(
-        &self,
-        _domain: &Domain,
-        _kind: MetadataType,
-        _metadata: Option<&str>,
-        _key: Option<&str>,
-        _uri: Option<&str>,
-        _flags: DomainModificationFlags,
-    ) -> Result<()> {
-        Err(Error::no_support("virDomainSetMetadata"))
-    }
-
-    /// Gives a domain another name. libvirt: `virDomainRename`.
-    async fn domain_rename(&self, _domain: &Domain, _name: &str, _flags: NoFlags) -> Result<()> {
-        Err(Error::no_support("virDomainRename"))
     }
 
     /// Resets a domain hard. libvirt: `virDomainReset`.

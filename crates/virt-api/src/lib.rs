@@ -5,10 +5,12 @@
 //! `virDomainLookupByName` finds [`Hypervisor::domain_lookup_by_name`].
 //!
 //! ```
-//! use virt_api::{Driver, ErrorCode, Hypervisor, ListAllDomainsFlags};
+//! use virt_api::{Definitions, Driver, ErrorCode, Hypervisor, ListAllDomainsFlags, Snapshots};
 //!
 //! struct Empty;
 //! impl Hypervisor for Empty {}
+//! impl Definitions for Empty {}
+//! impl Snapshots for Empty {}
 //! impl Driver for Empty {
 //!     fn hypervisor(&self) -> &dyn Hypervisor {
 //!         self
@@ -35,6 +37,7 @@
 
 mod auth;
 mod code;
+mod definition;
 mod domain;
 mod driver;
 mod error;
@@ -47,6 +50,7 @@ mod interface;
 mod migrate;
 mod network;
 mod node;
+mod snapshot;
 mod storage;
 mod stream;
 mod task;
@@ -54,6 +58,7 @@ mod typed_param;
 
 pub use auth::{AuthCallback, CredentialRequest, CredentialType, Secret};
 pub use code::{ErrorCode, ErrorDomain};
+pub use definition::Definitions;
 pub use domain::{
     Domain, DomainBlockDevice, DomainBlockInfo, DomainDetails, DomainInfo, DomainInterface,
     DomainInterfaceDevice, DomainMemoryStat, DomainSelector, DomainState, DomainStateReason,
@@ -83,6 +88,7 @@ pub use interface::{Interface, InterfaceHandle};
 pub use migrate::{MigrateOptions, domain_migrate};
 pub use network::{Network, NetworkHandle};
 pub use node::{Feature, InterfaceAddressesSource, NodeInfo, Version};
+pub use snapshot::Snapshots;
 pub use storage::{
     ListedPool, ListedVolume, Storage, StoragePool, StoragePoolInfo, StoragePoolState, StorageVol,
     StorageVolInfo, StorageVolType,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
+    Definitions, Domain, DomainBlockDevice, DomainBlockInfo, DomainConsoleFlags, DomainCreateFlags,
     DomainDefineFlags, DomainDestroyFlags, DomainDetails, DomainDeviceModifyFlags, DomainEventId,
     DomainInfo, DomainInspection, DomainInterface, DomainInterfaceDevice, DomainMemoryFlags,
     DomainMemoryStat, DomainModificationFlags, DomainQuestion, DomainRebootFlags, DomainSelector,
@@ -19,9 +19,9 @@ use virt_api::{
     MigratePrepared, NativeConversionFlags, Network, NetworkDefineFlags, NetworkHandle,
     NetworkXmlFlags, NoFlags, NodeInfo, Questions, Result, SchedulerType, Screenshot, Snapshot,
     SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags, SnapshotRevertFlags,
-    SnapshotXmlFlags, Storage, StoragePool, StoragePoolInfo, StorageVol, StorageVolCreateFlags,
-    StorageVolDeleteFlags, StorageVolInfo, StorageVolResizeFlags, StorageVolTransferFlags,
-    StorageXmlFlags, Stream, TypedParam, Version,
+    SnapshotXmlFlags, Snapshots, Storage, StoragePool, StoragePoolInfo, StorageVol,
+    StorageVolCreateFlags, StorageVolDeleteFlags, StorageVolInfo, StorageVolResizeFlags,
+    StorageVolTransferFlags, StorageXmlFlags, Stream, TypedParam, Version,
 };
 
 use crate::client;
@@ -172,7 +172,6 @@ remote! {
         domain_reset(domain: &Domain, flags: NoFlags) -> () = DomainReset(domain.clone(), flags);
         domain_destroy_flags(domain: &Domain, flags: DomainDestroyFlags) -> () = DomainDestroyFlags(domain.clone(), flags);
         domain_create_with_flags(domain: &Domain, flags: DomainCreateFlags) -> Domain = DomainCreateWithFlags(domain.clone(), flags);
-        domain_create_xml(xml: &str, flags: DomainCreateFlags) -> Domain = DomainCreateXml(xml.to_owned(), flags);
         domain_get_os_type(domain: &Domain) -> String = DomainGetOsType(domain.clone());
         domain_get_info(domain: &Domain) -> DomainInfo = DomainGetInfo(domain.clone());
         domain_get_state(domain: &Domain, flags: NoFlags) -> (DomainState, DomainStateReason) = DomainGetState(domain.clone(), flags) => |state| (state.0, state.1);
@@ -192,39 +191,12 @@ remote! {
         domain_get_scheduler_type(domain: &Domain) -> SchedulerType = DomainGetSchedulerType(domain.clone());
         domain_get_scheduler_parameters_flags(domain: &Domain, flags: DomainModificationFlags) -> Vec<TypedParam> = DomainGetSchedulerParametersFlags(domain.clone(), Max(MAX_PARAMS), flags | TEXTS) => |list| list.0;
         domain_set_scheduler_parameters_flags(domain: &Domain, params: &[TypedParam], flags: DomainModificationFlags) -> () = DomainSetSchedulerParametersFlags(domain.clone(), params.to_vec().into(), flags);
-        domain_get_xml_desc(domain: &Domain, flags: DomainXmlFlags) -> String = DomainGetXmlDesc(domain.clone(), flags);
-        connect_domain_xml_from_native(format: &str, config: &str, flags: NativeConversionFlags) -> String = ConnectDomainXmlFromNative(format.to_owned(), config.to_owned(), flags);
-        connect_domain_xml_to_native(format: &str, xml: &str, flags: NativeConversionFlags) -> String = ConnectDomainXmlToNative(format.to_owned(), xml.to_owned(), flags);
-        domain_define_xml_flags(xml: &str, flags: DomainDefineFlags) -> Domain = DomainDefineXmlFlags(xml.to_owned(), flags);
-        domain_undefine_flags(domain: &Domain, flags: DomainUndefineFlags) -> () = DomainUndefineFlags(domain.clone(), flags);
         domain_get_autostart(domain: &Domain) -> bool = DomainGetAutostart(domain.clone());
         domain_set_autostart(domain: &Domain, autostart: bool) -> () = DomainSetAutostart(domain.clone(), autostart);
         domain_migrate_prepare(uri: Option<&str>, flags: MigrateFlags, name: Option<&str>, bandwidth_mib: u64) -> MigratePrepared = DomainMigratePrepare(uri.map(str::to_owned), flags, name.map(str::to_owned), bandwidth_mib) => |reply| MigratePrepared { cookie: reply.0.0, uri: reply.1 };
         domain_migrate_perform(domain: &Domain, cookie: &[u8], uri: &str, flags: MigrateFlags, name: Option<&str>, bandwidth_mib: u64) -> () = DomainMigratePerform(domain.clone(), Opaque(Bytes::copy_from_slice(cookie)), uri.to_owned(), flags, name.map(str::to_owned), bandwidth_mib);
         domain_migrate_finish(name: &str, cookie: &[u8], uri: &str, flags: MigrateFlags) -> Domain = DomainMigrateFinish(name.to_owned(), Opaque(Bytes::copy_from_slice(cookie)), uri.to_owned(), flags);
-        domain_snapshot_create_xml(domain: &Domain, xml: &str, flags: SnapshotCreateFlags) -> Snapshot = DomainSnapshotCreateXml(domain.clone(), xml.to_owned(), flags);
-        domain_snapshot_get_xml_desc(snapshot: &Snapshot, flags: SnapshotXmlFlags) -> String = DomainSnapshotGetXmlDesc(snapshot.clone(), flags);
-        domain_snapshot_num(domain: &Domain, flags: SnapshotListFlags) -> u32 = DomainSnapshotNum(domain.clone(), flags) => |count| count.0;
-        domain_snapshot_list_names(domain: &Domain, max: usize, flags: SnapshotListFlags) -> Vec<String> = DomainSnapshotListNames(domain.clone(), Max(max), flags) => |list| list.0;
-        domain_list_all_snapshots(domain: &Domain, flags: SnapshotListFlags) -> Vec<Snapshot> = DomainListAllSnapshots(domain.clone(), true, flags) => |reply| reply.0.0;
-        domain_snapshot_num_children(snapshot: &Snapshot, flags: SnapshotListFlags) -> u32 = DomainSnapshotNumChildren(snapshot.clone(), flags) => |count| count.0;
-        domain_snapshot_list_children_names(snapshot: &Snapshot, max: usize, flags: SnapshotListFlags) -> Vec<String> = DomainSnapshotListChildrenNames(snapshot.clone(), Max(max), flags) => |list| list.0;
-        domain_snapshot_list_all_children(snapshot: &Snapshot, flags: SnapshotListFlags) -> Vec<Snapshot> = DomainSnapshotListAllChildren(snapshot.clone(), true, flags) => |reply| reply.0.0;
-        domain_snapshot_lookup_by_name(domain: &Domain, name: &str, flags: NoFlags) -> Snapshot = DomainSnapshotLookupByName(domain.clone(), name.to_owned(), flags);
-        domain_has_current_snapshot(domain: &Domain, flags: NoFlags) -> bool = DomainHasCurrentSnapshot(domain.clone(), flags);
-        domain_snapshot_current(domain: &Domain, flags: NoFlags) -> Snapshot = DomainSnapshotCurrent(domain.clone(), flags);
-        domain_snapshot_get_parent(snapshot: &Snapshot, flags: NoFlags) -> Snapshot = DomainSnapshotGetParent(snapshot.clone(), flags);
-        domain_snapshot_is_current(snapshot: &Snapshot, flags: NoFlags) -> bool = DomainSnapshotIsCurrent(snapshot.clone(), flags);
-        domain_snapshot_has_metadata(snapshot: &Snapshot, flags: NoFlags) -> bool = DomainSnapshotHasMetadata(snapshot.clone(), flags);
-        domain_revert_to_snapshot(snapshot: &Snapshot, flags: SnapshotRevertFlags) -> () = DomainRevertToSnapshot(snapshot.clone(), flags);
-        domain_snapshot_delete(snapshot: &Snapshot, flags: SnapshotDeleteFlags) -> () = DomainSnapshotDelete(snapshot.clone(), flags);
         connect_get_all_domain_stats(domains: &[Domain], stats: DomainStatsTypes, flags: DomainStatsFlags) -> Vec<DomainStats> = ConnectGetAllDomainStats(domains.to_vec().into(), stats, flags) => |list| list.0;
-        connect_get_domain_capabilities(emulator: Option<&str>, arch: Option<&str>, machine: Option<&str>, virt_type: Option<&str>, flags: NoFlags) -> String = ConnectGetDomainCapabilities(emulator.map(str::to_owned), arch.map(str::to_owned), machine.map(str::to_owned), virt_type.map(str::to_owned), flags);
-        domain_attach_device_flags(domain: &Domain, xml: &str, flags: DomainDeviceModifyFlags) -> () = DomainAttachDeviceFlags(domain.clone(), xml.to_owned(), flags);
-        domain_detach_device_flags(domain: &Domain, xml: &str, flags: DomainDeviceModifyFlags) -> () = DomainDetachDeviceFlags(domain.clone(), xml.to_owned(), flags);
-        domain_update_device_flags(domain: &Domain, xml: &str, flags: DomainDeviceModifyFlags) -> () = DomainUpdateDeviceFlags(domain.clone(), xml.to_owned(), flags);
-        domain_get_metadata(domain: &Domain, kind: MetadataType, uri: Option<&str>, flags: DomainModificationFlags) -> String = DomainGetMetadata(domain.clone(), kind, uri.map(str::to_owned), flags);
-        domain_set_metadata(domain: &Domain, kind: MetadataType, metadata: Option<&str>, key: Option<&str>, uri: Option<&str>, flags: DomainModificationFlags) -> () = DomainSetMetadata(domain.clone(), kind, metadata.map(str::to_owned), key.map(str::to_owned), uri.map(str::to_owned), flags);
         domain_abort_job(domain: &Domain) -> () = DomainAbortJob(domain.clone());
         domain_memory_stats(domain: &Domain, flags: NoFlags) -> Vec<DomainMemoryStat> = OwnDomainMemoryStats(domain.clone(), flags) => |list| list.0.into_iter().map(|stat| stat.0).collect();
         connect_list_all_domains(flags: ListAllDomainsFlags) -> Vec<ListedDomain> = OwnListAllDomains(flags) => |list| list.0;
@@ -233,9 +205,7 @@ remote! {
         domain_list_block_devices(domain: &Domain) -> Vec<DomainBlockDevice> = OwnDomainListBlockDevices(domain.clone()) => |list| list.0;
         domain_list_interface_devices(domain: &Domain) -> Vec<DomainInterfaceDevice> = OwnDomainListInterfaceDevices(domain.clone()) => |list| list.0;
         domain_inspect(domains: &[Domain]) -> Vec<DomainInspection> = OwnDomainInspect(domains.to_vec().into()) => |list| list.0;
-        domain_snapshots_get_xml_desc(snapshots: &[Snapshot], flags: SnapshotXmlFlags) -> Vec<Result<String>> = OwnSnapshotsGetXmlDesc(snapshots.to_vec().into(), flags) => |list| list.0.into_iter().map(|document| document.0.map_err(plain)).collect();
         domain_get_block_info(domain: &Domain, disk: &str, flags: NoFlags) -> DomainBlockInfo = DomainGetBlockInfo(domain.clone(), disk.to_owned(), flags) => |(allocation_bytes, capacity_bytes, physical_bytes)| DomainBlockInfo { capacity_bytes, allocation_bytes, physical_bytes };
-        domain_rename(domain: &Domain, name: &str, flags: NoFlags) -> () = DomainRename(domain.clone(), Some(name.to_owned()), flags) => |_| ();
     }
 
     async fn connect_get_uri(&self) -> Result<String> {
@@ -269,6 +239,46 @@ remote! {
         event: DomainEventId,
     ) -> Result<Box<dyn EventSubscription>> {
         self.transport.subscribe(event, domain.cloned()).await
+    }
+}
+
+remote! {
+    Definitions {
+        domain_create_xml(xml: &str, flags: DomainCreateFlags) -> Domain = DomainCreateXml(xml.to_owned(), flags);
+        domain_get_xml_desc(domain: &Domain, flags: DomainXmlFlags) -> String = DomainGetXmlDesc(domain.clone(), flags);
+        connect_domain_xml_from_native(format: &str, config: &str, flags: NativeConversionFlags) -> String = ConnectDomainXmlFromNative(format.to_owned(), config.to_owned(), flags);
+        connect_domain_xml_to_native(format: &str, xml: &str, flags: NativeConversionFlags) -> String = ConnectDomainXmlToNative(format.to_owned(), xml.to_owned(), flags);
+        domain_define_xml_flags(xml: &str, flags: DomainDefineFlags) -> Domain = DomainDefineXmlFlags(xml.to_owned(), flags);
+        domain_undefine_flags(domain: &Domain, flags: DomainUndefineFlags) -> () = DomainUndefineFlags(domain.clone(), flags);
+        connect_get_domain_capabilities(emulator: Option<&str>, arch: Option<&str>, machine: Option<&str>, virt_type: Option<&str>, flags: NoFlags) -> String = ConnectGetDomainCapabilities(emulator.map(str::to_owned), arch.map(str::to_owned), machine.map(str::to_owned), virt_type.map(str::to_owned), flags);
+        domain_attach_device_flags(domain: &Domain, xml: &str, flags: DomainDeviceModifyFlags) -> () = DomainAttachDeviceFlags(domain.clone(), xml.to_owned(), flags);
+        domain_detach_device_flags(domain: &Domain, xml: &str, flags: DomainDeviceModifyFlags) -> () = DomainDetachDeviceFlags(domain.clone(), xml.to_owned(), flags);
+        domain_update_device_flags(domain: &Domain, xml: &str, flags: DomainDeviceModifyFlags) -> () = DomainUpdateDeviceFlags(domain.clone(), xml.to_owned(), flags);
+        domain_get_metadata(domain: &Domain, kind: MetadataType, uri: Option<&str>, flags: DomainModificationFlags) -> String = DomainGetMetadata(domain.clone(), kind, uri.map(str::to_owned), flags);
+        domain_set_metadata(domain: &Domain, kind: MetadataType, metadata: Option<&str>, key: Option<&str>, uri: Option<&str>, flags: DomainModificationFlags) -> () = DomainSetMetadata(domain.clone(), kind, metadata.map(str::to_owned), key.map(str::to_owned), uri.map(str::to_owned), flags);
+        domain_rename(domain: &Domain, name: &str, flags: NoFlags) -> () = DomainRename(domain.clone(), Some(name.to_owned()), flags) => |_| ();
+    }
+}
+
+remote! {
+    Snapshots {
+        domain_snapshot_create_xml(domain: &Domain, xml: &str, flags: SnapshotCreateFlags) -> Snapshot = DomainSnapshotCreateXml(domain.clone(), xml.to_owned(), flags);
+        domain_snapshot_get_xml_desc(snapshot: &Snapshot, flags: SnapshotXmlFlags) -> String = DomainSnapshotGetXmlDesc(snapshot.clone(), flags);
+        domain_snapshot_num(domain: &Domain, flags: SnapshotListFlags) -> u32 = DomainSnapshotNum(domain.clone(), flags) => |count| count.0;
+        domain_snapshot_list_names(domain: &Domain, max: usize, flags: SnapshotListFlags) -> Vec<String> = DomainSnapshotListNames(domain.clone(), Max(max), flags) => |list| list.0;
+        domain_list_all_snapshots(domain: &Domain, flags: SnapshotListFlags) -> Vec<Snapshot> = DomainListAllSnapshots(domain.clone(), true, flags) => |reply| reply.0.0;
+        domain_snapshot_num_children(snapshot: &Snapshot, flags: SnapshotListFlags) -> u32 = DomainSnapshotNumChildren(snapshot.clone(), flags) => |count| count.0;
+        domain_snapshot_list_children_names(snapshot: &Snapshot, max: usize, flags: SnapshotListFlags) -> Vec<String> = DomainSnapshotListChildrenNames(snapshot.clone(), Max(max), flags) => |list| list.0;
+        domain_snapshot_list_all_children(snapshot: &Snapshot, flags: SnapshotListFlags) -> Vec<Snapshot> = DomainSnapshotListAllChildren(snapshot.clone(), true, flags) => |reply| reply.0.0;
+        domain_snapshot_lookup_by_name(domain: &Domain, name: &str, flags: NoFlags) -> Snapshot = DomainSnapshotLookupByName(domain.clone(), name.to_owned(), flags);
+        domain_has_current_snapshot(domain: &Domain, flags: NoFlags) -> bool = DomainHasCurrentSnapshot(domain.clone(), flags);
+        domain_snapshot_current(domain: &Domain, flags: NoFlags) -> Snapshot = DomainSnapshotCurrent(domain.clone(), flags);
+        domain_snapshot_get_parent(snapshot: &Snapshot, flags: NoFlags) -> Snapshot = DomainSnapshotGetParent(snapshot.clone(), flags);
+        domain_snapshot_is_current(snapshot: &Snapshot, flags: NoFlags) -> bool = DomainSnapshotIsCurrent(snapshot.clone(), flags);
+        domain_snapshot_has_metadata(snapshot: &Snapshot, flags: NoFlags) -> bool = DomainSnapshotHasMetadata(snapshot.clone(), flags);
+        domain_revert_to_snapshot(snapshot: &Snapshot, flags: SnapshotRevertFlags) -> () = DomainRevertToSnapshot(snapshot.clone(), flags);
+        domain_snapshot_delete(snapshot: &Snapshot, flags: SnapshotDeleteFlags) -> () = DomainSnapshotDelete(snapshot.clone(), flags);
+        domain_snapshots_get_xml_desc(snapshots: &[Snapshot], flags: SnapshotXmlFlags) -> Vec<Result<String>> = OwnSnapshotsGetXmlDesc(snapshots.to_vec().into(), flags) => |list| list.0.into_iter().map(|document| document.0.map_err(plain)).collect();
     }
 }
 

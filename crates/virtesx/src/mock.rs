@@ -6,13 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 use virt_api::{
-    Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainInfo, DomainInterface,
-    DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags, DomainShutdownFlags,
-    DomainState, DomainStateReason, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags, Driver,
-    Error, ErrorCode, ErrorDomain, Hypervisor, InterfaceAddressesSource, IpAddress, IpAddressType,
-    ListAllDomainsFlags as Filter, ListedDomain, NativeConversionFlags, NoFlags, NodeInfo, Result,
-    SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags, SnapshotListFlags,
-    SnapshotRevertFlags, SnapshotXmlFlags, TypedParam, Version, check_flags,
+    Definitions, Domain, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainInfo,
+    DomainInterface, DomainMemoryFlags, DomainModificationFlags, DomainRebootFlags,
+    DomainShutdownFlags, DomainState, DomainStateReason, DomainUndefineFlags, DomainVcpuFlags,
+    DomainXmlFlags, Driver, Error, ErrorCode, ErrorDomain, Hypervisor, InterfaceAddressesSource,
+    IpAddress, IpAddressType, ListAllDomainsFlags as Filter, ListedDomain, NativeConversionFlags,
+    NoFlags, NodeInfo, Result, SchedulerType, Snapshot, SnapshotCreateFlags, SnapshotDeleteFlags,
+    SnapshotListFlags, SnapshotRevertFlags, SnapshotXmlFlags, Snapshots, TypedParam, Version,
+    check_flags,
 };
 
 /// A host with a few domains. It changes nothing, but remembers what it was told to change.
@@ -223,41 +224,6 @@ impl Hypervisor for Mock {
         Ok(domain.id.is_some())
     }
 
-    async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {
-        Ok(format!(
-            "<domain type='vmware'>\n  <name>{}</name>\n</domain>\n<!-- flags {flags:?} -->\n",
-            domain.name
-        ))
-    }
-
-    async fn connect_domain_xml_from_native(
-        &self,
-        format: &str,
-        config: &str,
-        flags: NativeConversionFlags,
-    ) -> Result<String> {
-        Ok(format!("<!-- {format} {flags:?} -->\n<domain>{}</domain>\n", config.trim()))
-    }
-
-    async fn connect_domain_xml_to_native(
-        &self,
-        format: &str,
-        xml: &str,
-        flags: NativeConversionFlags,
-    ) -> Result<String> {
-        Ok(format!("# {format} {flags:?}\n# {} bytes\n", xml.len()))
-    }
-
-    async fn domain_define_xml_flags(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
-        self.note("define", xml.trim(), flags)?;
-        self.domain_lookup_by_name("web01").await
-    }
-
-    async fn domain_create_xml(&self, xml: &str, flags: DomainCreateFlags) -> Result<Domain> {
-        self.note("create", xml.trim(), flags)?;
-        self.domain_lookup_by_name("web01").await
-    }
-
     async fn domain_create_with_flags(
         &self,
         domain: &Domain,
@@ -294,14 +260,6 @@ impl Hypervisor for Mock {
 
     async fn domain_destroy_flags(&self, domain: &Domain, flags: DomainDestroyFlags) -> Result<()> {
         self.note("destroy", &domain.name, flags)
-    }
-
-    async fn domain_undefine_flags(
-        &self,
-        domain: &Domain,
-        flags: DomainUndefineFlags,
-    ) -> Result<()> {
-        self.note("undefine", &domain.name, flags)
     }
 
     async fn domain_set_autostart(&self, domain: &Domain, autostart: bool) -> Result<()> {
@@ -416,7 +374,56 @@ impl Hypervisor for Mock {
     async fn node_get_free_memory(&self) -> Result<u64> {
         Ok(3_221_226_000)
     }
+}
 
+#[async_trait]
+impl Definitions for Mock {
+    async fn domain_get_xml_desc(&self, domain: &Domain, flags: DomainXmlFlags) -> Result<String> {
+        Ok(format!(
+            "<domain type='vmware'>\n  <name>{}</name>\n</domain>\n<!-- flags {flags:?} -->\n",
+            domain.name
+        ))
+    }
+
+    async fn connect_domain_xml_from_native(
+        &self,
+        format: &str,
+        config: &str,
+        flags: NativeConversionFlags,
+    ) -> Result<String> {
+        Ok(format!("<!-- {format} {flags:?} -->\n<domain>{}</domain>\n", config.trim()))
+    }
+
+    async fn connect_domain_xml_to_native(
+        &self,
+        format: &str,
+        xml: &str,
+        flags: NativeConversionFlags,
+    ) -> Result<String> {
+        Ok(format!("# {format} {flags:?}\n# {} bytes\n", xml.len()))
+    }
+
+    async fn domain_define_xml_flags(&self, xml: &str, flags: DomainDefineFlags) -> Result<Domain> {
+        self.note("define", xml.trim(), flags)?;
+        self.domain_lookup_by_name("web01").await
+    }
+
+    async fn domain_create_xml(&self, xml: &str, flags: DomainCreateFlags) -> Result<Domain> {
+        self.note("create", xml.trim(), flags)?;
+        self.domain_lookup_by_name("web01").await
+    }
+
+    async fn domain_undefine_flags(
+        &self,
+        domain: &Domain,
+        flags: DomainUndefineFlags,
+    ) -> Result<()> {
+        self.note("undefine", &domain.name, flags)
+    }
+}
+
+#[async_trait]
+impl Snapshots for Mock {
     async fn domain_snapshot_create_xml(
         &self,
         domain: &Domain,

@@ -12,8 +12,8 @@ use esx_sim::Simulator;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 use virt_api::{
-    Chunk, Domain, DomainConsoleFlags, DomainDeviceModifyFlags, DomainXmlFlags, Driver, Error,
-    ErrorCode, ErrorDomain, Hypervisor, Result, Stream,
+    Chunk, Definitions, Domain, DomainConsoleFlags, DomainDeviceModifyFlags, DomainXmlFlags,
+    Driver, Error, ErrorCode, ErrorDomain, Hypervisor, Result, Snapshots, Stream,
 };
 use virt_rpc::client::{self, StreamOutput};
 use virt_rpc::frame::{Header, Packet, PacketType};
@@ -69,6 +69,10 @@ impl Hypervisor for Fake {
         }
     }
 }
+
+impl Definitions for Fake {}
+
+impl Snapshots for Fake {}
 
 struct Line(Arc<Machine>);
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use esx_driver::Connection;
 use virt_api::{
-    Chunk, Domain, DomainDefineFlags, DomainEventId, DomainXmlFlags, Error, ErrorCode, ErrorDomain,
-    Hypervisor as _, ListAllDomainsFlags, NoFlags, Result, SnapshotCreateFlags,
-    SnapshotDeleteFlags, Storage as _, StorageVol, StorageVolTransferFlags,
+    Chunk, Definitions, Domain, DomainDefineFlags, DomainEventId, DomainXmlFlags, Error, ErrorCode,
+    ErrorDomain, Hypervisor as _, ListAllDomainsFlags, NoFlags, Result, SnapshotCreateFlags,
+    SnapshotDeleteFlags, Snapshots, Storage as _, StorageVol, StorageVolTransferFlags,
 };
 
 /// Longest time for one operation: so many ticks. Every limit of the connection is far shorter, and the longest chain of

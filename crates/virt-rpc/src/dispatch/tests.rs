@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use virt_api::{
-    Domain, DomainModificationFlags, DomainXmlFlags, Hypervisor, ListAllDomainsFlags, ListedDomain,
-    Unsupported,
+    Definitions, Domain, DomainModificationFlags, DomainXmlFlags, Hypervisor, ListAllDomainsFlags,
+    ListedDomain, Snapshots, Unsupported,
 };
 
 use super::*;
@@ -39,15 +39,6 @@ struct Fake {
 
 #[async_trait]
 impl Hypervisor for Fake {
-    async fn domain_get_xml_desc(
-        &self,
-        domain: &Domain,
-        flags: DomainXmlFlags,
-    ) -> virt_api::Result<String> {
-        self.seen.lock().unwrap().push(format!("{} {:#x}", domain.name, flags.bits()));
-        Ok("<domain/>".to_owned())
-    }
-
     async fn connect_list_all_domains(
         &self,
         _flags: ListAllDomainsFlags,
@@ -72,6 +63,20 @@ impl Hypervisor for Fake {
         Ok(vec![TypedParam::new("text", "x"), TypedParam::new("min_guarantee", 7_u64)])
     }
 }
+
+#[async_trait]
+impl Definitions for Fake {
+    async fn domain_get_xml_desc(
+        &self,
+        domain: &Domain,
+        flags: DomainXmlFlags,
+    ) -> virt_api::Result<String> {
+        self.seen.lock().unwrap().push(format!("{} {:#x}", domain.name, flags.bits()));
+        Ok("<domain/>".to_owned())
+    }
+}
+
+impl Snapshots for Fake {}
 
 fn call_packet<L: Layout>(args: &L::Args) -> Packet {
     client::call::<L>(5, args).unwrap()

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use virt_api::{
-    Chunk, DomainConsoleFlags, DomainEvent, DomainEventId, DomainEventKind, DomainLifecycle,
-    EventSubscription, Hypervisor, ListAllDomainsFlags, Storage, StorageVol,
-    StorageVolTransferFlags, Stream,
+    Chunk, Definitions, DomainConsoleFlags, DomainEvent, DomainEventId, DomainEventKind,
+    DomainLifecycle, EventSubscription, Hypervisor, ListAllDomainsFlags, Snapshots, Storage,
+    StorageVol, StorageVolTransferFlags, Stream,
 };
 use virt_rpc::dispatch::{OpenStream, dispatch};
 use virt_rpc::frame::{FrameDecoder, Packet};
@@ -207,6 +207,10 @@ impl Hypervisor for Pipes {
         Ok(Box::new(Events(self.events)))
     }
 }
+
+impl Definitions for Pipes {}
+
+impl Snapshots for Pipes {}
 
 /// So many events, then the end.
 struct Events(u32);
