@@ -1,8 +1,6 @@
 //! Documents and configurations beyond libvirt's flags: exact, or with the keys that have no place in domain XML.
 
-mod common;
-
-use common::connect;
+use crate::common::connect;
 use esx_sim::Simulator;
 use virt_api::{
     Definitions, DomainDefineFlags, DomainSelector, DomainXmlFlags, Driver as _, ErrorCode,

@@ -1,10 +1,8 @@
 //! Defining domains on the simulated host: new ones and ones that exist, and what every failure leaves behind.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::model::{FileContent, Model};
 use esx_sim::{PowerState, Reaction, Running, Simulator};

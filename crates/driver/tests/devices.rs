@@ -1,8 +1,6 @@
 //! Devices attached, detached and changed on the simulated host.
 
-mod common;
-
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::{Running, Simulator};
 use virt_api::{
@@ -362,7 +360,8 @@ async fn older_hosts_have_no_ports_on_the_network() {
 #[tokio::test]
 async fn a_read_only_connection_changes_no_device() {
     let sim = Simulator::builder().vms(3).start().await.unwrap();
-    let options = esx_driver::OpenOptions { read_only: true, ..common::options(sim.password()) };
+    let options =
+        esx_driver::OpenOptions { read_only: true, ..crate::common::options(sim.password()) };
     let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
     let domain = connection.domain_lookup_by_name("vm-00001").await.unwrap();
     let result = connection.domain_attach_device_flags(&domain, &card(""), Flags::empty()).await;

@@ -1,10 +1,8 @@
 //! Life-cycle events from one filter.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_sim::{PowerState, Simulator};
 use virt_api::{
     DomainEvent, DomainEventId, DomainEventKind, Driver as _, EventSubscription, Hypervisor as _,

@@ -1,11 +1,9 @@
 //! A killed connection, a restarted host, an ended session in the middle of each kind of task: nothing is started twice, and
 //! the call is completed or fails with a fitting code. The simulator's journal and its tasks are the proof.
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::options;
+use crate::common::options;
 use esx_driver::Connection;
 use esx_sim::model::{Model, TaskState};
 use esx_sim::{Arrival, PowerState, Preset, Reaction, Running, Simulator};

@@ -1,8 +1,6 @@
 //! Statistics, lists of devices, screenshots, names and descriptions on the simulated host.
 
-mod common;
-
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::{Preset, Running, Simulator};
 use virt_api::{

@@ -1,8 +1,6 @@
 //! The conformance suite against every kind of host, and what is special about each.
 
-mod common;
-
-use common::{connect, options};
+use crate::common::{connect, options};
 use esx_conformance::Expectations;
 use esx_sim::{PowerState, Preset, Simulator};
 use virt_api::{
@@ -111,7 +109,7 @@ async fn one_unreadable_page_never_fails_a_list() {
         }
         sim.reset_journal();
         let listed = connection.connect_list_all_domains(ALL).await.unwrap();
-        counts.push(common::methods(&sim).len());
+        counts.push(crate::common::methods(&sim).len());
         names.push(listed.iter().map(|l| l.domain.name.clone()).collect::<Vec<_>>());
         if plan.contains("corrupt-at") {
             let spoilt: Vec<_> = listed.iter().filter(|l| l.domain.name.is_empty()).collect();

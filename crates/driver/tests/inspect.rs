@@ -1,10 +1,8 @@
 //! What `domain_inspect` finds, and what it costs.
 
-mod common;
-
 use std::fmt::Write as _;
 
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_sim::{PowerState, Preset, Simulator};
 use virt_api::{DomainInspection, Hypervisor as _, Severity};
 

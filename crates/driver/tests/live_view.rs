@@ -1,11 +1,9 @@
 //! The live view: what it answers, what it never answers, and that it is never behind what its own connection did.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{connect, methods, options};
+use crate::common::{connect, methods, options};
 use esx_conformance::Expectations;
 use esx_driver::{Connection, LiveViewOptions, LiveViewState, LiveViewStatus, OpenOptions};
 use esx_sim::model::Model;

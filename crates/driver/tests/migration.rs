@@ -1,8 +1,6 @@
 //! Migration between the hosts of a simulated vCenter: libvirt's three steps, and the front end above them.
 
-mod common;
-
-use common::{methods, options};
+use crate::common::{methods, options};
 use esx_driver::Connection;
 use esx_sim::model::{Model, TaskState};
 use esx_sim::{PowerState, Preset, Running, Simulator};
@@ -185,7 +183,7 @@ async fn questions_and_other_tasks_are_looked_for_as_for_every_task() {
 #[tokio::test]
 async fn without_a_vcenter_there_is_no_migration() {
     let sim = Simulator::builder().start().await.unwrap();
-    let connection = common::connect(&sim, "").await;
+    let connection = crate::common::connect(&sim, "").await;
     assert!(!connection.connect_supports_feature(Feature::MigrationV1).await.unwrap());
     let domain = connection.domain_lookup_by_name("web01").await.unwrap();
     let options = MigrateOptions::default();

@@ -1,8 +1,6 @@
 //! Networks and interfaces on the simulated host: what is told, what is changed, and how many requests that takes.
 
-mod common;
-
-use common::{connect, methods, options};
+use crate::common::{connect, methods, options};
 use esx_driver::{Connection, OpenOptions};
 use esx_sim::{PowerState, Preset, Running, Simulator};
 use virt_api::{

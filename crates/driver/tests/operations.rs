@@ -1,8 +1,6 @@
 //! Operations of the driver on the simulated host: what they change there, and how many requests they take.
 
-mod common;
-
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_driver::{Connection, LiveViewOptions, OpenOptions};
 use esx_sim::model::Model;
 use esx_sim::{PowerState, Preset, Running, Simulator};
@@ -318,7 +316,7 @@ async fn a_vcenter_runs_the_same_operations() {
 async fn a_machine_that_was_registered_anew_is_found_again() {
     for live_view in [None, Some(LiveViewOptions::default())] {
         let sim = Simulator::builder().vms(3).start().await.unwrap();
-        let options = OpenOptions { live_view, ..common::options("pass") };
+        let options = OpenOptions { live_view, ..crate::common::options("pass") };
         let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
         let old = connection.domain_lookup_by_name("vm-00001").await.unwrap();
         let before = sim.model().read(|m| m.machine("vm-00001")).unwrap();

@@ -1,8 +1,6 @@
 //! Hosts that refuse: each reason is an error of its own, with one sentence on what to do.
 
-mod common;
-
-use common::connect;
+use crate::common::connect;
 use esx_sim::Simulator;
 use esx_sim::model::Fault;
 use virt_api::{DomainCreateFlags, Driver as _, Error, Hypervisor as _, ListAllDomainsFlags};
@@ -79,7 +77,7 @@ async fn too_many_sessions() {
     sim.model().change(|m| m.set_session_limit(Some(1)));
     let connection = connect(&sim, "").await;
     let refused =
-        esx_driver::open(&sim.uri(), common::options(sim.password())).await.err().unwrap();
+        esx_driver::open(&sim.uri(), crate::common::options(sim.password())).await.err().unwrap();
     let text = line(&refused).replace(&sim.address().to_string(), "HOST");
     insta::assert_snapshot!(text, @r#"VIR_ERR_HTTP_ERROR cannot log in to HOST as "user": the host is too busy, is just starting, or has too many sessions; wait, or log out other clients: HOST answered POST /sdk with HTTP status 503 (Service Unavailable)"#);
     connection.close().await.unwrap();

@@ -1,8 +1,6 @@
 //! How many requests each thing costs. The numbers are promises of the README and of `docs/performance.md`.
 
-mod common;
-
-use common::{connect, methods, options};
+use crate::common::{connect, methods, options};
 use esx_sim::{Preset, Running, Simulator};
 use virt_api::{
     Definitions, DomainSelector, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags,

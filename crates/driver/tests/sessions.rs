@@ -1,8 +1,6 @@
 //! Sessions that the host ends.
 
-mod common;
-
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_sim::Simulator;
 use virt_api::{
     Definitions, DomainSelector, DomainXmlFlags, Driver as _, Hypervisor as _, ListAllDomainsFlags,
@@ -126,7 +124,11 @@ async fn a_vcenter_that_does_not_fit_leaves_no_session_anywhere() {
         .unwrap();
     let open = async |query: &str| {
         let uri = format!("{}&vcenter={query}", host.uri());
-        esx_driver::open(&uri, common::options(host.password())).await.err().unwrap().to_string()
+        esx_driver::open(&uri, crate::common::options(host.password()))
+            .await
+            .err()
+            .unwrap()
+            .to_string()
     };
     assert!(open("*").await.contains("not managed"), "the host has no manager");
     let system = esx_vi_api::MoRef::new("HostSystem", "ha-host");
@@ -241,7 +243,7 @@ async fn a_saved_session_serves_the_next_connection() {
     let open = async || {
         let options = esx_driver::OpenOptions {
             sessions: Some(memory.clone()),
-            ..common::options(sim.password())
+            ..crate::common::options(sim.password())
         };
         esx_driver::open(&sim.uri(), options).await.unwrap()
     };
@@ -402,7 +404,7 @@ async fn an_opening_that_is_given_up_leaves_no_session() {
     let sim = std::sync::Arc::new(Simulator::builder().start().await.unwrap());
     let mut arrived = slow_logins(&sim);
     let uri = sim.uri();
-    let options = common::options(sim.password());
+    let options = crate::common::options(sim.password());
     let opening = tokio::spawn(async move { esx_driver::open(&uri, options).await.map(|_| ()) });
     arrived.recv().await.unwrap();
     opening.abort();
@@ -418,7 +420,7 @@ async fn an_opening_that_is_given_up_leaves_no_session() {
             esx_sim::Reaction::DelayAnswer { by: NEVER }
         }
     });
-    let (uri, options) = (vcenter.uri(), common::options(vcenter.password()));
+    let (uri, options) = (vcenter.uri(), crate::common::options(vcenter.password()));
     let opening = tokio::spawn(async move { esx_driver::open(&uri, options).await.map(|_| ()) });
     arrived.recv().await.unwrap();
     assert_eq!(vcenter.model().read(|m| m.session_count()), 1);

@@ -1,8 +1,6 @@
 //! Storage pools and volumes on the simulated host: what is told, what is changed, and how many requests that takes.
 
-mod common;
-
-use common::{connect, methods};
+use crate::common::{connect, methods};
 use esx_driver::Connection;
 use esx_sim::{FileContent, Preset, Running, Simulator};
 use tokio::task::JoinHandle;
@@ -498,7 +496,7 @@ async fn faults_have_fitting_codes() {
         connection.storage_vol_wipe(&volume, NONE).await.unwrap_err().code,
         ErrorCode::OperationDenied
     );
-    let mut options = common::options(sim.password());
+    let mut options = crate::common::options(sim.password());
     options.read_only = true;
     let reader = esx_driver::open(&sim.uri(), options).await.unwrap();
     sim.reset_journal();

@@ -1,11 +1,9 @@
 //! Volumes as streams on the simulated host.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::common::{connect, methods};
 use bytes::Bytes;
-use common::{connect, methods};
 use esx_driver::{Connection, OpenOptions};
 use esx_sim::{FileContent, Preset, Reaction, Running, Simulator};
 use virt_api::{
@@ -299,7 +297,7 @@ async fn uploads_replace_what_is_there_or_leave_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_only_read_do_not_upload() {
     let (sim, _) = host().await;
-    let options = OpenOptions { read_only: true, ..common::options(sim.password()) };
+    let options = OpenOptions { read_only: true, ..crate::common::options(sim.password()) };
     let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
     let image = volume("vol/image.iso");
     let refused = connection.storage_vol_upload(&image, 0, MIB, NONE).await.err().unwrap();

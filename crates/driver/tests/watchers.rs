@@ -1,11 +1,9 @@
 //! Who has a say, or an ear, while operations run: policies, progress, the timeout; questions looked at by hand.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{methods, options};
+use crate::common::{methods, options};
 use esx_driver::{Connection, OpenOptions};
 use esx_sim::model::{Model, TaskState};
 use esx_sim::{PowerState, Running, Simulator};

@@ -1,8 +1,6 @@
 //! Datastore files over real sockets, by hand.
 
-mod common;
-
-use common::{Client, exchange, send};
+use crate::common::{Client, exchange, send};
 use esx_sim::{FileContent, Preset, Reaction, Running, Simulator};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -1,11 +1,9 @@
 //! The program: it says where it is, serves, and ends when told.
 
-mod common;
-
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use common::{CONTENT, envelope, send};
+use crate::common::{CONTENT, envelope, send};
 
 #[tokio::test]
 async fn it_prints_its_addresses_and_ends_on_a_signal() {

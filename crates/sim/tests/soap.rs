@@ -1,10 +1,8 @@
 //! SOAP over real sockets, by hand.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{CONTENT, CURRENT_TIME, Client, envelope, list, login, send};
+use crate::common::{CONTENT, CURRENT_TIME, Client, envelope, list, login, send};
 use esx_sim::{PowerState, Preset, Reaction, Running, Simulator};
 
 const NEWEST: Option<&str> = Some("urn:vim25/8.0.2.0");

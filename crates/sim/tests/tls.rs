@@ -1,10 +1,8 @@
 //! HTTPS: the certificate is the one that the thumbprint names.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{envelope, exchange, login, request};
+use crate::common::{envelope, exchange, login, request};
 use esx_sim::Simulator;
 use ring::digest::{SHA256, digest};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

@@ -1,15 +1,13 @@
 //! The transport over plain HTTP, against a server that behaves well, oddly or badly.
 
-mod transport_support;
-
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::transport_support::{Action, Server, free_port, message, reply};
 use esx_vi_client::{
     ByteRange, CallOptions, CloseStage, ContentRange, Endpoint, Scheme, Stats, Transport,
     TransportError, Waiting,
 };
-use transport_support::{Action, Server, free_port, message, reply};
 
 const OK: &str = "200 OK";
 const XML: &str = "Content-Type: text/xml; charset=utf-8";
@@ -271,7 +269,7 @@ async fn ipv6_literals_are_reached_with_brackets() {
     let port = listener.local_addr().unwrap().port();
     let seen = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        transport_support::read_request(&mut stream).await.unwrap()
+        crate::transport_support::read_request(&mut stream).await.unwrap()
     });
     let transport = Transport::new(Endpoint::new(Scheme::Http, "::1", port)).unwrap();
     let error = transport.post("/sdk", "a", "").await.unwrap_err();

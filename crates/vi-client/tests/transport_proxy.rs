@@ -1,17 +1,15 @@
 //! Proxies: only those of the endpoint, of each kind, and their refusals.
 
-mod transport_support;
-
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use crate::transport_support::{Action, Server, free_port, message, read_head, reply};
 use esx_vi_client::{Endpoint, Proxy, ProxyKind, Scheme, TlsPolicy, Transport, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use transport_support::{Action, Server, free_port, message, read_head, reply};
 
 async fn tls_server() -> Server {
     let key = rcgen::KeyPair::generate().unwrap();

@@ -1,10 +1,9 @@
 //! Which certificates the transport accepts, and what it says about the others.
 
-mod transport_support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::transport_support::{Action, Server, message, reply};
 use esx_vi_client::{
     Endpoint, Scheme, Thumbprint, ThumbprintAlgorithm, TlsPolicy, Transport, TransportError,
     Waiting,
@@ -16,7 +15,6 @@ use rcgen::{
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion, crypto::ring, version};
-use transport_support::{Action, Server, message, reply};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 

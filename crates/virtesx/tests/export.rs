@@ -1,7 +1,5 @@
 //! `export` by the built program: what it writes, what it leaves on the host, and that it goes on where it broke off.
 
-mod stream_vmdk;
-
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -93,7 +91,7 @@ impl Host {
 
     /// The disk that is in `out` as one file.
     fn whole_disk(&self, name: &str) -> Vec<u8> {
-        stream_vmdk::decode(&std::fs::read(self.path("out").join(name)).unwrap())
+        crate::stream_vmdk::decode(&std::fs::read(self.path("out").join(name)).unwrap())
     }
 
     /// The states of all leases so far; none is held.

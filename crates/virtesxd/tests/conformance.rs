@@ -1,7 +1,5 @@
 //! The conformance suite over the wire: a client's driver, the daemon, our driver, a simulated host.
 
-mod common;
-
 use async_trait::async_trait;
 use esx_conformance::Expectations;
 use esx_sim::Simulator;
@@ -13,7 +11,7 @@ use virt_rpc::remote::{Remote, Transport};
 use virtesxd::config::Config;
 use virtesxd::hub;
 
-use common::{Daemon, Peer};
+use crate::common::{Daemon, Peer};
 
 /// One call at a time.
 struct Wire(Mutex<(Peer, u32)>);

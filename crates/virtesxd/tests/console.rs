@@ -1,8 +1,6 @@
 //! Consoles through the daemon (`virDomainOpenConsole`): on a driver whose machine does as it is told, and on a simulated host
 //! whose machines dial a concentrator.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -22,7 +20,7 @@ use virt_rpc::session::StreamHeader;
 use virtesxd::config::Config;
 use virtesxd::hub::{self, Opener};
 
-use common::{Daemon, Peer, in_time};
+use crate::common::{Daemon, Peer, in_time};
 
 const NONE: DomainConsoleFlags = DomainConsoleFlags::empty();
 

@@ -1,7 +1,5 @@
 //! Clients of the daemon against a simulated host: what they get, and what the host is asked.
 
-mod common;
-
 use esx_sim::{PowerState, Running, Simulator};
 use tokio::io::AsyncWriteExt as _;
 use virt_api::{DomainState, DomainXmlFlags, ErrorCode, ListAllDomainsFlags, NoFlags};
@@ -11,7 +9,7 @@ use virt_rpc::types::StateAndReason;
 use virtesxd::config::Config;
 use virtesxd::hub;
 
-use common::{Daemon, Peer, in_time};
+use crate::common::{Daemon, Peer, in_time};
 
 const ALL: ListAllDomainsFlags = ListAllDomainsFlags::ACTIVE.union(ListAllDomainsFlags::INACTIVE);
 

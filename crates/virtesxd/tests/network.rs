@@ -1,7 +1,5 @@
 //! Clients on the network: TLS and TCP, and what they may not do there.
 
-mod common;
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +18,7 @@ use virtesxd::config::Config;
 use virtesxd::hub;
 use virtesxd::server::Socket;
 
-use common::{Daemon, Peer, in_time};
+use crate::common::{Daemon, Peer, in_time};
 
 /// An authority, a certificate for 127.0.0.1 and one for a client, as files.
 struct Certificates(TempDir);

@@ -1,8 +1,6 @@
 //! The program itself: killed at the worst moment, told to read its configuration again, started by the system; and what it
 //! writes about itself.
 
-mod common;
-
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -19,7 +17,7 @@ use virt_api::{DomainXmlFlags, ErrorCode, StorageVolTransferFlags};
 use virt_rpc::frame::{Header, Packet, PacketType, Status};
 use virt_rpc::procedure::{Procedure, call};
 
-use common::{Peer, in_time};
+use crate::common::{Peer, in_time};
 
 /// A running program and what it writes to its standard error; killed when dropped.
 struct Program(Child, NamedTempFile);

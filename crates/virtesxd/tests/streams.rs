@@ -1,7 +1,5 @@
 //! Streams through the daemon, on a driver of which nothing is needed but its streams.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +16,7 @@ use virt_rpc::procedure::call;
 use virtesxd::config::Config;
 use virtesxd::hub::Opener;
 
-use common::{Daemon, Peer, in_time};
+use crate::common::{Daemon, Peer, in_time};
 
 /// What a stream is to do, and what was done with it.
 #[derive(Default)]

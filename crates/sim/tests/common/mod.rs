@@ -1,7 +1,5 @@
 //! HTTP and SOAP by hand: these tests share no code with our client.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use std::net::SocketAddr;
 
 use esx_sim::Running;

@@ -1,7 +1,5 @@
 //! What the daemon's tests share: a daemon on a socket of its own and a client of its protocol.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,0 +1,9 @@
+//! One program of all tests of the daemon and its clients: linked once instead of 6 times.
+
+mod common;
+mod conformance;
+mod console;
+mod daemon;
+mod network;
+mod process;
+mod streams;
