@@ -160,6 +160,9 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
         )
         .await?;
     let task_timeout = options.operation_timeout.or(uri.task_timeout());
+    if let Some(longest) = task_timeout {
+        client.limit_tasks(longest);
+    }
     let mut session = Session {
         client,
         product,

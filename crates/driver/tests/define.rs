@@ -1,8 +1,9 @@
 //! Defining domains on the simulated host: new ones and ones that exist, and what every failure leaves behind.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::common::{connect, methods};
+use crate::common::{connect, methods, options};
 use esx_driver::Connection;
 use esx_sim::model::{FileContent, Model};
 use esx_sim::{PowerState, Reaction, Running, Simulator};
@@ -483,4 +484,37 @@ async fn a_domain_that_cannot_be_started_is_not_left_behind() {
         ErrorCode::OperationDenied
     );
     assert_eq!(scene.machines(), before + 1);
+}
+
+/// The time for an operation bounds the registration, too. If the host can be kept from it, what was written is taken away.
+#[tokio::test]
+async fn a_registration_that_takes_too_long_is_given_up() {
+    let scene = Scene::new().await;
+    let options = esx_driver::OpenOptions {
+        operation_timeout: Some(Duration::from_millis(200)),
+        ..options(scene.sim.password())
+    };
+    let connection = esx_driver::open(&scene.sim.uri(), options).await.unwrap();
+    let machines = scene.machines();
+    for cancelable in [true, false] {
+        scene.sim.model().change(Model::hold_tasks);
+        let host = async {
+            scene.sim.until(|m| !m.unfinished_tasks().is_empty()).await;
+            let task = scene.sim.model().read(|m| m.unfinished_tasks()[0].clone());
+            assert!(scene.sim.model().change(|m| m.set_cancelable(&task, cancelable)));
+            if cancelable {
+                // Next it is asked to remove the file, and does.
+                scene.sim.until(|m| m.unfinished_tasks().iter().any(|other| *other != task)).await;
+                scene.sim.model().change(Model::release_tasks);
+            }
+        };
+        let xml = document("x", "");
+        let define = connection.domain_define_xml_flags(&xml, DomainDefineFlags::empty());
+        let (result, ()) = tokio::join!(define, host);
+        let error = result.unwrap_err();
+        assert_eq!(error.code, ErrorCode::OperationTimeout, "{error}");
+        assert_eq!(scene.machines(), machines);
+        assert_eq!(scene.file("new/x.vmx").is_some(), !cancelable, "{error}");
+        assert_eq!(told(&error).contains("stays"), !cancelable, "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! A connection to one VI API endpoint: service content, login, method calls.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +45,7 @@ struct Inner {
     /// Collectors of watches that have ended.
     collectors: Mutex<Vec<MoRef>>,
     changes: Arc<Changes>,
+    task_limit: OnceLock<Duration>,
 }
 
 impl Client {
@@ -92,6 +93,7 @@ impl Client {
                 session: Session::default(),
                 collectors: Mutex::default(),
                 changes: Arc::default(),
+                task_limit: OnceLock::new(),
             }),
         })
     }
@@ -104,6 +106,18 @@ impl Client {
     /// The API version that the connection speaks.
     pub fn api_version(&self) -> ApiVersion {
         self.inner.version
+    }
+
+    /// Says how long [`Client::run_plain_task`] waits for a task, the last ones of an upload included, before it cancels it;
+    /// without, as long as it takes. Only the first such word counts.
+    pub fn limit_tasks(&self, longest: Duration) {
+        // The first word stands.
+        let _ = self.inner.task_limit.set(longest);
+    }
+
+    /// What [`Client::limit_tasks`] has said.
+    pub(crate) fn task_limit(&self) -> Option<Duration> {
+        self.inner.task_limit.get().copied()
     }
 
     /// The HTTP layer below, with its counters.

@@ -20,15 +20,16 @@ const RESULT: &str = "info.result";
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// As [`Client::run_plain_task_with`], for as long as it takes.
+    /// As [`Client::run_plain_task_with`], for as long as it takes or [`Client::limit_tasks`] has it.
     ///
     /// # Errors
-    /// [`Error::TaskFailed`], [`Error::TaskVanished`], any other [`Error`].
+    /// As [`Client::run_plain_task_with`].
     pub async fn run_plain_task<M>(&self, target: &MoRef, operation: &M) -> Result<Option<Value>>
     where
         M: Method<Output = MoRef> + Sync,
     {
-        self.run_plain_task_with(target, operation, &TaskOptions::default()).await
+        let options = TaskOptions { deadline: self.task_limit(), ..TaskOptions::default() };
+        self.run_plain_task_with(target, operation, &options).await
     }
 
     /// Runs an operation that belongs to no machine yet, and so has no questions: a registration, a search, work on
@@ -66,7 +67,8 @@ impl Client {
         let mut run =
             PlainTask { client: Some(self.clone()), task, seen: TaskSeen::default(), result: None };
         let mut reason = None;
-        let (mut broken, mut deadline) = (0, options.deadline.map(|deadline| started + deadline));
+        // What the clock cannot tell is never.
+        let (mut broken, mut deadline) = (0, options.deadline.and_then(|d| started.checked_add(d)));
         let first = match run.watch(self).await {
             Ok(watch) => Some(watch),
             Err(error) => run.watch_again(self, error, &mut broken).await?,

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -62,6 +63,8 @@ pub struct Service {
     pub stop: watch::Receiver<bool>,
     /// Given back once the client has opened a connection.
     pub greeting: Option<OwnedSemaphorePermit>,
+    /// The runtime that does what calls wait for.
+    pub hosts: Handle,
 }
 
 /// What reader and tasks share.
@@ -109,7 +112,7 @@ where
     });
     let mut wire = Wire::new(read, write, packets);
     let mut tasks = JoinSet::new();
-    let mut queue = Queue::new(&limits);
+    let mut queue = Queue::new(&limits, service.hosts.clone());
     let end = converse(&mut wire, &shared, &mut service, &mut tasks, &mut queue).await;
     // What is left is written beside the calls that are being finished.
     let mut writer = tokio::spawn(wire.write_rest());
@@ -167,7 +170,8 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 Action::Nothing => {}
                 Action::Send(reply) => wire.push(&reply),
                 Action::Open(call) => {
-                    tasks.spawn(open(Arc::clone(shared), service.hub.clone(), call, service.uid));
+                    let opening = open(Arc::clone(shared), service.hub.clone(), call, service.uid);
+                    tasks.spawn_on(opening, &service.hosts);
                 }
                 Action::Call { packet, read_only, subject } => {
                     match queue.add(tasks, shared, packet, read_only, subject).await {
@@ -180,7 +184,7 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                     }
                 }
                 Action::Register(register) => {
-                    tasks.spawn(events(Arc::clone(shared), register));
+                    tasks.spawn_on(events(Arc::clone(shared), register), &service.hosts);
                 }
                 Action::Deregister { callback, reply } => {
                     let ended = shared

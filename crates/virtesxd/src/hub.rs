@@ -13,6 +13,7 @@ use esx_concentrator::Address;
 use esx_driver::{ConsoleOpener, Environment, LiveViewOptions, OpenOptions};
 use ring::hmac;
 use ring::rand::SystemRandom;
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use virt_api::{
@@ -86,6 +87,8 @@ pub struct Hub {
     opener: Opener,
     mac: Option<hmac::Key>,
     entries: Mutex<Vec<Entry>>,
+    /// Where connections that nobody uses any more are closed.
+    runtime: Option<Handle>,
 }
 
 /// A client's share of a connection. Dropping it gives it back.
@@ -128,7 +131,8 @@ impl Hub {
     pub fn new(config: Config, own_uid: Option<u32>, opener: Opener) -> Arc<Self> {
         let mac = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
         let config = RwLock::new(Arc::new(config));
-        Arc::new(Self { config, own_uid, opener, mac, entries: Mutex::default() })
+        let runtime = Handle::try_current().ok();
+        Arc::new(Self { config, own_uid, opener, mac, entries: Mutex::default(), runtime })
     }
 
     /// The configuration of this moment.
@@ -265,7 +269,7 @@ impl Hub {
         entry.generation += 1;
         let generation = entry.generation;
         drop(entries);
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(runtime) = &self.runtime else { return };
         let (hub, key) = (Arc::clone(self), key.clone());
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_secs(hub.config().linger_seconds)).await;

@@ -12,6 +12,7 @@
 pub mod client;
 pub mod config;
 pub mod console;
+mod front;
 pub mod hub;
 pub mod server;
 mod socket;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -15,6 +16,7 @@ use virt_rpc::session::{AuthMethod, SessionOptions};
 
 use crate::client::{self, Service};
 use crate::config::{Auth, Config};
+use crate::front::Front;
 use crate::hub::{Hub, Opener};
 use crate::socket::Accepted;
 pub use crate::socket::Socket;
@@ -33,10 +35,15 @@ pub struct Server {
     new_clients: Arc<Semaphore>,
     tls: Option<TlsAcceptor>,
     tasks: JoinSet<()>,
+    /// Where clients are spoken with.
+    front: Front,
+    /// Where their calls are done.
+    hosts: Handle,
 }
 
 impl Server {
-    /// A daemon with this configuration; `opener` is [`crate::hub::esx`] outside tests. It runs in the Tokio runtime that calls it.
+    /// A daemon with this configuration; `opener` is [`crate::hub::esx`] outside tests. What it asks hosts is done in the Tokio runtime
+    /// that calls it; with its clients it speaks in a thread of its own.
     ///
     /// # Errors
     /// If the system tells nothing about the process, or the files of TLS cannot be used.
@@ -54,6 +61,8 @@ impl Server {
             new_clients: Arc::new(Semaphore::new(new_clients)),
             tls,
             tasks: JoinSet::new(),
+            front: Front::start().context("cannot start a thread for clients")?,
+            hosts: Handle::current(),
         })
     }
 
@@ -156,40 +165,16 @@ impl Server {
             uid,
             stop: self.stop.subscribe(),
             greeting: Some(greeting),
+            hosts: self.hosts.clone(),
         };
         let acceptor = self.tls.clone();
-        self.tasks.spawn(async move {
-            match accepted {
-                Accepted::Unix(stream, _) => {
-                    let (read, write) = stream.into_split();
-                    serve(read, write, service).await;
-                }
-                Accepted::Tcp(stream) => {
-                    let _ = stream.set_nodelay(true);
-                    let (read, write) = stream.into_split();
-                    serve(read, write, service).await;
-                }
-                Accepted::Tls(stream) => {
-                    let _ = stream.set_nodelay(true);
-                    let Some(acceptor) = acceptor else { return };
-                    let mut stop = service.stop.clone();
-                    let hands = tokio::time::timeout(patience, tls::accept(&acceptor, stream));
-                    let stream = tokio::select! {
-                        hands = hands => hands,
-                        _ = stop.wait_for(|stop| *stop) => return,
-                    };
-                    match stream {
-                        Ok(Ok(stream)) => {
-                            let (read, write) = tokio::io::split(stream);
-                            serve(read, write, service).await;
-                        }
-                        Ok(Err(error)) => tracing::info!(%error, "no TLS with a client"),
-                        Err(_) => tracing::info!("a client took too long over TLS"),
-                    }
-                }
+        let speak = async move {
+            if let Err(error) = converse(accepted, service, acceptor, patience).await {
+                tracing::warn!(%error, "a client's socket cannot be used");
             }
             drop(place);
-        });
+        };
+        self.tasks.spawn_on(speak, self.front.handle());
     }
 
     fn place(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
@@ -197,6 +182,47 @@ impl Server {
         let greeting = Arc::clone(&self.new_clients).try_acquire_owned().ok()?;
         Some((place, greeting))
     }
+}
+
+/// Speaks with a client. Its socket is one of the runtime that runs this, from here on.
+async fn converse(
+    accepted: Accepted,
+    service: Service,
+    acceptor: Option<TlsAcceptor>,
+    patience: Duration,
+) -> io::Result<()> {
+    match accepted {
+        Accepted::Unix(stream, _) => {
+            let (read, write) = UnixStream::from_std(stream.into_std()?)?.into_split();
+            serve(read, write, service).await;
+        }
+        Accepted::Tcp(stream) => {
+            let stream = TcpStream::from_std(stream.into_std()?)?;
+            let _ = stream.set_nodelay(true);
+            let (read, write) = stream.into_split();
+            serve(read, write, service).await;
+        }
+        Accepted::Tls(stream) => {
+            let stream = TcpStream::from_std(stream.into_std()?)?;
+            let _ = stream.set_nodelay(true);
+            let Some(acceptor) = acceptor else { return Ok(()) };
+            let mut stop = service.stop.clone();
+            let hands = tokio::time::timeout(patience, tls::accept(&acceptor, stream));
+            let stream = tokio::select! {
+                hands = hands => hands,
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            };
+            match stream {
+                Ok(Ok(stream)) => {
+                    let (read, write) = tokio::io::split(stream);
+                    serve(read, write, service).await;
+                }
+                Ok(Err(error)) => tracing::info!(%error, "no TLS with a client"),
+                Err(_) => tracing::info!("a client took too long over TLS"),
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn serve<R, W>(read: R, write: W, service: Service)

@@ -1,4 +1,4 @@
-//! One program of all tests of the daemon and its clients: linked once instead of 6 times.
+//! One program of all tests of the daemon and its clients: linked once instead of 7 times.
 
 mod common;
 mod conformance;
@@ -7,3 +7,4 @@ mod daemon;
 mod network;
 mod process;
 mod streams;
+mod threads;

@@ -1,15 +1,17 @@
 //! Defining a domain: VMX file written, uploaded, registered (spec `domain.md` 12.1).
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use esx_escape::{DatastorePath, datastore_item};
+use esx_task::Leftover;
 use esx_vi_api::data::DatastoreHostMount;
 use esx_vi_api::methods::{
     DeleteDatastoreFileTask, MakeDirectory, QueryConfigOptionDescriptor, RegisterVMTask,
 };
 use esx_vi_api::{Method as _, MoRef, Value};
-use esx_vi_client::{Error as ViError, Retrieval, TransportError, traversal};
+use esx_vi_client::{Error as ViError, Retrieval, TaskOptions, TransportError, traversal};
 use esx_vmx::Document;
 use esx_vmx_domain::{Context, Mode, ProductLine, parse_domain, to_vmx, virtual_hardware_version};
 use uuid::Uuid;
@@ -44,6 +46,8 @@ const NEWEST_HARDWARE: &[(u64, u32)] = &[
 const VOLUMES: &str = "/vmfs/volumes/";
 /// Longest file that is looked at whether it is a definition's leavings.
 const MAX_LEFT_OVER_BYTES: u64 = 1 << 20;
+/// How long the host may take to remove a file that came to nothing, also if the time for the definition itself is over.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// What was made for a new machine and goes away with it: its file, or the directory of its own with the file.
 pub(super) struct Made(DatastorePath);
@@ -417,7 +421,9 @@ impl Session {
             name: path.to_string(),
             datacenter: Some(binding.datacenter.clone()),
         };
-        if let Err(error) = self.client.run_plain_task(manager, &operation).await {
+        let options = TaskOptions { deadline: Some(TAKEN_BACK_WITHIN), ..TaskOptions::default() };
+        let result = self.client.run_plain_task_with(manager, &operation, &options).await;
+        if let Err(error) = result {
             tracing::warn!(%error, %path, "the file is left on the datastore");
         }
     }
@@ -428,6 +434,9 @@ impl Session {
 fn is_refusal(error: &ViError) -> bool {
     match error {
         ViError::TaskFailed { .. } => true,
+        ViError::TaskGivenUp { task, .. } => {
+            matches!(task, Leftover::NotStarted | Leftover::Cancelled)
+        }
         ViError::Fault { method, .. } => *method == RegisterVMTask::NAME,
         _ => false,
     }

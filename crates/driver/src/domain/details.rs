@@ -24,8 +24,8 @@ const STATE: &[&str] = &["runtime.powerState"];
 /// libvirt `virDomainGetInfo` (spec `domain.md` 9); current memory never exceeds the maximum.
 fn info_of(found: &Found) -> Result<DomainInfo> {
     let number = |path| found.row.get::<i64>(path).map_err(decode_error);
-    let max_memory_kib =
-        u64::try_from(number("config.hardware.memoryMB")?.unwrap_or(0)).unwrap_or(0) * 1024;
+    let max_memory_mib = number("config.hardware.memoryMB")?.unwrap_or(0);
+    let max_memory_kib = u64::try_from(max_memory_mib).unwrap_or(0).saturating_mul(1024);
     let limit = number("config.memoryAllocation.limit")?.and_then(|mib| u64::try_from(mib).ok());
     Ok(DomainInfo {
         state: found.machine.state,

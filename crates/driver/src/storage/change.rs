@@ -263,7 +263,8 @@ impl Session {
                 destination_datacenter: datacenter,
                 force: Some(false),
             };
-            self.run_storage_task(self.file_manager()?, &operation)
+            self.client
+                .run_plain_task(self.file_manager()?, &operation)
                 .await
                 .map_err(|e| storage_error(&what, e))?;
             return Ok(StorageVol { pool: pool.name.clone(), name: request.name, key: path });
@@ -326,11 +327,11 @@ impl Session {
         }
         let result = if disk {
             let operation = DeleteVirtualDiskTask { name, datacenter };
-            self.run_storage_task(self.disk_manager()?, &operation).await
+            self.client.run_plain_task(self.disk_manager()?, &operation).await
         } else {
             self.check_deletable(volume).await?;
             let operation = DeleteDatastoreFileTask { name, datacenter };
-            self.run_storage_task(self.file_manager()?, &operation).await
+            self.client.run_plain_task(self.file_manager()?, &operation).await
         };
         result.map(|_| ()).map_err(|e| storage_error(&what, e))
     }
@@ -357,7 +358,7 @@ impl Session {
         };
         let browser = self.browser(pool).await?;
         let what = format!("cannot look into the directory {}", path_of(pool, directory));
-        let found = self.run_storage_task(&browser, &operation).await;
+        let found = self.client.run_plain_task(&browser, &operation).await;
         let found = found.map_err(|e| storage_error(&what, e))?;
         let files = found.as_ref().and_then(Value::as_object).and_then(|found| found.get("file"));
         Ok(files.is_none_or(|files| files.items().is_empty()))

@@ -166,16 +166,6 @@ pub(super) fn split(name: &str) -> (&str, &str) {
 }
 
 impl Session {
-    /// Runs a task that belongs to no machine.
-    pub(super) async fn run_storage_task<M: Method<Output = MoRef> + Sync>(
-        &self,
-        target: &MoRef,
-        operation: &M,
-    ) -> Result<Option<Value>, ViError> {
-        let options = TaskOptions { deadline: self.watchers.timeout, ..TaskOptions::default() };
-        self.client.run_plain_task_with(target, operation, &options).await
-    }
-
     /// Runs a task that works on a volume, and tells how far it is.
     pub(super) async fn run_volume_task<M: Method<Output = MoRef> + Sync>(
         &self,
@@ -199,7 +189,7 @@ impl Session {
     ) -> Result<Vec<Found>> {
         let known = self.storage.knows(datastore);
         let browser = self.browser(datastore).await?;
-        let mut result = self.run_storage_task(&browser, operation).await;
+        let mut result = self.client.run_plain_task(&browser, operation).await;
         // The datastore has gone, or its name is another one's now.
         let stale = |error: &ViError| {
             error.is_fault("ManagedObjectNotFound") || error.is_fault("InvalidDatastore")
@@ -207,7 +197,7 @@ impl Session {
         if known && result.as_ref().is_err_and(stale) {
             self.storage.forget(datastore);
             let browser = self.browser(datastore).await?;
-            result = self.run_storage_task(&browser, operation).await;
+            result = self.client.run_plain_task(&browser, operation).await;
         }
         let what = || format!("cannot search the storage pool {datastore:?}");
         let found = result.map_err(|error| storage_error(&what(), error))?;

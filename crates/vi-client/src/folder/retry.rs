@@ -93,7 +93,8 @@ impl Gate {
             let doubled = self.policy.first_pause.saturating_mul(1 << state.failures.min(20));
             let pause = retry_after.unwrap_or(doubled).min(self.policy.longest_pause);
             state.failures += 1;
-            state.opens = Some(now + pause);
+            let Some(opens) = now.checked_add(pause) else { return false };
+            state.opens = Some(opens);
         }
         state.opens.unwrap_or(now).duration_since(since) <= self.policy.patience
     }

@@ -158,7 +158,7 @@ impl Client {
     where
         M: Method<Output = MoRef> + Send + Sync + 'static,
     {
-        let deadline = Instant::now() + options.ready;
+        let started = Instant::now();
         let (client, this) = (self.clone(), entity.clone());
         // In a task of its own: if nobody waits any more, the host's answer is still heard, and the lease given back.
         let begun = tokio::spawn(async move {
@@ -170,7 +170,8 @@ impl Client {
             Err(broken) => return Err(LeaseError::Lost { why: broken.to_string() }.into()),
         };
         let late = || LeaseError::NotReady { lease: held.moref.clone(), after: options.ready };
-        let info = match tokio::time::timeout_at(deadline, held.ready(M::NAME, entity)).await {
+        let left = options.ready.saturating_sub(started.elapsed());
+        let info = match tokio::time::timeout(left, held.ready(M::NAME, entity)).await {
             Ok(info) => info?,
             Err(_) => return Err(late().into()),
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -28,16 +29,19 @@ pub(super) struct Queue {
     max_streams: usize,
     /// Resolved when the last call about a domain has ended.
     last: HashMap<Uuid, oneshot::Receiver<()>>,
+    /// Where calls are done that are not over when they begin.
+    hosts: Handle,
 }
 
 impl Queue {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, hosts: Handle) -> Self {
         Self {
             running: Arc::new(Semaphore::new(limits.calls)),
             unfinished: Arc::default(),
             max_unfinished: limits.calls + limits.waiting_calls,
             max_streams: limits.streams,
             last: HashMap::new(),
+            hosts,
         }
     }
 
@@ -70,7 +74,12 @@ impl Queue {
         {
             permit = Some(free);
             // Whoever polls it next is told of its progress.
-            let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+            let first = poll_fn(|context| {
+                // What it starts or opens belongs where it goes on.
+                let _hosts = self.hosts.enter();
+                Poll::Ready(call.as_mut().poll(context))
+            });
+            let first = first.await;
             match first {
                 Poll::Ready(Some(reply)) => return Added::Answered(reply),
                 Poll::Ready(None) => return Added::Begun,
@@ -83,7 +92,7 @@ impl Queue {
             done
         });
         let (running, shared) = (Arc::clone(&self.running), Arc::clone(shared));
-        tasks.spawn(async move {
+        let rest = async move {
             if let Some(before) = before {
                 // An error is an end as well: the call before was cancelled.
                 let _ = before.await;
@@ -96,7 +105,8 @@ impl Queue {
                 shared.send(reply).await;
             }
             drop((permit, done, counted));
-        });
+        };
+        tasks.spawn_on(rest, &self.hosts);
         Added::Begun
     }
 }
