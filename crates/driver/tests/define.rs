@@ -1,5 +1,6 @@
 //! Defining domains on the simulated host: new ones and ones that exist, and what every failure leaves behind.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -325,6 +326,34 @@ async fn a_file_is_exchanged_as_a_whole() {
     scene.define(&edited(&scene).await).await.unwrap();
     assert!(scene.has_line("vm-00001", "memSize = \"4096\""), "{}", scene.vmx("vm-00001"));
     assert_eq!(names(&scene), before);
+}
+
+/// The file is exchanged, and then nobody is there any more who would tell the host: the next who wants the same does.
+#[tokio::test]
+async fn a_redefinition_that_was_cut_off_is_completed_by_the_next() {
+    let scene = Scene::new().await;
+    let domain = scene.connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    let xml = scene.xml(&domain).await.replace("2097152", "4194304");
+    let gone = Arc::new(AtomicBool::new(false));
+    scene.sim.set_plan(move |arrival| {
+        let reloads = arrival.method.as_deref() == Some("Reload");
+        match gone.fetch_or(reloads, Ordering::SeqCst) || reloads {
+            true => Reaction::Hangup { served: false },
+            false => Reaction::Serve,
+        }
+    });
+    scene.define(&xml).await.unwrap_err();
+    scene.sim.set_plan(|_| Reaction::Serve);
+    let file = scene.file("vm-00001/vm-00001.vmx").unwrap();
+    let file = String::from_utf8(file).unwrap();
+    assert!(file.contains("memSize = \"4096\""), "{file}");
+    let memory = async || {
+        let connection = connect(&scene.sim, "").await;
+        connection.domain_get_info(&domain).await.unwrap().max_memory_kib
+    };
+    assert_eq!(memory().await, 2_097_152, "the host has not read it");
+    scene.define(&xml).await.unwrap();
+    assert_eq!(memory().await, 4_194_304);
 }
 
 #[tokio::test]

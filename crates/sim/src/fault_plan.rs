@@ -36,6 +36,7 @@ FAULT   is one of
   restart              all sessions end, and the connection breaks before it is processed
   stuck-task           tasks stop making progress from then on
   duplicate            an update that was told already is told once more (WaitForUpdatesEx)
+  endless-updates      the same, and each answer says that the rest follows in the next
 Examples: 'cut-processed @PowerOnVM_Task'   'status=503,1 @GET #1+; expire @* #20'   'cut-unprocessed #5%'";
 
 /// A text is no fault plan.
@@ -156,6 +157,7 @@ fn reaction(fault: &str) -> Result<Reaction, &'static str> {
         "restart" => Reaction::Restart,
         "stuck-task" => Reaction::HoldTasks,
         "duplicate" => Reaction::RepeatUpdates,
+        "endless-updates" => Reaction::EndlessUpdates,
         _ => return Err("there is no such fault"),
     })
 }

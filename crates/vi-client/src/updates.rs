@@ -22,7 +22,9 @@ use crate::error::{Error, Result};
 /// How long one request waits at the most; a host that says nothing for longer is asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Most sets in a row that end no wait: of a hundred objects each, that is more than any inventory has.
-const MAX_SETS: u32 = 10_000;
+const MAX_SETS: u32 = 4_000;
+/// Most changes of one wait: forty of each of a hundred thousand objects.
+const MAX_CHANGES: usize = 4_000_000;
 /// How much later than it was told to a host may answer, if the connection's own limit is not shorter.
 const GRACE: Duration = Duration::from_secs(30);
 /// Objects in one set of updates; the rest follows in the next (server fact 9).
@@ -410,7 +412,7 @@ async fn collect(
             return Ok((changes, Some(version)));
         }
         sets += 1;
-        if sets == MAX_SETS {
+        if sets == MAX_SETS || changes.len() > MAX_CHANGES {
             return Err(Error::NotVi {
                 endpoint: client.transport().endpoint().to_string(),
                 method: WaitForUpdatesEx::NAME,

@@ -262,6 +262,22 @@ async fn servers_that_ignore_ranges() {
     assert!(matches!(error, TransferError::WrongRange { expected: BLOCK, .. }), "{error:?}");
 }
 
+/// What such a server sends before the part is thrown away, and so is no progress: one that always breaks off there is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_never_gets_to_the_part_is_given_up() {
+    let scene = Scene::new(FileContent::generated(8, 2 * MIB)).await;
+    scene.plan(|number, _| match number {
+        0 => Reaction::CutWhole { after: MIB + BLOCK },
+        _ => Reaction::CutWhole { after: MIB / 2 },
+    });
+    let retry = RetryPolicy { patience: Duration::from_millis(50), ..quick() };
+    let options = DownloadOptions { offset: MIB, parallel: 1, retry, ..blocks() };
+    let read = tokio::time::timeout(Duration::from_secs(60), scene.read(options));
+    let error = read.await.expect("it is given up").map(|bytes| bytes.len()).unwrap_err();
+    assert!(matches!(error, Error::Transport(TransportError::Closed { .. })), "{error:?}");
+    assert!(scene.downloads() > 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn holes_are_found() {
     let mut content = FileContent::hole(32 * MIB);

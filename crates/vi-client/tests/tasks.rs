@@ -9,7 +9,7 @@ use esx_sim::{PowerState, Reaction, Running, Simulator};
 use esx_task::{AutoAnswer, Leftover, Policy, Question, Reason, Refusal};
 use esx_vi_api::MoRef;
 use esx_vi_api::methods::{CreateSnapshotTask, CurrentTime, PowerOnVMTask};
-use esx_vi_client::{Client, Endpoint, Error, Scheme, TaskOptions};
+use esx_vi_client::{Client, Endpoint, Error, Retrieval, Scheme, TaskOptions};
 
 /// What callers read of the machine before they start: something that is always there.
 const PATHS: [&str; 1] = ["runtime.powerState"];
@@ -648,4 +648,18 @@ async fn old_hosts_are_looked_at_again_and_again() {
         assert!(matches!(refusal, Refusal::Answered { .. }), "{refusal:?}");
         assert_eq!(scene.calls("CreateSnapshot_Task"), 0);
     }
+}
+
+/// Each set says that the rest follows in the next: no inventory is that large, and memory is not endless.
+#[tokio::test]
+async fn updates_without_end_are_no_updates() {
+    let scene = Scene::new().await;
+    scene.sim.set_plan(|arrival| match arrival.method.as_deref() {
+        Some("WaitForUpdatesEx") => Reaction::EndlessUpdates,
+        _ => Reaction::Serve,
+    });
+    let retrieval = Retrieval::from(&scene.machine).read("VirtualMachine", PATHS);
+    let mut watch = scene.client.watch(&retrieval).await.unwrap();
+    let error = watch.next(None).await.unwrap_err();
+    assert!(error.to_string().contains("updates without end"), "{error}");
 }

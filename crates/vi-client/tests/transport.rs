@@ -1,13 +1,16 @@
 //! The transport over plain HTTP, against a server that behaves well, oddly or badly.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::transport_support::{Action, Server, free_port, message, reply};
 use esx_vi_client::{
-    ByteRange, CallOptions, CloseStage, ContentRange, Endpoint, Scheme, Stats, Transport,
-    TransportError, Waiting,
+    ByteRange, CallOptions, CloseStage, ContentRange, Endpoint, Scheme, SessionCookie, Stats,
+    Transport, TransportError, Waiting,
 };
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 const OK: &str = "200 OK";
 const XML: &str = "Content-Type: text/xml; charset=utf-8";
@@ -265,7 +268,7 @@ async fn names_without_an_address() {
 #[tokio::test]
 async fn ipv6_literals_are_reached_with_brackets() {
     // Machines without IPv6 cannot show more than the message.
-    let Ok(listener) = tokio::net::TcpListener::bind(("::1", 0)).await else { return };
+    let Ok(listener) = TcpListener::bind(("::1", 0)).await else { return };
     let port = listener.local_addr().unwrap().port();
     let seen = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -306,4 +309,32 @@ async fn downloads_and_ranges() {
     assert!(requests[0].starts_with(&format!("GET {path} HTTP/1.1\r\n")));
     assert!(requests[0].to_lowercase().contains("accept-encoding: identity\r\n"));
     assert!(requests[1].to_lowercase().contains("range: bytes=2-4\r\n"));
+}
+
+/// A reply to what was asked without a session may come after another one has opened one: its cookie is no news any more.
+#[tokio::test]
+async fn a_late_cookie_does_not_replace_a_newer_session() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let transport = Transport::new(Endpoint::new(Scheme::Http, "127.0.0.1", port)).unwrap();
+    let answers = async |opened: Option<&SessionCookie>| {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        crate::transport_support::read_request(&mut stream).await.unwrap();
+        if let Some(opened) = opened {
+            transport.set_session(opened);
+        }
+        let cookie = "Set-Cookie: vmware_soap_session=\"late\"; Path=/";
+        stream.write_all(&reply(OK, &[XML, cookie], "<ok/>")).await.unwrap();
+    };
+    let newer = SessionCookie::from_saved("vmware_soap_session=\"newer\"").unwrap();
+    let session = || transport.session_cookie().map(|cookie| cookie.expose().to_owned());
+    let (answer, ()) = tokio::join!(transport.post("/sdk", "", "<x/>"), answers(Some(&newer)));
+    answer.unwrap();
+    assert_eq!(session().as_deref(), Some(newer.expose()));
+    // One that nothing came in between is taken.
+    transport.clear_session();
+    let other = Transport::new(Endpoint::new(Scheme::Http, "127.0.0.1", port)).unwrap();
+    let (answer, ()) = tokio::join!(other.post("/sdk", "", "<x/>"), answers(None));
+    answer.unwrap();
+    assert!(other.session_cookie().is_some_and(|cookie| cookie.expose().contains("late")));
 }

@@ -150,6 +150,11 @@ pub enum Reaction {
     ExpireSessions,
     /// It is served as if it had no header `Range`.
     IgnoreRange,
+    /// As [`IgnoreRange`](Self::IgnoreRange), and the connection breaks after so many bytes of the whole.
+    CutWhole {
+        /// Bytes of the body that are sent.
+        after: u64,
+    },
     /// It is served, but the connection breaks after so many bytes of the answer's body.
     CutAnswer {
         /// Bytes of the body that are sent.
@@ -187,6 +192,8 @@ pub enum Reaction {
     Change(BodyChange),
     /// It is served with what the last `WaitForUpdatesEx` that told something was answered with, if there was one.
     RepeatUpdates,
+    /// As [`RepeatUpdates`](Self::RepeatUpdates), but at once, and each answer says that the rest follows in the next.
+    EndlessUpdates,
     /// Tasks make no progress from then on; it is served.
     HoldTasks,
     /// All sessions are ended and the connection breaks before it is served.
@@ -278,17 +285,30 @@ impl Shared {
         self.generation.send_modify(|_| {});
     }
 
+    fn has_told_updates(&self) -> bool {
+        self.last_updates.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Remembers an answer to `WaitForUpdatesEx`, or puts the remembered one in its place.
-    fn repeat_updates(&self, response: &mut Response<ReplyBody>, repeat: bool) {
+    fn repeat_updates(&self, response: &mut Response<ReplyBody>, reaction: &Reaction) {
         let mut last = self.last_updates.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*last, repeat) {
-            (Some(body), true) => *response.body_mut() = body.clone().into(),
+        let endless = *reaction == Reaction::EndlessUpdates;
+        match &*last {
+            Some(body) if endless || *reaction == Reaction::RepeatUpdates => {
+                *response.body_mut() = body.clone().into();
+            }
             _ => {
                 let told = |body: &Bytes| body.windows(9).any(|part| part == b"filterSet");
                 if let Some(body) = response.body().bytes().filter(told) {
                     *last = Some(body);
                 }
             }
+        }
+        if endless && let Some(body) = response.body().bytes() {
+            // The schema has the mark behind the changes.
+            let text = String::from_utf8_lossy(&body);
+            let more = text.replacen("</returnval>", "<truncated>true</truncated></returnval>", 1);
+            *response.body_mut() = Bytes::from(more).into();
         }
     }
 
@@ -464,7 +484,7 @@ async fn respond(
             match reaction {
                 Reaction::ExpireSessions => shared.with_model(Model::expire_sessions),
                 Reaction::HoldTasks => shared.with_model(Model::hold_tasks),
-                Reaction::IgnoreRange => {
+                Reaction::IgnoreRange | Reaction::CutWhole { .. } => {
                     parts.headers.remove(RANGE);
                 }
                 _ => {}
@@ -480,6 +500,10 @@ async fn respond(
                 }
             } else if cut.is_some() {
                 return hang_up(entry, String::new());
+            } else if reaction == Reaction::EndlessUpdates && shared.has_told_updates() {
+                // Nothing is waited for.
+                let response = xml(StatusCode::OK, String::new());
+                Reply { response, method: named.clone().unwrap_or_default(), session: None }
             } else {
                 route(
                     shared,
@@ -493,7 +517,7 @@ async fn respond(
             };
             let Reply { mut response, method, session } = reply;
             if named.is_some() && method == "WaitForUpdatesEx" {
-                shared.repeat_updates(&mut response, reaction == Reaction::RepeatUpdates);
+                shared.repeat_updates(&mut response, &reaction);
             }
             if matches!(reaction, Reaction::Hangup { .. }) {
                 return hang_up(JournalEntry { session, ..entry }, method);
@@ -535,7 +559,9 @@ fn spoil(
     outflow: Arc<Outflow>,
 ) -> Duration {
     match reaction {
-        Reaction::CutAnswer { after } => response.body_mut().cut(after, outflow),
+        Reaction::CutAnswer { after } | Reaction::CutWhole { after } => {
+            response.body_mut().cut(after, outflow);
+        }
         Reaction::StallAnswer { after } => response.body_mut().stall(after),
         Reaction::CutHead { after } => outflow.break_after(after),
         Reaction::DripAnswer { pause } => response.body_mut().drip(pause),
