@@ -1,12 +1,11 @@
 //! Consoles through the built program: a simulated host whose machines dial, `vspc serve`, `console`, `vspc list`.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use esx_sim::{Running, Simulator};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use esx_sim::Simulator;
+
+use crate::common::{self, Home};
 
 /// Ends with the test.
 struct Server(Child);
@@ -19,9 +18,7 @@ impl Drop for Server {
 }
 
 struct Host {
-    runtime: Runtime,
-    running: Running,
-    folder: TempDir,
+    host: common::Host,
     /// `vspc serve`, and where hosts connect to it.
     server: Server,
     proxy: String,
@@ -29,34 +26,23 @@ struct Host {
 
 impl Host {
     fn start(arguments: &[&str]) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let simulator = Simulator::builder().vms(2).dial_consoles(true);
-        let running = runtime.block_on(simulator.start()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let password = running.password();
-        let text = format!(
-            "[credentials-sim]\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
-        );
-        std::fs::write(folder.path().join("auth.conf"), text).unwrap();
-        let mut serve = program(&running, folder.path().join("auth.conf"));
-        serve.args(["vspc", "serve", "--listen", "127.0.0.1:0", "--clients"]);
-        serve.arg(socket(&folder)).args(arguments);
+        let host = common::Host::start(Simulator::builder().vms(2).dial_consoles(true));
+        let socket = socket(&host.home);
+        let listen = ["vspc", "serve", "--listen", "127.0.0.1:0", "--clients", &socket];
+        let mut serve = host.command(&listen);
+        serve.args(arguments);
         let mut server = Server(serve.stdout(Stdio::piped()).spawn().unwrap());
         let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
         let proxy = first.strip_prefix("hosts connect to ").unwrap().to_owned();
         let second = lines.next().unwrap().unwrap();
-        assert_eq!(second, format!("consoles are at {}", socket(&folder)));
-        Self { runtime, running, folder, server, proxy }
+        assert_eq!(second, format!("consoles are at {socket}"));
+        Self { host, server, proxy }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = program(&self.running, self.folder.path().join("auth.conf"));
-        command.args(arguments).env("VIRTESX_VSPC", socket(&self.folder));
+        let mut command = self.host.command(arguments);
+        command.env("VIRTESX_VSPC", socket(&self.host.home));
         command
     }
 
@@ -69,15 +55,11 @@ impl Host {
     }
 
     fn good(&self, arguments: &[&str], input: &str) -> String {
-        let output = self.run(arguments, input);
-        assert!(output.status.success(), "{arguments:?} {output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        common::good(arguments, self.run(arguments, input))
     }
 
     fn bad(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments, "");
-        assert_eq!(output.status.code(), Some(1), "{arguments:?} {output:?}");
-        String::from_utf8(output.stderr).unwrap()
+        common::bad(arguments, self.run(arguments, ""))
     }
 
     /// Runs `vspc list` until a line is as wanted.
@@ -93,18 +75,12 @@ impl Host {
 
     fn stop(self) {
         drop(self.server);
-        self.runtime.block_on(self.running.stop());
+        self.host.stop();
     }
 }
 
-fn program(running: &Running, auth: PathBuf) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_virtesx"));
-    command.args(["-c", &running.uri()]).env("LIBVIRT_AUTH_FILE", auth);
-    command
-}
-
-fn socket(folder: &TempDir) -> String {
-    format!("unix:{}", folder.path().join("vspc.sock").display())
+fn socket(home: &Home) -> String {
+    format!("unix:{}", home.path("vspc.sock").display())
 }
 
 #[test]
@@ -143,7 +119,7 @@ fn a_port_that_its_host_serves() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let add = |number: u32, protocol: &str| {
-        let path = host.folder.path().join("serial.xml");
+        let path = host.host.home.path("serial.xml");
         let xml = format!(
             "<serial type='tcp'><source mode='bind' host='' service='{port}'/><protocol type='{protocol}'/>\
              <target port='{number}'/></serial>"

@@ -1,71 +1,18 @@
 //! The built program against a simulated host: devices, figures, names, screenshots, defining.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use esx_sim::{Running, Simulator};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use esx_sim::Simulator;
 
-/// A simulated host with an auth file for it.
-struct Host {
-    runtime: Runtime,
-    running: Running,
-    folder: TempDir,
-}
+use crate::common::Host;
 
-impl Host {
-    fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let running = runtime.block_on(Simulator::builder().vms(2).start()).unwrap();
-        let host = Self { runtime, running, folder: tempfile::tempdir().unwrap() };
-        let password = host.running.password();
-        let text = format!(
-            "[credentials-sim]\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
-        );
-        std::fs::write(host.path("auth.conf"), text).unwrap();
-        host
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.running.reset_journal();
-        Command::new(env!("CARGO_BIN_EXE_virtesx"))
-            .args(["-c", &self.running.uri()])
-            .args(arguments)
-            .env("LIBVIRT_AUTH_FILE", self.path("auth.conf"))
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    fn good(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?} {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn bad(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?} {output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn stop(self) {
-        self.runtime.block_on(self.running.stop());
-    }
+fn start() -> Host {
+    Host::start(Simulator::builder().vms(2))
 }
 
 #[test]
 fn disks() {
-    let host = Host::start();
+    let host = start();
     let source = "[datastore1] vm-00001/data.vmdk";
     let attach = ["attach-disk", "vm-00001", source, "sdb", "--create", "2G", "--thin"];
     insta::assert_snapshot!(host.good(&[&attach[..], &["--print-xml"]].concat()), @"
@@ -107,7 +54,7 @@ fn disks() {
 
 #[test]
 fn media() {
-    let host = Host::start();
+    let host = start();
     host.running.model().change(|m| {
         m.add_file("datastore1", "vm-00001/a.iso", b"a")
             && m.add_file("datastore1", "vm-00001/b.iso", b"b")
@@ -134,7 +81,7 @@ fn media() {
 
 #[test]
 fn cards() {
-    let host = Host::start();
+    let host = start();
     let mac = "00:50:56:00:00:99";
     let attach =
         ["attach-interface", "vm-00002", "network", "storage", "--mac", mac, "--model", "e1000"];
@@ -158,8 +105,8 @@ fn cards() {
 
 #[test]
 fn devices_from_files_and_serial_ports() {
-    let host = Host::start();
-    let file = host.path("serial.xml");
+    let host = start();
+    let file = host.home.path("serial.xml");
     let file = file.to_str().unwrap();
     std::fs::write(file, "<serial type='pipe'><source path='/tmp/p'/><target port='0'/></serial>")
         .unwrap();
@@ -187,14 +134,14 @@ fn devices_from_files_and_serial_ports() {
 
 #[test]
 fn names_descriptions_and_pictures() {
-    let host = Host::start();
+    let host = start();
     assert_eq!(host.good(&["desc", "vm-00001"]), "No description for domain: vm-00001\n");
     let set = ["desc", "vm-00001", "two words"];
     assert_eq!(host.good(&set), "Domain description updated successfully\n");
     assert_eq!(host.good(&["desc", "vm-00001"]), "two words\n");
     assert_eq!(host.good(&["domrename", "vm-00001", "a/b"]), "Domain successfully renamed\n\n");
     assert!(host.bad(&["domrename", "vm-00002", "x"]).contains("running"));
-    let file = host.path("shot.png");
+    let file = host.home.path("shot.png");
     let shot = host.good(&["screenshot", "vm-00002", file.to_str().unwrap()]);
     assert!(shot.ends_with(", with type of image/png\n"), "{shot}");
     assert!(std::fs::read(&file).unwrap().starts_with(b"\x89PNG\r\n\x1a\n"));
@@ -204,7 +151,7 @@ fn names_descriptions_and_pictures() {
 
 #[test]
 fn statistics() {
-    let host = Host::start();
+    let host = start();
     insta::assert_snapshot!(host.good(&["domstats", "--state", "--vcpu", "vm-00001", "vm-00002"]), @r"
     Domain: 'vm-00001'
       state.state=5
@@ -233,8 +180,8 @@ fn statistics() {
 
 #[test]
 fn defined_and_redefined() {
-    let host = Host::start();
-    let file = host.path("vm.xml");
+    let host = start();
+    let file = host.home.path("vm.xml");
     let xml = host.good(&["dumpxml", "vm-00001"]);
     let more = xml.replace("<memory unit='KiB'>2097152", "<memory unit='KiB'>4194304");
     let more =

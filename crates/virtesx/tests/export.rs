@@ -1,36 +1,37 @@
 //! `export` by the built program: what it writes, what it leaves on the host, and that it goes on where it broke off.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use esx_sim::model::LeaseState;
-use esx_sim::{Reaction, Running, Simulator};
+use esx_sim::{Reaction, Simulator};
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+
+use crate::common;
 
 /// The size of the disk's data in these tests.
 const SIZE: usize = 3 << 20;
 
 struct Host {
-    runtime: Runtime,
-    running: Running,
-    folder: TempDir,
+    host: common::Host,
     data: Vec<u8>,
+}
+
+impl Deref for Host {
+    type Target = common::Host;
+    fn deref(&self) -> &common::Host {
+        &self.host
+    }
 }
 
 impl Host {
     /// The base of `machine`'s disk is made small, with a hole in the middle.
     fn start(machine: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let running = runtime.block_on(Simulator::builder().start()).unwrap();
+        let host = common::Host::start(Simulator::builder());
         let mut data: Vec<u8> = (0..SIZE).map(|i| (i * 7 + i / 251) as u8).collect();
         data[1 << 20..2 << 20].fill(0);
         let flat = format!("{machine}/{machine}-flat.vmdk");
@@ -39,36 +40,27 @@ impl Host {
              RW {} VMFS \"{machine}-flat.vmdk\"\n",
             SIZE / 512
         );
-        running.model().change(|model| {
+        host.running.model().change(|model| {
             assert!(model.add_file("datastore1", &flat, &data[..]));
             let text = format!("{machine}/{machine}.vmdk");
             assert!(model.add_file("datastore1", &text, descriptor.as_bytes()));
             let machine = model.machine(machine).unwrap();
             assert!(model.set_capacity(&machine, SIZE as i64 / 1024));
         });
-        let host = Self { runtime, running, folder: tempfile::tempdir().unwrap(), data };
-        let password = host.running.password();
-        let text = format!(
-            "[credentials-sim]\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
-        );
-        std::fs::write(host.path("auth.conf"), text).unwrap();
-        host
+        Self { host, data }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.home.path(name)
     }
 
     /// Starts an export into `out`.
     fn start_export(&self, machine: &str, options: &[&str]) -> Child {
         self.running.reset_journal();
         self.running.reset_transfers();
-        Command::new(env!("CARGO_BIN_EXE_virtesx"))
-            .args(["-c", &self.running.uri(), "-o", "json", "export", machine])
+        self.command(&["-o", "json", "export", machine])
             .arg(self.path("out"))
             .args(options)
-            .env("LIBVIRT_AUTH_FILE", self.path("auth.conf"))
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -127,7 +119,7 @@ impl Host {
 
     fn stop(self) {
         assert_eq!(self.running.model().read(|model| model.session_count()), 0);
-        self.runtime.block_on(self.running.stop());
+        self.host.stop();
     }
 }
 

@@ -2,45 +2,27 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use esx_sim::{Builder, FileContent, Running, Simulator};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use esx_sim::{Builder, FileContent, Simulator};
 
-/// A simulated host and an auth file for it.
-struct Host {
-    runtime: Runtime,
-    running: Running,
-    folder: TempDir,
+use crate::common;
+
+/// A host whose runs are looked at.
+struct Host(common::Host);
+
+impl Deref for Host {
+    type Target = common::Host;
+    fn deref(&self) -> &common::Host {
+        &self.0
+    }
 }
 
 impl Host {
     fn start(builder: Builder) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let running = runtime.block_on(builder.start()).unwrap();
-        let host = Self { runtime, running, folder: tempfile::tempdir().unwrap() };
-        let password = host.running.password();
-        let text = format!(
-            "[credentials-sim]\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
-        );
-        std::fs::write(host.auth_file(), text).unwrap();
-        host
-    }
-
-    fn auth_file(&self) -> PathBuf {
-        self.folder.path().join("auth.conf")
-    }
-
-    /// Runs the program on this host; the journal holds the requests of this run only.
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.running.reset_journal();
-        program(&self.running.uri(), Some(self.auth_file()), arguments)
+        Self(common::Host::start(builder))
     }
 
     /// The methods that were called in the last run.
@@ -60,7 +42,7 @@ impl Host {
     }
 
     fn stop(self) {
-        self.runtime.block_on(self.running.stop());
+        self.0.stop();
     }
 }
 
@@ -176,9 +158,13 @@ fn an_untrusted_certificate_is_named() {
     good(&host.run(&["-q", "list"]));
     let uri = host.running.uri();
     let (base, _) = uri.split_once('?').unwrap();
-    let output = program(base, Some(host.auth_file()), &["-q", "list"]);
+    let output = program(base, Some(host.home.path("auth.conf")), &["-q", "list"]);
     assert!(bad(&output).contains("certificate"), "{output:?}");
-    good(&program(&format!("{base}?no_verify=1"), Some(host.auth_file()), &["-q", "list"]));
+    good(&program(
+        &format!("{base}?no_verify=1"),
+        Some(host.home.path("auth.conf")),
+        &["-q", "list"],
+    ));
     host.stop();
 }
 
@@ -317,7 +303,7 @@ fn an_interrupted_upload_leaves_nothing() {
     let before = names();
     let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
         .args(["-c", &host.running.uri(), "vol-upload", "vol/d.vmdk", "-", "datastore1"])
-        .env("LIBVIRT_AUTH_FILE", host.auth_file())
+        .env("LIBVIRT_AUTH_FILE", host.home.path("auth.conf"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,6 +1,7 @@
 //! One program of all tests of the built program: linked once instead of 10 times.
 
 mod arguments;
+mod common;
 mod console;
 mod devices;
 mod export;

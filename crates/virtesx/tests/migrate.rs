@@ -1,22 +1,14 @@
 //! `migrate` as a user of the program meets it.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use esx_sim::{Preset, Running, Simulator};
 use serde_json::Value;
 
+use crate::common::Home;
+
 fn run(sim: &Running, args: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    let auth = folder.path().join("auth.conf");
-    let text = format!(
-        "[credentials-sim]\nusername=user\npassword={}\n[auth-esx-127.0.0.1]\ncredentials=sim\n",
-        sim.password()
-    );
-    std::fs::write(&auth, text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_virtesx"));
-    command.args(args).env_clear().env("LIBVIRT_AUTH_FILE", &auth).stdin(Stdio::null());
-    // The simulator serves on this runtime: the child must not be waited for on its thread.
-    tokio::task::block_in_place(|| command.output().unwrap())
+    Home::new(sim.password()).run(args)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use esx_sim::{Preset, Running, Simulator};
+
+use crate::common::Home;
 
 /// Runs the program with an auth file for the simulator's user.
 fn virtesx(sim: Option<&Running>, args: &[&str]) -> Output {
@@ -13,17 +15,9 @@ fn virtesx(sim: Option<&Running>, args: &[&str]) -> Output {
 }
 
 fn virtesx_with_input(sim: Option<&Running>, args: &[&str], input: &str) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    let auth = folder.path().join("auth.conf");
-    let password = sim.map_or("pass", Running::password);
-    let text = format!(
-        "[credentials-sim]\nusername=user\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
-    );
-    std::fs::write(&auth, text).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_virtesx"))
-        .args(args)
-        .env_clear()
-        .env("LIBVIRT_AUTH_FILE", &auth)
+    let home = Home::new(sim.map_or("pass", Running::password));
+    let mut child = home
+        .command(args)
         .env("TZ", "UTC")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

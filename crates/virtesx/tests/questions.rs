@@ -8,6 +8,8 @@ use esx_sim::model::{Model, TaskState};
 use esx_sim::{PowerState, Running, Simulator};
 use serde_json::Value;
 
+use crate::common::Home;
+
 const YES_NO: [(&str, &str); 2] = [("y", "Yes"), ("n", "No")];
 
 /// Every command that starts a task on a machine, and the method that it would send.
@@ -39,7 +41,7 @@ macro_rules! machine {
 
 struct Scene {
     sim: Running,
-    home: tempfile::TempDir,
+    home: Home,
 }
 
 impl Scene {
@@ -47,24 +49,14 @@ impl Scene {
     async fn new() -> Self {
         let sim = Simulator::builder().start().await.unwrap();
         sim.model().change(Model::hold_tasks);
-        let home = tempfile::tempdir().unwrap();
-        let text = format!(
-            "[credentials-sim]\nusername=user\npassword={}\n[auth-esx-127.0.0.1]\ncredentials=sim\n",
-            sim.password()
-        );
-        std::fs::write(home.path().join("auth.conf"), text).unwrap();
+        let home = Home::new(sim.password());
         Self { sim, home }
     }
 
     fn command(&self, auto_answer: bool, args: &[&str]) -> Command {
         let uri = format!("{}&auto_answer={}", self.sim.uri(), u8::from(auto_answer));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_virtesx"));
-        command
-            .args(["-c", &uri])
-            .args(args)
-            .env_clear()
-            .env("LIBVIRT_AUTH_FILE", self.home.path().join("auth.conf"))
-            .stdin(Stdio::null());
+        let mut command = self.home.command(&["-c", &uri]);
+        command.args(args);
         command
     }
 

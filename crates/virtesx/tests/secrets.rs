@@ -1,43 +1,23 @@
 //! What the program writes, with `--trace` and without, holds neither password nor session cookie.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use esx_sim::{FaultPlan, FileContent, Running, Simulator};
+
+use crate::common::Home;
 
 const PASSWORD: &str = "canary-pa55<&\"w0rd";
 const WRONG: &str = "canary-mi5taken";
 
-struct Home(tempfile::TempDir);
-
-impl Home {
-    fn new(password: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let text = format!(
-            "[credentials-sim]\nusername=user\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
-        );
-        std::fs::write(folder.path().join("auth.conf"), text).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// All that a run writes. The simulator serves on the test's runtime, whose thread must not wait.
-    fn run(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_virtesx"));
-        command.args(arguments).env_clear().env("HOME", self.path());
-        command.env("LIBVIRT_AUTH_FILE", self.path().join("auth.conf")).env("RUST_LOG", "trace");
-        command.current_dir(self.path()).stdin(Stdio::null());
-        let output = tokio::task::block_in_place(|| command.output().unwrap());
-        // Not the arguments themselves: one of them is a secret in the wrong place.
-        format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )
-    }
+/// All that a run writes.
+fn written(home: &Home, arguments: &[&str]) -> String {
+    let mut command = home.command(arguments);
+    command.env("RUST_LOG", "trace").current_dir(home.folder());
+    let output = tokio::task::block_in_place(|| command.output().unwrap());
+    // Not the arguments themselves: one of them is a secret in the wrong place.
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// Runs commands against a host in every way of writing what they did.
@@ -51,7 +31,7 @@ fn run_all(home: &Home, sim: &Running, uri: &str) -> String {
         [&["--trace"][..], &[], &["--trace", "--session-cache"], &["--trace", "-o", "json"]]
     {
         let arguments: Vec<&str> = flags.iter().copied().chain(["-c", uri, script]).collect();
-        text += &home.run(&arguments);
+        text += &written(home, &arguments);
     }
     text
 }
@@ -77,7 +57,7 @@ async fn nothing_that_is_written_holds_a_secret() {
             sim.set_plan(move |arrival| plan.react(arrival));
         }
         text += &run_all(&good, &sim, &format!("{}&idle_timeout=5", sim.uri()));
-        text += &bad.run(&["--trace", "-c", &sim.uri(), "list"]);
+        text += &written(&bad, &["--trace", "-c", &sim.uri(), "list"]);
         cookies.extend(sim.model().read(|m| m.session_cookies().to_vec()));
     }
     let tls = builder().tls(true).start().await.unwrap();
@@ -94,7 +74,7 @@ async fn nothing_that_is_written_holds_a_secret() {
             "list",
         ],
     ] {
-        text += &good.run(arguments);
+        text += &written(&good, arguments);
     }
     cookies.extend(tls.model().read(|m| m.session_cookies().to_vec()));
 
@@ -122,7 +102,7 @@ async fn nothing_that_is_written_holds_a_secret() {
         }
     }
     // What is kept for the next run is in the one place that is made for it.
-    let mut folders = vec![good.path().to_owned()];
+    let mut folders = vec![good.folder().to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

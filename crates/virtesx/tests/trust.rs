@@ -2,55 +2,15 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use esx_sim::{Running, Simulator};
-use tempfile::TempDir;
 
-/// A home directory with an auth file.
-struct Home(TempDir);
+use crate::common::Home;
 
-impl Home {
-    fn new(password: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let text = format!(
-            "[credentials-sim]\nusername=user\npassword={password}\n[auth-esx-127.0.0.1]\ncredentials=sim\n"
-        );
-        std::fs::write(folder.path().join("auth.conf"), text).unwrap();
-        Self(folder)
-    }
-
-    fn start(&self, arguments: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_virtesx"))
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.0.path())
-            .env("LIBVIRT_AUTH_FILE", self.0.path().join("auth.conf"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
-
-    /// Runs the program; the simulator serves on the test's runtime, whose thread must not wait.
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut child = self.start(arguments);
-        drop(child.stdin.take());
-        tokio::task::block_in_place(|| child.wait_with_output().unwrap())
-    }
-
-    fn good(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn bad(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
+fn start(home: &Home, arguments: &[&str]) -> Child {
+    let mut command = home.command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn methods(sim: &Running) -> Vec<String> {
@@ -69,7 +29,7 @@ async fn a_pinned_certificate_is_trusted_and_no_other() {
     let home = Home::new(sim.password());
     let server = sim.address().to_string();
     let uri = format!("esx://{server}/");
-    let known_hosts = home.0.path().join(".config/virtesx/known_hosts");
+    let known_hosts = home.path(".config/virtesx/known_hosts");
     let thumbprint = sim.thumbprint().unwrap();
 
     let refused = home.bad(&["-c", &uri, "list"]);
@@ -142,7 +102,7 @@ async fn a_saved_session_spares_the_login() {
     home.good(&list);
     assert_eq!(methods(&sim), ["RetrieveServiceContent", "RetrieveProperties", listed]);
     assert_eq!(sessions(&sim), 1);
-    let folder = home.0.path().join(".cache/virtesx/sessions");
+    let folder = home.path(".cache/virtesx/sessions");
     let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap()).collect();
     assert_eq!(files.len(), 1);
     assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -168,7 +128,7 @@ async fn a_run_that_is_ended_from_outside_logs_out() {
     let sim = Simulator::builder().start().await.unwrap();
     let home = Home::new(sim.password());
     for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-        let mut child = home.start(&["-c", &sim.uri()]);
+        let mut child = start(&home, &["-c", &sim.uri()]);
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(b"list\n").unwrap();
         sim.until(|model| model.session_count() == 1).await;
@@ -182,7 +142,7 @@ async fn a_run_that_is_ended_from_outside_logs_out() {
     }
     // A command that fails, output that nobody reads.
     home.bad(&["-c", &sim.uri(), "dominfo nobody"]);
-    let mut child = home.start(&["-c", &sim.uri(), "list --all; list --all"]);
+    let mut child = start(&home, &["-c", &sim.uri(), "list --all; list --all"]);
     drop(child.stdout.take());
     tokio::task::block_in_place(|| child.wait().unwrap());
     assert_eq!(sessions(&sim), 0);
