@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::element::Element;
+use crate::element::{Element, Node};
 use crate::error::{Error, ErrorKind};
 use crate::writer::Writer;
 
@@ -73,9 +73,8 @@ impl SnapshotRequest {
         }
         let any_disk = root
             .children_named("disks")
-            .flat_map(|disks| disks.children_named("disk"))
-            .next()
-            .is_some();
+            .flat_map(|disks| &disks.children)
+            .any(|node| matches!(node, Node::Element(_)));
         if any_disk {
             return Err(error(
                 ErrorKind::Unsupported,
@@ -136,12 +135,16 @@ mod tests {
             parse("<domainsnapshot><name/></domainsnapshot>").unwrap(),
             SnapshotRequest::default()
         );
-        let kind = |text| parse(text).unwrap_err().kind;
+        let kind = |text: &str| parse(text).unwrap_err().kind;
         assert_eq!(kind("<domain/>"), ErrorKind::Element);
         assert_eq!(kind("<domainsnapshot"), ErrorKind::NotWellFormed);
-        assert_eq!(
-            kind("<domainsnapshot><disks><disk name='sda'/></disks></domainsnapshot>"),
-            ErrorKind::Unsupported
-        );
+        for disks in ["<disk name='sda'/>", "<disk/>", "<other/>"] {
+            let text = format!("<domainsnapshot><disks>{disks}</disks></domainsnapshot>");
+            assert_eq!(kind(&text), ErrorKind::Unsupported, "{disks}");
+        }
+        for none in ["<disks/>", "<disks> </disks>"] {
+            let text = format!("<domainsnapshot>{none}</domainsnapshot>");
+            assert!(parse(&text).is_ok(), "{none}");
+        }
     }
 }
