@@ -82,7 +82,7 @@ impl HostFacts {
             uuid: text("hardware.systemInfo.uuid")?
                 .and_then(|u| parse_uuid(&u))
                 .unwrap_or_default(),
-            long_mode: long_mode(&features)?,
+            long_mode: has_long_mode(&features),
             auto_start_manager: row.get("configManager.autoStartManager").map_err(decode_error)?,
             screenshots: row
                 .get::<bool>("capability.screenshotSupported")
@@ -102,6 +102,15 @@ impl HostFacts {
 pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
     let compact: String = text.trim_ascii().chars().filter(|c| !matches!(c, '-' | ' ')).collect();
     (compact.len() == 32).then(|| Uuid::try_parse(&compact).ok()).flatten()
+}
+
+/// The same of a host whose register cannot be read: that is no reason to tell nothing of the host at all, so it is taken for a
+/// 64-bit one (spec `domain.md` 19 no. 54).
+fn has_long_mode(features: &[HostCpuIdInfo]) -> bool {
+    long_mode(features).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the host is taken for a 64-bit one");
+        true
+    })
 }
 
 /// Whether leaf 0x80000001 has bit 29 of EDX set (spec `domain.md` 3.12). A host that does not report
@@ -183,6 +192,8 @@ mod tests {
         assert!(long_mode(&leaf(&format!("00H0{rest}"))).is_err());
         assert!(long_mode(&leaf(&format!("010{rest}"))).is_err());
         assert!(long_mode(&leaf("")).is_err());
+        assert!(has_long_mode(&leaf(&format!("00H0{rest}"))), "the connection goes on");
+        assert!(!has_long_mode(&leaf(&format!("0000{rest}"))));
         assert!(long_mode(&[]).unwrap(), "a host that does not tell");
     }
 
