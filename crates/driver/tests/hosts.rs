@@ -89,6 +89,72 @@ async fn one_bad_machine_never_fails_a_list() {
     assert!(bad.iter().any(|l| l.problem.as_deref().unwrap().contains("NoPermission")), "{bad:?}");
     let ok = connection.domain_lookup_by_name("vm-00002").await.unwrap();
     assert_eq!(ok.name, "vm-00002");
+    // Of which it is not known whether it runs, or what it is called, is in neither of the short lists.
+    let ids = connection.connect_list_domains(usize::MAX).await.unwrap();
+    assert_eq!(connection.connect_num_of_domains().await.unwrap() as usize, ids.len());
+    let broken: Vec<_> = bad.iter().filter_map(|l| l.domain.id).collect();
+    assert!(!broken.is_empty() && !ids.is_empty());
+    assert!(!broken.iter().any(|id| ids.contains(id)), "{broken:?} {ids:?}");
+    let names = connection.connect_list_defined_domains(usize::MAX).await.unwrap();
+    assert_eq!(connection.connect_num_of_defined_domains().await.unwrap() as usize, names.len());
+    assert!(!names.is_empty() && !names.contains(&String::new()), "{names:?}");
+}
+
+/// The classic lists count what is suspended among the active, as every other function does.
+#[tokio::test]
+async fn suspended_machines_are_active_everywhere() {
+    let sim = Simulator::builder().vms(2).start().await.unwrap();
+    let machine = sim.model().read(|m| m.machine("vm-00001")).unwrap();
+    sim.model().change(|m| m.set_power_state(&machine, PowerState::Suspended));
+    let connection = connect(&sim, "").await;
+    let domain = connection.domain_lookup_by_name("vm-00001").await.unwrap();
+    assert!(connection.domain_is_active(&domain).await.unwrap());
+    let ids = connection.connect_list_domains(usize::MAX).await.unwrap();
+    assert!(ids.contains(&domain.id.unwrap()));
+    let names = connection.connect_list_defined_domains(usize::MAX).await.unwrap();
+    assert!(!names.contains(&domain.name));
+    let active = connection.connect_list_all_domains(ListAllDomainsFlags::ACTIVE).await.unwrap();
+    assert_eq!(active.len(), ids.len());
+    assert!(connection.domain_lookup_by_id(domain.id.unwrap()).await.is_ok());
+}
+
+/// Filters by what is not known, and by what does not exist here.
+#[tokio::test]
+async fn what_is_not_known_passes_no_filter() {
+    let sim = Simulator::builder().vms(2).start().await.unwrap();
+    let machine = sim.model().read(|m| m.machine("vm-00001")).unwrap();
+    sim.model().change(|m| m.deny_property(&machine, "snapshot.rootSnapshotList"));
+    let connection = connect(&sim, "").await;
+    let listed = async |flags| {
+        let listed = connection.connect_list_all_domains(flags).await.unwrap();
+        listed.into_iter().map(|l| l.domain.name).collect::<Vec<_>>()
+    };
+    use ListAllDomainsFlags as Flags;
+    for flags in [Flags::HAS_SNAPSHOT, Flags::NO_SNAPSHOT] {
+        let names = listed(flags).await;
+        assert!(!names.is_empty() && !names.contains(&"vm-00001".to_owned()), "{flags:?}");
+    }
+    assert!(listed(Flags::NO_SNAPSHOT).await.contains(&"vm-00002".to_owned()));
+    assert_eq!(listed(Flags::HAS_SNAPSHOT | Flags::NO_SNAPSHOT).await, listed(ALL).await);
+    assert_eq!(listed(Flags::NO_CHECKPOINT).await, listed(ALL).await);
+    sim.reset_journal();
+    for nothing in [Flags::HAS_CHECKPOINT, Flags::TRANSIENT, Flags::MANAGEDSAVE] {
+        assert!(listed(nothing).await.is_empty(), "{nothing:?}");
+    }
+    assert_eq!(sim.requests(), 0);
+}
+
+/// Two machines of one name are told from one another as long as there are two.
+#[tokio::test]
+async fn a_name_is_ambiguous_as_long_as_it_is() {
+    let sim = Simulator::builder().preset(Preset::VCenter).start().await.unwrap();
+    let connection = connect(&sim, "").await;
+    let other = sim.model().read(|m| m.machine("web01")).unwrap();
+    sim.model().change(|m| m.rename(&other, "twin-b"));
+    let several = connection.domain_lookup_by_name("twin-b").await.unwrap_err();
+    assert_eq!(several.code, virt_api::ErrorCode::MultipleDomains);
+    sim.model().change(|m| m.rename(&other, "web09"));
+    connection.domain_lookup_by_name("twin-b").await.unwrap();
 }
 
 /// An answer that is no XML because of one machine: the others are listed, and that one with its error.

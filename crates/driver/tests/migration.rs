@@ -83,6 +83,20 @@ async fn a_machine_moves_as_it_is() {
     }
 }
 
+/// Somebody else moves the machine: by its name it is where the lists have it, on the destination.
+#[tokio::test]
+async fn a_machine_that_another_moved_is_found_by_name_where_it_is() {
+    let scene = Scene::new(ESX2, "").await;
+    let bystander = open(&scene.sim, ESX1, "").await;
+    bystander.domain_lookup_by_name("web01").await.unwrap();
+    scene.migrate(Flags::LIVE).await.unwrap();
+    let gone = bystander.domain_lookup_by_name("web01").await.unwrap_err();
+    assert_eq!(gone.code, ErrorCode::NoDomain);
+    let by_uuid = bystander.domain_lookup_by_uuid(scene.domain.uuid).await.unwrap_err();
+    assert_eq!(by_uuid.code, ErrorCode::NoDomain);
+    scene.destination.domain_lookup_by_name("web01").await.unwrap();
+}
+
 #[tokio::test]
 async fn the_destination_says_where_to_with_one_request() {
     let scene = Scene::new(ESX2, "").await;

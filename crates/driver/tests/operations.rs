@@ -2,7 +2,7 @@
 
 use crate::common::{connect, methods};
 use esx_driver::{Connection, LiveViewOptions, OpenOptions};
-use esx_sim::model::Model;
+use esx_sim::model::{Model, TaskState};
 use esx_sim::{PowerState, Preset, Running, Simulator};
 use uuid::Uuid;
 use virt_api::{
@@ -148,6 +148,9 @@ async fn typed_parameters_with_and_without_the_string_flag() {
         let turn = turn as u64 + 1;
         let memory = [TypedParam::new("min_guarantee", turn * 16 * 1024)];
         connection.domain_set_memory_parameters(domain, &memory, flags).await.unwrap();
+        // A change may be for both, a question is for one of them.
+        let both = Flags::AFFECT_LIVE | Flags::AFFECT_CONFIG;
+        let flags = if flags.contains(both) { flags - Flags::AFFECT_CONFIG } else { flags };
         assert_eq!(connection.domain_get_memory_parameters(domain, flags).await.unwrap(), memory);
         let cpu = [
             TypedParam::new("reservation", turn as i64 * 100),
@@ -157,6 +160,16 @@ async fn typed_parameters_with_and_without_the_string_flag() {
         connection.domain_set_scheduler_parameters_flags(domain, &cpu, flags).await.unwrap();
         let read = connection.domain_get_scheduler_parameters_flags(domain, flags).await.unwrap();
         assert_eq!(read, cpu);
+        let refused = [
+            connection.domain_get_memory_parameters(domain, flags | both).await.map(|_| ()),
+            connection
+                .domain_get_scheduler_parameters_flags(domain, flags | both)
+                .await
+                .map(|_| ()),
+        ];
+        for refused in refused {
+            assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidArg);
+        }
         // A text is the wrong type, whatever the flag says.
         let text = [TypedParam::new("shares", "high")];
         let error = connection.domain_set_scheduler_parameters_flags(domain, &text, flags).await;
@@ -370,4 +383,54 @@ async fn a_reference_that_is_anothers_now_is_left_alone() {
     let error = scene.connection.domain_create(&scene.domain).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::NoDomain, "{error}");
     assert_eq!(scene.power(), PowerState::PoweredOff);
+    // Nor are the other machine's tasks cancelled.
+    let add = |m: &mut Model| m.add_task(&machine, "CreateSnapshot_Task", TaskState::Running);
+    let task = scene.sim.model().change(add).unwrap();
+    assert!(scene.sim.model().change(|m| m.set_cancelable(&task, true)));
+    let error = scene.connection.domain_abort_job(&scene.domain).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::NoDomain, "{error}");
+    assert_eq!(scene.sim.model().read(|m| m.task_state(&task)), Some(TaskState::Running));
+}
+
+#[tokio::test]
+async fn flags_are_accepted_as_far_as_they_can_be_kept() {
+    use virt_api::{DomainDestroyFlags as Destroy, DomainVcpuFlags as Vcpu};
+    let scene = Scene::new("").await;
+    let (connection, domain) = (&scene.connection, &scene.domain);
+    connection.domain_create(domain).await.unwrap();
+    let logs = connection.domain_destroy_flags(domain, Destroy::REMOVE_LOGS).await.unwrap_err();
+    assert_eq!(logs.code, ErrorCode::InvalidArg);
+    assert_eq!(scene.power(), PowerState::PoweredOn);
+    connection.domain_destroy_flags(domain, Destroy::GRACEFUL).await.unwrap();
+    assert_eq!(scene.power(), PowerState::PoweredOff);
+    for flags in [Vcpu::AFFECT_LIVE, Vcpu::AFFECT_CONFIG, Vcpu::empty()] {
+        connection.domain_get_vcpus_flags(domain, flags).await.unwrap();
+    }
+    let both = Vcpu::AFFECT_LIVE | Vcpu::AFFECT_CONFIG;
+    let refused = connection.domain_get_vcpus_flags(domain, both).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::InvalidArg);
+}
+
+/// A snapshot that somebody else removes after the look at the tree.
+#[tokio::test]
+async fn a_snapshot_that_has_just_gone_is_no_snapshot() {
+    let scene = Scene::new("").await;
+    let connection = &scene.connection;
+    let xml = "<domainsnapshot><name>s</name></domainsnapshot>";
+    let flags = SnapshotCreateFlags::empty();
+    for method in ["RevertToSnapshot_Task", "RemoveSnapshot_Task"] {
+        let made = connection.domain_snapshot_create_xml(&scene.domain, xml, flags).await.unwrap();
+        let machine = scene.sim.model().read(|m| m.machine(&scene.domain.name)).unwrap();
+        scene.sim.model().change(|m| {
+            m.before(method, move |m| assert!(m.drop_snapshots(&machine)));
+        });
+        let result = match method {
+            "RevertToSnapshot_Task" => {
+                connection.domain_revert_to_snapshot(&made, SnapshotRevertFlags::empty()).await
+            }
+            _ => connection.domain_snapshot_delete(&made, SnapshotDeleteFlags::empty()).await,
+        };
+        let error = result.unwrap_err();
+        assert_eq!(error.code, ErrorCode::NoDomainSnapshot, "{}", told(&error));
+    }
 }

@@ -25,6 +25,8 @@ fn filter(flags: Flags, positive: Flags, negative: Flags) -> Option<bool> {
 /// Machines with whether they have snapshots, and those that the host starts by itself; `None` if that was not asked.
 type Listed = (Vec<(Machine, Option<bool>)>, Option<HashSet<MoRef>>);
 
+/// The property with the trees of a machine's snapshots.
+const SNAPSHOTS: &str = "snapshot.rootSnapshotList";
 const STATES: Flags = Flags::RUNNING.union(Flags::PAUSED).union(Flags::SHUTOFF).union(Flags::OTHER);
 
 impl Session {
@@ -106,10 +108,12 @@ impl Session {
             entry.moref = Some(machine.moref.value);
             let state_fits = !flags.intersects(STATES) || flags.contains(state_flag(entry.state));
             let fits = |wanted: Option<bool>, is: bool| wanted.is_none_or(|w| w == is);
+            // What is not known is neither with nor without.
+            let snapshot_fits = snapshot.is_none_or(|wanted| entry.has_snapshot == Some(wanted));
             if state_fits
                 && fits(active, entry.is_active())
                 && fits(autostart, entry.autostart == Some(true))
-                && fits(snapshot, entry.has_snapshot == Some(true))
+                && snapshot_fits
             {
                 listed.push(entry);
             }
@@ -122,7 +126,7 @@ impl Session {
         let uuid_path = self.uuid_path();
         let mut paths = identity_paths(uuid_path);
         if snapshots {
-            paths.push("snapshot.rootSnapshotList");
+            paths.push(SNAPSHOTS);
         }
         let manager = if autostart { self.facts().await?.auto_start_manager.clone() } else { None };
         let mut retrieval = self.machines_retrieval(&paths);
@@ -141,10 +145,10 @@ impl Session {
         for row in found.of("VirtualMachine") {
             let (mut machine, mut has_snapshot) = (Machine::read(row, uuid_path), None);
             if snapshots {
-                let roots =
-                    row.get_lenient::<Vec<VirtualMachineSnapshotTree>>("snapshot.rootSnapshotList");
+                let roots = row.get_lenient::<Vec<VirtualMachineSnapshotTree>>(SNAPSHOTS);
                 // Not known is neither with nor without, and takes nothing from the others.
                 match roots {
+                    Ok(None) if row.missing(SNAPSHOTS).is_some() || row.problem().is_some() => {}
                     Ok(roots) => has_snapshot = Some(!roots.unwrap_or_default().is_empty()),
                     Err(error) => {
                         let known =
@@ -158,22 +162,22 @@ impl Session {
         Ok((machines, started))
     }
 
-    /// IDs of the active machines.
+    /// IDs of the active machines; one whose state the host does not tell is neither active nor off.
     pub(crate) async fn active_ids(&self) -> Result<Vec<i32>> {
         let machines = self.known_machines().await?;
         Ok(machines
             .iter()
-            .filter(|m| m.state != DomainState::Shutoff)
+            .filter(|m| matches!(m.state, DomainState::Running | DomainState::Paused))
             .filter_map(|m| m.domain.id)
             .collect())
     }
 
-    /// Names of the machines that are off.
+    /// Names of the machines that are off; one without a name cannot be named.
     pub(crate) async fn inactive_names(&self) -> Result<Vec<String>> {
         let machines = self.known_machines().await?;
         Ok(machines
             .into_iter()
-            .filter(|m| m.state == DomainState::Shutoff)
+            .filter(|m| m.state == DomainState::Shutoff && !m.domain.name.is_empty())
             .map(|m| m.domain.name)
             .collect())
     }

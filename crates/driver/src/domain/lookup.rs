@@ -201,24 +201,32 @@ impl Session {
         Ok(found.filter(|found| found.machine.domain.name == name && self.is_ours(&found.machine)))
     }
 
+    /// The one machine that the index has by this name. What the index says may be out of date: a machine that has another name
+    /// by now, has gone, or has gone to another host does not count, and is no reason to call a name ambiguous.
     async fn find_in_index(
         &self,
         index: &NameIndex,
         name: &str,
         wanted: Wanted<'_>,
     ) -> Result<Option<Found>> {
-        let morefs = index.find(name);
-        if let [_, _, ..] = morefs {
-            let values: Vec<_> = morefs.iter().map(|m| m.value.as_str()).collect();
+        let mut named = Vec::new();
+        for moref in index.find(name) {
+            if let Some(found) = self.read_machine(moref, wanted).await?
+                && found.machine.domain.name == name
+                && self.is_ours(&found.machine)
+            {
+                named.push(found);
+            }
+        }
+        if let [_, _, ..] = named[..] {
+            let values: Vec<_> = named.iter().map(|f| f.machine.moref.value.as_str()).collect();
             let message = format!(
                 "{name:?} is the name of several domains ({}), use the UUID",
                 values.join(", ")
             );
             return Err(Error::new(ErrorCode::MultipleDomains, ErrorDomain::Esx, message));
         }
-        let Some(moref) = morefs.first() else { return Ok(None) };
-        let found = self.read_machine(moref, wanted).await?;
-        Ok(found.filter(|found| found.machine.domain.name == name))
+        Ok(named.pop())
     }
 
     async fn new_name_index(&self) -> Result<Arc<NameIndex>> {

@@ -50,10 +50,11 @@ impl Session {
         Ok(Domain { id: id_of(&machine), ..domain.clone() })
     }
 
-    /// libvirt `virDomainDestroyFlags`, also for a suspended machine: whether that works is the host's word.
+    /// libvirt `virDomainDestroyFlags`, also for a suspended machine: whether that works is the host's word. `GRACEFUL` is what
+    /// happens anyway: the host ends the machine in order, and does not kill its process, which another method is for.
     pub(crate) async fn destroy(&self, domain: &Domain, flags: DomainDestroyFlags) -> Result<()> {
         self.check_writable("virDomainDestroyFlags")?;
-        check_flags("virDomainDestroyFlags", flags, DomainDestroyFlags::empty())?;
+        check_flags("virDomainDestroyFlags", flags, DomainDestroyFlags::GRACEFUL)?;
         let allowed = |c: &_| {
             require_state(domain, checked_state(c), &[DomainState::Running, DomainState::Paused])
         };

@@ -77,7 +77,8 @@ impl Session {
     pub(crate) async fn abort_job(&self, domain: &Domain) -> Result<()> {
         self.check_writable("virDomainAbortJob")?;
         let what = format!("cannot stop what is done to domain {:?}", domain.name);
-        let machine = self.machine_of(domain).await?;
+        // What is cancelled are tasks of this machine, never of one that has its reference by now.
+        let machine = self.sure_machine_of(domain).await?;
         let retrieval = Retrieval::from(&machine)
             .via([traversal("recentTask", "VirtualMachine", "recentTask", [])])
             .read("Task", ["info.cancelable", "info.descriptionId", "info.state"]);

@@ -110,6 +110,7 @@ impl Session {
         flags: DomainModificationFlags,
     ) -> Result<Vec<TypedParam>> {
         check_flags("virDomainGetMemoryParameters", flags, ANY_IMPACT)?;
+        check_one_impact("virDomainGetMemoryParameters", flags)?;
         // A machine that never had one has none.
         let reservation = self.optional_number(domain, MEMORY_RESERVATION).await?.unwrap_or(0);
         let kib = u64::try_from(reservation).unwrap_or(0).saturating_mul(1024);
@@ -146,6 +147,10 @@ impl Session {
             | DomainVcpuFlags::AFFECT_CONFIG
             | DomainVcpuFlags::VCPU_MAXIMUM;
         check_flags("virDomainGetVcpusFlags", flags, known)?;
+        check_one_impact(
+            "virDomainGetVcpusFlags",
+            DomainModificationFlags::from_bits_truncate(flags.bits()),
+        )?;
         if flags.contains(DomainVcpuFlags::VCPU_MAXIMUM) {
             let unknown = "the host does not tell how many CPUs a machine may have";
             return self
@@ -209,6 +214,7 @@ impl Session {
         flags: DomainModificationFlags,
     ) -> Result<Vec<TypedParam>> {
         check_flags("virDomainGetSchedulerParametersFlags", flags, ANY_IMPACT)?;
+        check_one_impact("virDomainGetSchedulerParametersFlags", flags)?;
         let found = self.find_domain(domain, Wanted { paths: &CPU, autostart: false }).await?;
         let mut params = Vec::new();
         for (name, path) in [("reservation", CPU[0]), ("limit", CPU[1])] {
@@ -272,6 +278,17 @@ fn cpu_allocation(params: &[TypedParam]) -> Result<ResourceAllocationInfo> {
         }
     }
     Ok(allocation)
+}
+
+/// A reader is asked for the running domain or for the configuration, never for both (spec `domain.md` section 1).
+fn check_one_impact(function: &str, flags: DomainModificationFlags) -> Result<()> {
+    let both = DomainModificationFlags::AFFECT_LIVE | DomainModificationFlags::AFFECT_CONFIG;
+    if flags.contains(both) {
+        let message =
+            format!("{function}: the flags AFFECT_LIVE and AFFECT_CONFIG exclude each other");
+        return Err(Error::invalid_arg(ErrorDomain::Domain, message));
+    }
+    Ok(())
 }
 
 /// The front end's checks (spec `domain.md` section 1).

@@ -16,7 +16,7 @@ use virt_api::{
 use virt_xml::snapshot as document;
 
 use super::lookup::Wanted;
-use super::operate::checked_state;
+use super::operate::{Stop, checked_state};
 use crate::connection::Session;
 use crate::domain::xml::conversion_error;
 use crate::error::{decode_error, vi_error};
@@ -112,6 +112,17 @@ fn below<'a>(
 
 fn missing(message: String) -> Error {
     Error::new(ErrorCode::NoDomainSnapshot, ErrorDomain::Esx, message)
+}
+
+/// The error of an operation on a snapshot: one that has gone since the look at the tree is a snapshot, not a domain.
+fn gone_or(stop: Stop, target: &MoRef, what: &str) -> Error {
+    let is_gone = matches!(&stop, Stop::Vi(error) if error.is_fault("ManagedObjectNotFound")
+        && error.fault().and_then(|f| f.detail.as_ref()?.get("obj")?.as_moref()) == Some(target));
+    let mut error = stop.into_error(what);
+    if is_gone {
+        error.code = ErrorCode::NoDomainSnapshot;
+    }
+    error
 }
 
 /// The listing flags that say something here.
@@ -347,7 +358,7 @@ impl Session {
             Ok(())
         };
         let done = self.run_on(&self.client, &tree.machine, target, &operation, &[], log).await;
-        done.map_err(|stop| stop.into_error(&what))
+        done.map_err(|stop| gone_or(stop, target, &what))
     }
 
     /// libvirt `virDomainSnapshotDelete`.
@@ -375,7 +386,7 @@ impl Session {
         );
         let no_look = |_: &_| Ok(());
         let done = self.run_on(&self.client, &tree.machine, target, &operation, &[], no_look).await;
-        done.map_err(|stop| stop.into_error(&what))
+        done.map_err(|stop| gone_or(stop, target, &what))
     }
 }
 

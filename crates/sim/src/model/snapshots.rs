@@ -63,6 +63,12 @@ impl Model {
         Ok(None)
     }
 
+    /// Takes all snapshots of a machine away, as another client may do.
+    pub fn drop_snapshots(&mut self, machine: &MoRef) -> bool {
+        let dropped = self.remove_all_snapshots(machine).is_ok();
+        self.changed(dropped)
+    }
+
     /// `RemoveSnapshot_Task`. Whether disks are merged is the host's business here: `consolidate` changes nothing.
     pub(super) fn remove_snapshot(&mut self, snapshot: &MoRef, args: &Object) -> Outcome {
         let (machine, id) = self.snapshot_at(snapshot)?;
