@@ -49,6 +49,9 @@ pub struct OpenOptions {
     pub sessions: Option<Arc<dyn SessionStore>>,
     /// Who opens consoles of domains: a serial port concentrator's client. Without one `virDomainOpenConsole` is not supported.
     pub consoles: Option<Arc<dyn ConsoleOpener>>,
+    /// The longest upload of an unknown length, in bytes: it waits in a file of `TMPDIR` until it is complete. Without one,
+    /// as much as there is room for.
+    pub spool_bytes: Option<u64>,
     /// Keeps what reads ask for current in memory, by one update filter, and answers them from there: see
     /// [`Connection::live_view`] and `docs/live-view.md`. Without it every read asks the host.
     pub live_view: Option<LiveViewOptions>,
@@ -99,6 +102,7 @@ pub(crate) struct Session {
     pub(crate) read_only: bool,
     pub(crate) watchers: Watchers,
     pub(crate) consoles: Option<Arc<dyn ConsoleOpener>>,
+    pub(crate) spool_bytes: Option<u64>,
     /// The index of names, once it has paid to make one.
     pub(crate) names: Mutex<Option<Arc<NameIndex>>>,
     /// Where datastores are.
@@ -169,6 +173,7 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
         read_only: options.read_only,
         watchers: Watchers::new(options.questions, options.progress, task_timeout),
         consoles: options.consoles,
+        spool_bytes: options.spool_bytes,
         names: Mutex::default(),
         storage: crate::storage::Known::default(),
         view: None,

@@ -59,6 +59,20 @@ impl Stream for SpoolStream {
         let mut left = self.spool.lock().await;
         // If this is cancelled, nobody knows how much of it there is.
         let mut spool = left.take().ok_or_else(|| self.ended())?;
+        let more = match &chunk {
+            Chunk::Data(bytes) => bytes.len() as u64,
+            Chunk::Hole(size) => *size,
+        };
+        if let Some(most) = self.session.spool_bytes
+            && spool.size.saturating_add(more) > most
+        {
+            let message = format!(
+                "{}: more than {} MiB of an unknown length are not kept until it is complete: tell the length",
+                self.what,
+                most >> 20
+            );
+            return Err(Error::new(ErrorCode::OperationFailed, ErrorDomain::Streams, message));
+        }
         let take = move || {
             match chunk {
                 Chunk::Data(bytes) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{connect, methods};
+use crate::common::{connect, methods, options};
 use bytes::Bytes;
 use esx_driver::{Connection, OpenOptions};
 use esx_sim::{FileContent, Preset, Reaction, Running, Simulator};
@@ -209,6 +209,27 @@ async fn a_disk_in_several_files_is_read_in_order() {
     assert!(stream.finish().await.is_err());
 }
 
+/// What waits for its end takes room of this machine: as much as is allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_without_a_length_may_be_too_long() {
+    let (sim, _) = host().await;
+    let options = OpenOptions { spool_bytes: Some(2 * MIB), ..options(sim.password()) };
+    let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
+    let image = volume("vol/image.iso");
+    let before = content(&sim, "vol/image.iso");
+    let data = |bytes: u64| Chunk::Data(FileContent::generated(5, bytes).read(0, bytes as usize));
+    for more in [data(1), Chunk::Hole(1), Chunk::Hole(u64::MAX)] {
+        let stream = connection.storage_vol_upload(&image, 0, 0, NONE).await.unwrap();
+        stream.send(data(MIB)).await.unwrap();
+        stream.send(Chunk::Hole(MIB)).await.unwrap();
+        let error = stream.send(more).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::OperationFailed);
+        assert!(error.message.contains("2 MiB") && error.message.contains("tell the length"));
+        stream.finish().await.unwrap_err();
+    }
+    assert_eq!(content(&sim, "vol/image.iso"), before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_replace_what_is_there_or_leave_it() {
     let (sim, connection) = host().await;
@@ -297,7 +318,7 @@ async fn uploads_replace_what_is_there_or_leave_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_only_read_do_not_upload() {
     let (sim, _) = host().await;
-    let options = OpenOptions { read_only: true, ..crate::common::options(sim.password()) };
+    let options = OpenOptions { read_only: true, ..options(sim.password()) };
     let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
     let image = volume("vol/image.iso");
     let refused = connection.storage_vol_upload(&image, 0, MIB, NONE).await.err().unwrap();

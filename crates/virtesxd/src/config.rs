@@ -105,6 +105,8 @@ pub struct Limits {
     pub stuck_seconds: u64,
     /// How long a new client may take until it opens a connection, in seconds.
     pub greeting_seconds: u64,
+    /// The longest upload of an unknown length, in MiB: it waits in a file of `TMPDIR`, one for each stream.
+    pub spool_mib: u64,
     /// How long running calls may take to end when the daemon stops, in seconds.
     pub stop_seconds: u64,
 }
@@ -153,6 +155,7 @@ impl Default for Limits {
             waiting_calls: 256,
             streams: 16,
             stuck_seconds: 30,
+            spool_mib: 65_536,
             greeting_seconds: 60,
             stop_seconds: 15,
         }

@@ -159,6 +159,7 @@ impl Hub {
         let read_only = request.read_only || target.is_some_and(|target| target.read_only);
         let live_view = config.live_view.then(LiveViewOptions::default);
         let mut options = OpenOptions { read_only, live_view, ..OpenOptions::default() };
+        options.spool_bytes = Some(config.limits.spool_mib.saturating_mul(1 << 20));
         options.consoles = Some(consoles(&config, trusted || request.uid == Some(0))?);
         let mut uri = destination.uri.clone();
         let nobody = Arc::<Nobody>::default();
