@@ -128,7 +128,8 @@ impl<'a> Inventory<'a> {
     /// skipped; each error names what there is instead.
     pub(crate) fn resolve(&self, root: &MoRef, items: &[String]) -> Result<Binding> {
         let mut items = items.iter();
-        let mut datacenter_path: Vec<&str> = Vec::new();
+        // As they are stored, however they were written: that is what `/folder` wants.
+        let mut datacenter_path: Vec<String> = Vec::new();
         let mut at = root.clone();
         let datacenter = loop {
             let Some(item) = items.next() else {
@@ -138,7 +139,7 @@ impl<'a> Inventory<'a> {
                 )));
             };
             let row = self.child(&at, item, &["Folder", "Datacenter"], "datacenter or folder")?;
-            datacenter_path.push(item);
+            datacenter_path.push(name_of(row)?);
             if row.moref.kind == "Datacenter" {
                 break row;
             }
@@ -243,4 +244,41 @@ fn invalid(message: String) -> Error {
 
 fn missing(message: &str) -> Error {
     Error::internal(ErrorDomain::Esx, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use esx_vi_api::Value;
+
+    use super::*;
+
+    /// A name with a percent sign, as it looks and as it is stored, leads to the same datacenter, whose path is the stored one.
+    #[test]
+    fn the_path_of_a_datacenter_is_the_stored_one() {
+        let moref = |kind: &str| MoRef::new(kind, kind.to_lowercase());
+        let row = |kind: &str, parent: &str, name: &str, more: &[(&str, Value)]| {
+            let mut values =
+                vec![("name", Value::from(name)), ("parent", Value::from(moref(parent)))];
+            values.extend(more.iter().cloned());
+            let values = values.iter().map(|(path, value)| (*path, value));
+            ObjectRow::from_values(&moref(kind), values, [])
+        };
+        let folders =
+            [("hostFolder", moref("HostFolder").into()), ("vmFolder", moref("VmFolder").into())];
+        let objects = vec![
+            row("Folder", "Root", "f%2f1", &[]),
+            row("Datacenter", "Folder", "50%25 dc", &folders),
+            row("ComputeResource", "HostFolder", "srv1", &[]),
+            row("HostSystem", "ComputeResource", "srv1", &[]),
+        ];
+        let found = Retrieved { objects, ..Retrieved::default() };
+        let inventory = Inventory::new(&found).unwrap();
+        let resolve = |items: [&str; 3]| {
+            inventory.resolve(&moref("Root"), &items.map(str::to_owned)).map(|b| b.datacenter_path)
+        };
+        for items in [["f%2f1", "50%25 dc", "srv1"], ["f/1", "50% dc", "srv1"]] {
+            assert_eq!(resolve(items).unwrap(), "f%2f1/50%25 dc", "{items:?}");
+        }
+        assert!(resolve(["f%2f1", "50 dc", "srv1"]).is_err());
+    }
 }
