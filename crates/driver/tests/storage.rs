@@ -176,6 +176,9 @@ async fn volumes_are_found_in_every_way() {
     // By mount path, and by the UUID of a disk.
     let web = connection.storage_vol_lookup_by_path("[datastore1] web01/web01.vmdk").await.unwrap();
     for path in [
+        "[datastore1]web01/web01.vmdk",
+        // The handle is not taken for that of a LUN.
+        "[datastore1] /web01/web01.vmdk",
         "/vmfs/volumes/65a1b2c3-0d4e5f60-7a8b-000c29d1e2f3/web01/web01.vmdk",
         "/vmfs/volumes/datastore1/web01/web01.vmdk",
     ] {
@@ -460,6 +463,16 @@ async fn what_is_broken_spoils_nothing_else() {
     let listed = connection.connect_list_storage_pool_details(Filter::empty()).await.unwrap();
     let odd = listed.iter().find(|listed| listed.pool.name == "fast +1").unwrap();
     assert!(odd.problem.is_some());
+    // All of it: then its reference stands for its name, and it still is no target.
+    sim.model().change(|model| {
+        for property in ["browser", "host", "info", "name"] {
+            model.deny_property(&moref, property);
+        }
+    });
+    let hidden = pool(&connection, &moref.value).await;
+    let info = connection.storage_pool_get_info(&hidden).await.unwrap();
+    assert_eq!(info.state, StoragePoolState::Inaccessible);
+    assert_eq!(connection.storage_pool_lookup_by_uuid(hidden.uuid).await.unwrap(), hidden);
 }
 
 #[tokio::test]

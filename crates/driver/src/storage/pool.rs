@@ -166,8 +166,11 @@ impl Datastore {
     }
 
     fn uuid(&self) -> Uuid {
-        let place = if self.mount_path.is_empty() { &self.moref.value } else { &self.mount_path };
-        uuid_of(place.as_bytes())
+        if self.mount_path.is_empty() {
+            // Not of its reference alone, which may be its name as well: such a handle is that of a target.
+            return uuid_of(format!("datastore {}", self.moref.value).as_bytes());
+        }
+        uuid_of(self.mount_path.as_bytes())
     }
 
     pub(super) fn pool(&self) -> StoragePool {

@@ -282,6 +282,8 @@ impl Session {
     }
 
     async fn file_volume(&self, pool: &str, name: &str) -> Result<StorageVol> {
+        // Slashes around it mean nothing to a host, but a handle whose name begins with one is that of a LUN.
+        let name = name.trim_matches('/');
         let path = path_of(pool, name);
         let volume = |key| StorageVol { pool: pool.to_owned(), name: name.to_owned(), key };
         if is_disk_name(name) {
