@@ -329,8 +329,7 @@ async fn open_vcenter(
         ("*", Some(address)) => address,
         (name, None) => name.to_owned(),
         (name, Some(address)) => {
-            let addresses = resolve(name, session.uri.connect_timeout()).await?;
-            if name != address && !addresses.iter().any(|a| a.to_string() == address) {
+            if !is_address_of(&address, name, session).await? {
                 return Err(failed(format!(
                     "the host is managed by the vCenter {address}, and {name:?} is another"
                 )));
@@ -362,7 +361,23 @@ impl VCenter {
         let content = self.client.content();
         let failed = |e| vi_error("cannot find the host in its vCenter", e);
         let index = self.client.service("searchIndex", &content.search_index).map_err(failed)?;
-        for address in resolve(session.uri.host(), session.uri.connect_timeout()).await? {
+        let addresses = resolve(session.uri.host(), session.uri.connect_timeout()).await;
+        if addresses.is_err() && session.uri.has_proxy() {
+            // Only the proxy knows the name. The vCenter knows the host by its hardware, too.
+            let uuid = session.facts().await?.uuid;
+            let call = FindByUuid {
+                datacenter: None,
+                uuid: uuid.to_string(),
+                vm_search: false,
+                instance_uuid: None,
+            };
+            if !uuid.is_nil()
+                && let Some(host) = self.client.call(index, &call).await.map_err(failed)?
+            {
+                return Ok(host);
+            }
+        }
+        for address in addresses? {
             let call = FindByIp { datacenter: None, ip: address.to_string(), vm_search: false };
             if let Some(host) = self.client.call(index, &call).await.map_err(failed)? {
                 return Ok(host);
@@ -372,6 +387,23 @@ impl VCenter {
             ErrorDomain::Esx,
             format!("the vCenter does not know the host {}", session.uri.host()),
         ))
+    }
+}
+
+/// Whether `name`, which a user wrote, leads to the address of a host's vCenter. A name that only a proxy knows is taken for it:
+/// whether the vCenter behind it knows the host is asked anyway.
+async fn is_address_of(address: &str, name: &str, session: &Session) -> Result<bool> {
+    if name.eq_ignore_ascii_case(address) {
+        return Ok(true);
+    }
+    match resolve(name, session.uri.connect_timeout()).await {
+        // An IPv6 address has several spellings.
+        Ok(found) => Ok(address.parse().is_ok_and(|address| found.contains(&address))),
+        Err(error) if session.uri.has_proxy() => {
+            tracing::debug!(%error, name, "the name of the vCenter is left to the proxy");
+            Ok(true)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -197,6 +197,11 @@ impl ConnectionUri {
         self.parameters.timeouts.connect
     }
 
+    /// Whether the server is reached through a proxy, which may know names that this machine does not.
+    pub(crate) fn has_proxy(&self) -> bool {
+        self.parameters.proxy.is_some()
+    }
+
     /// `authfile`: path of a credentials file.
     pub(crate) fn auth_file(&self) -> Option<&str> {
         self.parameters.auth_file.as_deref()

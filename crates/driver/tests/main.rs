@@ -19,4 +19,5 @@ mod round_trips;
 mod sessions;
 mod storage;
 mod transfer;
+mod vcenter;
 mod watchers;
