@@ -32,6 +32,10 @@ pub(crate) fn to_source(
             warn("kept as a datastore path; libvirt puts it below the machine's directory".into());
             return Ok(Some(name.to_owned()));
         }
+        if !exact && is_on_drive(name) {
+            warn("kept as a path of Windows; libvirt puts it below the machine's directory".into());
+            return Ok(Some(name.to_owned()));
+        }
         let directory = match &context.vmx_path {
             Some(path) => Cow::Owned(vm_directory(path, exact, &mut warn)),
             None => Cow::Borrowed(UNKNOWN_DIRECTORY),
@@ -85,6 +89,11 @@ pub(crate) fn to_source(
     }
     warn(format!("{reason}; the name is kept as it is"));
     Ok(Some(name.to_owned()))
+}
+
+/// `X:/…`, as a VMware Server on Windows may write it.
+fn is_on_drive(name: &str) -> bool {
+    matches!(name.as_bytes(), [drive, b':', b'/', ..] if drive.is_ascii_alphabetic())
 }
 
 /// `[name] …`, with a name.

@@ -145,14 +145,15 @@ fn domain_to_vmx_exactly() {
 }
 
 /// Where libvirt loses or misplaces something, so that default mode says something else.
-const DEFECTS: [&str; 19] = [
+const DEFECTS: [&str; 20] = [
     // Addresses of SATA disks.
     "ctl-sata-1-0",
     "ctl-sata-unit-6",
     // `checkMACAddress = "TRUE"` taken for no.
     "eth-mac-variants",
-    // Names that are datastore paths already; an image on an unknown datastore; the wrong datastore.
+    // Names that are datastore paths or absolute already; an image on an unknown datastore; the wrong datastore.
     "file-bracket-literal",
+    "file-drive-letter-slashes",
     "file-iso-unknown-datastore",
     "file-vmfs-prefix-quirk",
     "live-datastore-root",
