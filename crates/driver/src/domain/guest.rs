@@ -14,6 +14,8 @@ use crate::error::decode_error;
 
 const HOST_NAME: &str = "guest.hostName";
 const NICS: &str = "guest.net";
+/// `VIR_DOMAIN_GET_HOSTNAME_AGENT`: VMware Tools are the agent, and who is asked anyway.
+const FROM_AGENT: NoFlags = NoFlags::from_bits_retain(1 << 1);
 
 impl Session {
     async fn running_guest(&self, domain: &Domain, path: &str) -> Result<Found> {
@@ -25,9 +27,11 @@ impl Session {
         Err(Error::new(ErrorCode::OperationInvalid, ErrorDomain::Esx, message))
     }
 
-    /// libvirt `virDomainGetHostname`.
+    /// libvirt `virDomainGetHostname`. What the guest tells is not for connections that only read: libvirt has agents
+    /// asked, which can be made to work.
     pub(crate) async fn guest_hostname(&self, domain: &Domain, flags: NoFlags) -> Result<String> {
-        check_flags("virDomainGetHostname", flags, NoFlags::empty())?;
+        self.check_writable("virDomainGetHostname")?;
+        check_flags("virDomainGetHostname", flags, FROM_AGENT)?;
         let found = self.running_guest(domain, HOST_NAME).await?;
         let name = found
             .row
@@ -56,6 +60,7 @@ impl Session {
             let message = "the only source of interface addresses is the agent (VMware Tools)";
             return Err(Error::new(ErrorCode::ArgumentUnsupported, ErrorDomain::Esx, message));
         }
+        self.check_writable("virDomainInterfaceAddresses")?;
         let found = self.running_guest(domain, NICS).await?;
         let nics: Vec<GuestNicInfo> =
             found.row.get_lenient(NICS).map_err(decode_error)?.unwrap_or_default();

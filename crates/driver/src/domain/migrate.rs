@@ -145,6 +145,7 @@ impl Session {
 
     /// libvirt `virDomainMigrateFinish`, asked of the destination: the machine that has come.
     pub(crate) async fn migrate_finish(&self, name: &str, flags: Flags) -> Result<Domain> {
+        self.check_writable("virDomainMigrateFinish")?;
         check_flags("virDomainMigrateFinish", flags, KNOWN)?;
         let selector = DomainSelector::Name(name.to_owned());
         Ok(self.find(&selector, Wanted::default()).await?.machine.domain)

@@ -16,13 +16,14 @@ const PNG: &str = "image/png";
 
 impl Session {
     /// libvirt `virDomainScreenshot`: the host's picture, passed on as it comes. Unlike libvirt, an answer that is no
-    /// picture is an error before anything is returned.
+    /// picture is an error before anything is returned. Who may only read does not see what is on a screen.
     pub(crate) async fn screenshot(
         &self,
         domain: &Domain,
         screen: u32,
         flags: NoFlags,
     ) -> Result<Screenshot> {
+        self.check_writable("virDomainScreenshot")?;
         check_flags("virDomainScreenshot", flags, NoFlags::empty())?;
         if screen != 0 {
             let message = format!("there is the screen 0 only, not {screen}");
