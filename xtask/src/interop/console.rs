@@ -1,4 +1,4 @@
-//! `virtesx console`, and `virsh console` through virtesxd, in a real terminal: tmux holds it, types, and is read.
+//! `virtesx console`, `virsh console` through virtesxd, and the question for a password, in a real terminal: tmux holds it, types, and is read.
 //!
 //! A machine of `esx-sim` is given a serial port behind `virtesx vspc serve`, is started, connects, and its guest echoes.
 
@@ -24,6 +24,7 @@ const DOMAIN: &str = "vm-00001";
 
 pub(super) fn check(bench: &Bench, report: &mut Report) {
     report.check("console: a session in a terminal", || session(bench));
+    report.check("console: a password asked for in a terminal", || password(bench));
     report.check("console: both virshs in a terminal, through virtesxd", || virsh(bench));
 }
 
@@ -115,6 +116,11 @@ impl Terminal<'_> {
     fn leave(&self) -> anyhow::Result<()> {
         self.press(&["C-]"])?;
         self.until("end", |screen| screen.contains("left=0"))?;
+        self.echoes()
+    }
+
+    /// Sees that the terminal shows what is typed, and that a shell reads it.
+    fn echoes(&self) -> anyhow::Result<()> {
         self.type_text("echo x$((1+1))y")?;
         self.until("typed line", |screen| screen.contains("echo x$((1+1))y"))?;
         self.press(&["Enter"])?;
@@ -170,6 +176,35 @@ fn session(bench: &Bench) -> anyhow::Result<()> {
     ))?;
     terminal.converse()?;
     terminal.leave()
+}
+
+/// What is typed is not shown, an interrupt ends the program as it ends others, and the terminal is as it was.
+fn password(bench: &Bench) -> anyhow::Result<()> {
+    let mut sim = Command::new(&bench.esx_sim);
+    sim.args(["--listen", "127.0.0.1:0", "--vms", "1", "--username", USER, "--password", PASSWORD]);
+    let sim = Server::start(&mut sim, TIMEOUT)?;
+    let address = sim.url.trim_start_matches("http://").trim_end_matches("/sdk");
+    let nothing = bench.home.path().join("nothing.conf");
+    std::fs::write(&nothing, "")?;
+    let line = format!(
+        "clear; HOME=/nonexistent LIBVIRT_AUTH_FILE={} {} -c 'esx://{USER}@{address}/?transport=http' list --all; echo left=$?",
+        nothing.display(),
+        bench.virtesx.display()
+    );
+    let tmux = tmux();
+    let terminal = tmux.terminal("password")?;
+    for (typed, key, end) in [("hidden", "C-c", "left=130"), (PASSWORD, "Enter", "left=0")] {
+        terminal.run(&line)?;
+        terminal.until("question", |screen| screen.contains("password for"))?;
+        terminal.type_text(typed)?;
+        terminal.press(&[key])?;
+        terminal.until("end", |screen| screen.contains(end))?;
+        let screen = tmux.ask(&["capture-pane", "-p", "-t", "password"])?;
+        ensure!(!screen.contains("hidden"), "the password is on the screen:\n{screen}");
+        ensure!(screen.contains(DOMAIN) == (key == "Enter"), "{screen}");
+        terminal.echoes()?;
+    }
+    Ok(())
 }
 
 fn virsh(bench: &Bench) -> anyhow::Result<()> {
