@@ -288,7 +288,14 @@ async fn disks_are_made_described_changed_and_deleted() {
         let error = create(xml.clone(), Create::empty()).await.unwrap_err();
         assert_eq!(error.code, code, "{xml}: {error}");
     }
+    // An element that libvirt does not know is read over unless the document is to be checked.
+    let misspelt = disk("a.vmdk", 4096, "<alocation>0</alocation>");
+    let error = create(misspelt.clone(), Create::VALIDATE).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::XmlInvalidSchema);
+    assert!(error.to_string().contains("/volume/alocation"), "{error}");
     assert!(sim.model().read(|model| model.file("datastore1", "a.vmdk")).is_none());
+    let volume = create(disk("valid.vmdk", 4096, THIN), Create::VALIDATE).await.unwrap();
+    connection.storage_vol_delete(&volume, Delete::empty()).await.unwrap();
 
     // Larger, filled with zeros, copied to another datastore, deleted.
     connection.storage_vol_resize(&thin, 8 << 20, Resize::empty()).await.unwrap();

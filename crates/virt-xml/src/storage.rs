@@ -205,6 +205,19 @@ const VOLUME_FORMATS: &[&str] = &[
     "cow", "qcow", "qcow2", "qed", "vmdk",
 ];
 
+/// What else libvirt knows in a `volume`, and in its `target`.
+const VOLUME_PARTS: &[&str] = &["backingStore", "key", "physical", "source"];
+const TARGET_PARTS: &[&str] = &[
+    "clusterSize",
+    "compat",
+    "encryption",
+    "features",
+    "nocow",
+    "path",
+    "permissions",
+    "timestamps",
+];
+
 /// The namespace of [`DiskRequest`].
 pub const DISK_NAMESPACE: &str = "urn:virtesx:volume:1";
 
@@ -262,6 +275,8 @@ pub struct VolumeRequest {
     pub format: Option<String>,
     /// What libvirt has no words for.
     pub disk: DiskRequest,
+    /// Elements that libvirt does not know, as paths. Empty in what is written.
+    pub unknown: Vec<String>,
 }
 
 /// What a virtual disk of VMware can be beside what libvirt has words for: the element `disk` of the namespace
@@ -296,7 +311,8 @@ impl VolumeRequest {
             None => return Err(root.error(ErrorKind::Element, "the volume has no capacity")),
         };
         let allocation = root.take("allocation").map(|reader| read_size(&reader)).transpose()?;
-        let format = root.take("target").and_then(|mut target| target.take("format"));
+        let mut target = root.take("target");
+        let format = target.as_mut().and_then(|target| target.take("format"));
         let format = match format {
             Some(reader) => match reader.attr_string("type") {
                 Some(word) if !VOLUME_FORMATS.contains(&word.as_str()) => {
@@ -306,13 +322,25 @@ impl VolumeRequest {
             },
             None => None,
         };
-        let disk = root.rest().into_iter().find(|element| {
+        let rest = root.rest();
+        let disk = rest.iter().find(|element| {
             element.name == "disk" && element.namespace.as_deref() == Some(DISK_NAMESPACE)
         });
+        let target = target.map(Reader::rest).unwrap_or_default();
+        let parts = [("/volume", VOLUME_PARTS, &rest), ("/volume/target", TARGET_PARTS, &target)];
+        let mut odd = Vec::new();
+        for (place, known, elements) in parts {
+            for element in elements.iter().filter(|element| element.namespace.is_none()) {
+                let path = format!("{place}/{}", element.name);
+                if !known.contains(&element.name.as_str()) && !odd.contains(&path) {
+                    odd.push(path);
+                }
+            }
+        }
         let attribute =
             |name| disk.as_ref().and_then(|disk| disk.attribute(name)).map(str::to_owned);
         let disk = DiskRequest { disk_type: attribute("type"), adapter: attribute("adapter") };
-        Ok(Self { kind, name, capacity, allocation, format, disk })
+        Ok(Self { kind, name, capacity, allocation, format, disk, unknown: odd })
     }
 
     /// The document.
@@ -496,12 +524,18 @@ mod tests {
             allocation: Some(0),
             format: Some("vmdk".to_owned()),
             disk,
+            unknown: Vec::new(),
         };
         assert_eq!(full, expected);
         assert_eq!(VolumeRequest::parse(&full.to_xml()).unwrap(), full);
         let bare = VolumeRequest::parse("<volume><name>a</name><capacity>1025</capacity></volume>")
             .unwrap();
         assert_eq!((bare.capacity, bare.allocation, bare.format), (1025, None, None));
+        let odd = VolumeRequest::parse(
+            "<volume xmlns:x='urn:x'><name>a</name><capacity>1</capacity><size>1</size><size/><x:y/><backingStore/>\
+             <target><path>x</path><fromat type='vmdk'/></target></volume>",
+        );
+        assert_eq!(odd.unwrap().unknown, ["/volume/size", "/volume/target/fromat"]);
     }
 
     #[test]

@@ -178,6 +178,10 @@ impl Session {
             message: "cannot use the volume XML".to_owned(),
             ..conversion_error(e.into())
         })?;
+        if flags.contains(StorageVolCreateFlags::VALIDATE) && !request.unknown.is_empty() {
+            let message = format!("unknown elements: {}", request.unknown.join(", "));
+            return Err(failure(ErrorCode::XmlInvalidSchema, message));
+        }
         check_name(&request.name)?;
         let kind = check_format(&request)?;
         Ok((request, kind))

@@ -19,13 +19,13 @@ use crate::size::parse_bytes;
 
 const CREATE_SWITCHES: Switches = &[
     ("prealloc-metadata", "Fill the disk with zeros at once", Create::PREALLOC_METADATA.bits()),
-    ("validate", "Check the XML against the schema", Create::VALIDATE.bits()),
+    ("validate", "Refuse elements that libvirt does not know", Create::VALIDATE.bits()),
 ];
 
 const COPY_SWITCHES: Switches = &[
     ("prealloc-metadata", "Fill the disk with zeros at once", Create::PREALLOC_METADATA.bits()),
     ("reflink", "Share blocks with the original", Create::REFLINK.bits()),
-    ("validate", "Check the XML against the schema", Create::VALIDATE.bits()),
+    ("validate", "Refuse elements that libvirt does not know", Create::VALIDATE.bits()),
 ];
 
 const RESIZE_SWITCHES: Switches = &[
@@ -112,6 +112,7 @@ pub(crate) static CREATE_AS: Plain = Plain {
             allocation: allocation.map(|text| parse_bytes(text, "SIZE")).transpose()?,
             format: matches.get_one::<String>("format").cloned(),
             disk: disk_options(matches),
+            ..VolumeRequest::default()
         };
         let xml = volume.to_xml();
         let print = matches.get_flag("print-xml");
