@@ -190,6 +190,20 @@ impl CredentialSource {
         Ok(Credentials { username, password })
     }
 
+    /// The first of a server's names that the file has a group of its own for.
+    pub(crate) fn named<'h>(&self, hosts: &[&'h str]) -> Option<&'h str> {
+        let (_, file) = self.file.as_ref()?;
+        hosts.iter().copied().find(|host| file.group(&format!("auth-{SERVICE}-{host}")).is_some())
+    }
+
+    /// The user name that the file has for `host`.
+    ///
+    /// # Errors
+    /// As for [`credentials`](Self::credentials).
+    pub(crate) fn stored_user(&self, host: &str) -> Result<Option<&str>, AuthError> {
+        self.lookup(host, "username")
+    }
+
     /// A key of the credentials that the file has for `host`. Without a file, without an `auth-esx-...` group, or
     /// without the key the search goes on elsewhere.
     fn lookup(&self, host: &str, key: &str) -> Result<Option<&str>, AuthError> {

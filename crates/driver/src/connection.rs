@@ -143,10 +143,10 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
     }
     let environment = options.environment.unwrap_or_else(Environment::from_process);
     let source = CredentialSource::load(&environment, uri.auth_file()).map_err(auth_error)?;
-    let login = Login { uri: &uri, source, auth: options.auth.as_deref() };
+    let login = Login { source, auth: options.auth.as_deref() };
     let known_hosts = environment.known_hosts();
-    let tls = |host: &str| {
-        uri.load_tls_policy(host, known_hosts.as_deref())
+    let tls = |host: &str, port: u16| {
+        uri.load_tls_policy(host, port, known_hosts.as_deref())
             .map_err(|e| Error::internal(ErrorDomain::Esx, "cannot prepare TLS").with_source(e))
     };
     let wanted = match uri.scheme() {
@@ -156,9 +156,12 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
     };
     let (client, product, kept) = login
         .open(
-            uri.endpoint(tls(uri.host())?),
-            uri.host(),
-            uri.scheme().default_user(),
+            uri.endpoint(tls(uri.host(), uri.port())?),
+            auth::Login {
+                host: uri.host(),
+                user: uri.user(),
+                default_user: uri.scheme().default_user(),
+            },
             wanted,
             options.sessions,
         )
@@ -199,7 +202,7 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
             return Ok(None);
         }
         match uri.vcenter() {
-            Some(name) => open_vcenter(&session, &login, name, &tls).await.map(Some),
+            Some(vcenter) => open_vcenter(&session, &login, vcenter, &tls).await.map(Some),
             None => Ok(None),
         }
     };
@@ -229,7 +232,6 @@ pub async fn open(uri: &str, options: OpenOptions) -> Result<Connection> {
 
 /// What a login needs beside the endpoint.
 struct Login<'a> {
-    uri: &'a ConnectionUri,
     source: CredentialSource,
     auth: Option<&'a dyn AuthCallback>,
 }
@@ -239,13 +241,11 @@ impl Login<'_> {
     async fn open(
         &self,
         endpoint: Endpoint,
-        host: &str,
-        default_user: &str,
+        asked: auth::Login<'_>,
         wanted: ProductLine,
         sessions: Option<Arc<dyn SessionStore>>,
     ) -> Result<(Client, Product, Option<Kept>)> {
         let (shown, url) = (endpoint.to_string(), endpoint.base_url());
-        let asked = auth::Login { host, user: self.uri.user(), default_user };
         let mut kept = None;
         if let Some(store) = sessions {
             let (user, password) =
@@ -315,12 +315,12 @@ fn auth_error(error: AuthError) -> Error {
 async fn open_vcenter(
     session: &Session,
     login: &Login<'_>,
-    name: &str,
-    tls: impl Fn(&str) -> Result<esx_vi_client::TlsPolicy>,
+    (name, port): (&str, u16),
+    tls: impl Fn(&str, u16) -> Result<esx_vi_client::TlsPolicy>,
 ) -> Result<VCenter> {
     let failed = |what: String| Error::internal(ErrorDomain::Esx, what);
     let managed_by = session.facts().await?.management_server.clone();
-    let host = match (name, managed_by) {
+    let host = match (name, managed_by.clone()) {
         ("*", None) => {
             return Err(failed(
                 "vcenter=* does not work: the host is not managed by a vCenter".to_owned(),
@@ -338,10 +338,17 @@ async fn open_vcenter(
             name.to_owned()
         }
     };
-    let endpoint = session.uri.endpoint_of(&host, tls(&host)?);
-    let default_user = UriScheme::Vpx.default_user();
-    let (client, ..) =
-        login.open(endpoint, &host, default_user, ProductLine::VCenter, None).await?;
+    let endpoint = session.uri.endpoint_of(&host, port, tls(&host, port)?);
+    // libvirt knows it by its address only.
+    let named = login.source.named(&[&host, managed_by.as_deref().unwrap_or(&host)]);
+    // The URI's user is the host's, unless the file has no user for this vCenter.
+    let own = named.map(|named| login.source.stored_user(named)).transpose().map_err(auth_error)?;
+    let asked = auth::Login {
+        host: named.unwrap_or(&host),
+        user: own.flatten().or(session.uri.user()),
+        default_user: UriScheme::Vpx.default_user(),
+    };
+    let (client, ..) = login.open(endpoint, asked, ProductLine::VCenter, None).await?;
     let unclaimed = LogoutOnDrop::new(client.clone());
     let vcenter = VCenter { client };
     let found = vcenter.find_host(session).await;

@@ -156,10 +156,11 @@ impl ConnectionUri {
         self.parameters.transport
     }
 
-    /// `vcenter`: `None`, `*` for the host's own vCenter, or a name or address (IPv6 without brackets). Means nothing
-    /// for `vpx`.
-    pub(crate) fn vcenter(&self) -> Option<&str> {
-        self.parameters.vcenter.as_deref()
+    /// `vcenter`: `None`, `*` for the host's own vCenter, or a name or address (IPv6 without brackets), and its port: that of
+    /// the URI unless it is said. Means nothing for `vpx`.
+    pub(crate) fn vcenter(&self) -> Option<(&str, u16)> {
+        let (name, port) = self.parameters.vcenter.as_ref()?;
+        Some((name, port.unwrap_or(self.port)))
     }
 
     /// `auto_answer`: answer questions of virtual machines with their default.
@@ -226,8 +227,8 @@ impl ConnectionUri {
         warnings
     }
 
-    /// The TLS policy of `thumbprint`, `no_verify`, `cacert` and `known_hosts` for `host`, which is the URI's own or
-    /// its vCenter. Reads the file that is named, if TLS is used at all; `personal` is the user's own known-hosts
+    /// The TLS policy of `thumbprint`, `no_verify`, `cacert` and `known_hosts` for the server at `host` and `port`, which is
+    /// the URI's own or its vCenter. Reads the file that is named, if TLS is used at all; `personal` is the user's own known-hosts
     /// file, which need not be there.
     ///
     /// # Errors
@@ -235,17 +236,16 @@ impl ConnectionUri {
     pub(crate) fn load_tls_policy(
         &self,
         host: &str,
+        port: u16,
         personal: Option<&Path>,
     ) -> Result<TlsPolicy, TrustError> {
         Ok(match &self.parameters.trust {
             Trust::Known(_) if self.transport() == Scheme::Http => TlsPolicy::Verify,
             Trust::Known(file) => {
                 let pin = match file {
-                    Some(file) => KnownHosts::read(Path::new(file))?.pin(host, self.port)?,
+                    Some(file) => KnownHosts::read(Path::new(file))?.pin(host, port)?,
                     None => match personal {
-                        Some(file) if file.is_file() => {
-                            KnownHosts::read(file)?.pin(host, self.port)?
-                        }
+                        Some(file) if file.is_file() => KnownHosts::read(file)?.pin(host, port)?,
                         _ => None,
                     },
                 };
@@ -261,17 +261,17 @@ impl ConnectionUri {
 
     /// How to reach the URI's own server.
     pub(crate) fn endpoint(&self, tls: TlsPolicy) -> Endpoint {
-        self.endpoint_of(&self.host, tls)
+        self.endpoint_of(&self.host, self.port, tls)
     }
 
-    /// How to reach another server in the same way: the vCenter of an `esx` URI is spoken to with the transport,
-    /// port and proxy of its host (connection.md 3.3).
-    pub(crate) fn endpoint_of(&self, host: &str, tls: TlsPolicy) -> Endpoint {
+    /// How to reach another server in the same way: the vCenter of an `esx` URI is spoken to with the transport and
+    /// proxy of its host (connection.md 3.3).
+    pub(crate) fn endpoint_of(&self, host: &str, port: u16, tls: TlsPolicy) -> Endpoint {
         Endpoint {
             tls,
             proxy: self.parameters.proxy.clone(),
             timeouts: self.parameters.timeouts,
-            ..Endpoint::new(self.parameters.transport, host, self.port)
+            ..Endpoint::new(self.parameters.transport, host, port)
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::common::{methods, options};
+use esx_driver::{Environment, OpenOptions};
 use esx_sim::{Preset, Simulator};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,4 +77,47 @@ async fn an_address_is_compared_as_an_address() {
     assert!(host.model().change(|m| m.set_managed_by(&system, Some("::1"))));
     let right = open("0::1").await;
     assert!(!right.contains("managed by the vCenter"), "{right}");
+}
+
+/// A vCenter has a port and a user of its own: libvirt gives it those of the host. The credentials file knows it by its name, or
+/// by its address as for libvirt.
+#[tokio::test]
+async fn a_vcenter_has_its_own_port_and_user() {
+    // At an address that the file does not have.
+    let host = Simulator::builder().listen(SocketAddr::from(([127, 0, 0, 3], 0)));
+    let host = host.credentials("root", "canary-host").start().await.unwrap();
+    let vcenter = Simulator::builder()
+        .preset(Preset::VCenter)
+        .credentials("administrator@vsphere.local", "canary-vcenter")
+        .start()
+        .await
+        .unwrap();
+    let system = esx_vi_api::MoRef::new("HostSystem", "ha-host");
+    assert!(host.model().change(|m| m.set_managed_by(&system, Some("127.0.0.1"))));
+    let known = vcenter.model().read(|m| m.hosts()[0].clone());
+    assert!(vcenter.model().change(|m| m.set_host_address(&known, "127.0.0.3")));
+    let folder = tempfile::tempdir().unwrap();
+    let port = vcenter.address().port();
+    for (query, group) in
+        [("localhost", "localhost"), ("localhost", "127.0.0.1"), ("*", "127.0.0.1")]
+    {
+        let file = folder.path().join("auth.conf");
+        let text = format!(
+            "[credentials-host]\nusername=root\npassword=canary-host\n\
+             [credentials-vc]\nusername=administrator@vsphere.local\npassword=canary-vcenter\n\
+             [auth-esx-default]\ncredentials=host\n[auth-esx-{group}]\ncredentials=vc\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let uri = format!("{}&vcenter={query}:{port}", host.uri());
+        let environment =
+            Environment { libvirt_auth_file: Some(file.into()), ..Environment::default() };
+        let options = OpenOptions { environment: Some(environment), ..OpenOptions::default() };
+        let connection = match esx_driver::open(&uri, options).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                panic!("{query} {group}: {}", error.chain().collect::<Vec<_>>().join("; "))
+            }
+        };
+        connection.close().await.unwrap();
+    }
 }

@@ -34,7 +34,8 @@ const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameters {
     pub(super) transport: Scheme,
-    pub(super) vcenter: Option<String>,
+    /// Name or address, and the port if it is said.
+    pub(super) vcenter: Option<(String, Option<u16>)>,
     pub(super) trust: Trust,
     pub(super) auto_answer: bool,
     pub(super) legacy_uuid: bool,
@@ -72,7 +73,7 @@ pub(super) fn parse(query: Option<&str>) -> Result<Parameters, UriError> {
                     _ => return Err(unexpected("transport", value, "http or https")),
                 }
             }
-            "vcenter" => parameters.vcenter = Some(value),
+            "vcenter" => parameters.vcenter = Some(vcenter(value)?),
             "no_verify" => no_verify = switch("no_verify", value)?,
             "auto_answer" => parameters.auto_answer = switch("auto_answer", value)?,
             "legacy_uuid" => parameters.legacy_uuid = switch("legacy_uuid", value)?,
@@ -115,6 +116,29 @@ pub(super) fn parse(query: Option<&str>) -> Result<Parameters, UriError> {
         None => trust(no_verify, cacert, thumbprint, parameters.transport)?,
     };
     Ok(parameters)
+}
+
+/// `NAME[:PORT]`. An IPv6 address with a port stands in brackets; without one it needs none.
+fn vcenter(value: String) -> Result<(String, Option<u16>), UriError> {
+    let bracketed = value.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (name, port) = match (bracketed, value.split_once(':')) {
+        (Some((address, "")), _) => (address, None),
+        (Some((address, port)), _) => (address, Some(port.strip_prefix(':').unwrap_or_default())),
+        (None, Some((name, port))) if !port.contains(':') => (name, Some(port)),
+        (None, _) => (&*value, None),
+    };
+    let port = port.map(|port| integer(port).and_then(|port| u16::try_from(port).ok()));
+    match port {
+        _ if name.is_empty() => {}
+        None => return Ok((name.to_owned(), None)),
+        Some(Some(port)) if port > 0 => return Ok((name.to_owned(), Some(port))),
+        Some(_) => {}
+    }
+    Err(unexpected(
+        "vcenter",
+        value,
+        "a name or an address, or * for the host's own, and maybe :PORT",
+    ))
 }
 
 /// Seconds, with at most three decimals; `None` for 0, which means no bound.

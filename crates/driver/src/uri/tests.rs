@@ -23,7 +23,7 @@ fn outline(uri: &str) -> String {
         "trust",
         (uri.parameters.trust != Trust::Known(None)).then(|| format!("{:?}", uri.parameters.trust)),
     );
-    add("vcenter", uri.vcenter().map(|vcenter| format!("{vcenter:?}")));
+    add("vcenter", uri.vcenter().map(|(name, port)| format!("{name:?} {port}")));
     add("proxy", uri.parameters.proxy.as_ref().map(ToString::to_string));
     add("authfile", uri.auth_file().map(|path| format!("{path:?}")));
     add("auto_answer", uri.auto_answer().then(|| "on".to_owned()));
@@ -298,6 +298,13 @@ fn parameters() {
         "esx://h/?vcenter=fd00::1",
         "esx://h/?vcenter=[fd00::1]",
         "esx://h/?vcenter=",
+        "esx://h:8443/?vcenter=vc:443",
+        "esx://h/?vcenter=*:8443",
+        "esx://h/?vcenter=%5Bfd00::1%5D:8443",
+        "esx://h/?vcenter=%5Bfd00::1%5D",
+        "esx://h/?vcenter=vc:0",
+        "esx://h/?vcenter=:443",
+        "esx://h/?vcenter=vc:",
         "esx://h/?",
         "esx://h/?&&;=x&;",
         "esx://h/?=;auto_answer=1",
@@ -352,13 +359,27 @@ fn parameters() {
     esx://h/?AuthFile=/a
         error: unknown URI parameter "AuthFile", did you mean authfile? (known are auto_answer, authfile, cacert, call_timeout, connect_timeout, idle_timeout, keepalive, known_hosts, legacy_uuid, no_verify, proxy, task_timeout, thumbprint, total_timeout, transport, vcenter)
     esx://h/?authfile=/a%20b/auth.conf&vcenter=*
-        esx https "h" 443, vcenter "*", authfile "/a b/auth.conf"
+        esx https "h" 443, vcenter "*" 443, authfile "/a b/auth.conf"
     esx://h/?vcenter=fd00::1
-        esx https "h" 443, vcenter "fd00::1"
+        esx https "h" 443, vcenter "fd00::1" 443
     esx://h/?vcenter=[fd00::1]
         error: the connection URI is malformed: brackets in it must be written as %5B and %5D
     esx://h/?vcenter=
-        esx https "h" 443, vcenter ""
+        error: the URI parameter vcenter has the unexpected value "" (should be a name or an address, or * for the host's own, and maybe :PORT)
+    esx://h:8443/?vcenter=vc:443
+        esx https "h" 8443, vcenter "vc" 443
+    esx://h/?vcenter=*:8443
+        esx https "h" 443, vcenter "*" 8443
+    esx://h/?vcenter=%5Bfd00::1%5D:8443
+        esx https "h" 443, vcenter "fd00::1" 8443
+    esx://h/?vcenter=%5Bfd00::1%5D
+        esx https "h" 443, vcenter "fd00::1" 443
+    esx://h/?vcenter=vc:0
+        error: the URI parameter vcenter has the unexpected value "vc:0" (should be a name or an address, or * for the host's own, and maybe :PORT)
+    esx://h/?vcenter=:443
+        error: the URI parameter vcenter has the unexpected value ":443" (should be a name or an address, or * for the host's own, and maybe :PORT)
+    esx://h/?vcenter=vc:
+        error: the URI parameter vcenter has the unexpected value "vc:" (should be a name or an address, or * for the host's own, and maybe :PORT)
     esx://h/?
         esx https "h" 443
     esx://h/?&&;=x&;
@@ -444,11 +465,11 @@ fn the_port_is_written_back() {
 #[test]
 fn endpoints() {
     let uri = ConnectionUri::parse("esx://[::1]:9443/?proxy=socks5://p&no_verify=1").unwrap();
-    let endpoint = uri.endpoint(uri.load_tls_policy("::1", None).unwrap());
+    let endpoint = uri.endpoint(uri.load_tls_policy("::1", 9443, None).unwrap());
     assert_eq!(endpoint.base_url(), "https://[::1]:9443");
     assert!(matches!(endpoint.tls, TlsPolicy::NoVerify));
     assert_eq!(endpoint.proxy.unwrap().to_string(), "socks5://p:1080");
-    assert_eq!(uri.endpoint_of("vc", TlsPolicy::Verify).base_url(), "https://vc:9443");
+    assert_eq!(uri.endpoint_of("vc", 9443, TlsPolicy::Verify).base_url(), "https://vc:9443");
 }
 
 #[test]
@@ -456,7 +477,7 @@ fn ca_files_are_read_only_for_tls() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, "pem").unwrap();
-    let policy = |uri: String| ConnectionUri::parse(&uri).unwrap().load_tls_policy("h", None);
+    let policy = |uri: String| ConnectionUri::parse(&uri).unwrap().load_tls_policy("h", 443, None);
     let good = policy(format!("esx://h/?cacert={}", file.display())).unwrap();
     assert!(matches!(good, TlsPolicy::CaPem(pem) if pem == b"pem"));
     assert!(matches!(
@@ -478,11 +499,14 @@ fn pins_come_before_authorities() {
     std::fs::write(&own, format!("h:443 {digits}\nvc:443 {digits}\nbad:443 x\n")).unwrap();
     std::fs::write(&named, "other:443 00\n").unwrap();
     let policy = |uri: String, host: &str| {
-        ConnectionUri::parse(&uri).unwrap().load_tls_policy(host, Some(&own))
+        let uri = ConnectionUri::parse(&uri).unwrap();
+        let port = uri.vcenter().map_or(uri.port(), |(_, port)| port);
+        uri.load_tls_policy(host, port, Some(&own))
     };
     let is_pin = |policy| matches!(policy, Ok(TlsPolicy::Thumbprint(_)));
     assert!(is_pin(policy("esx://h/".into(), "h")));
     assert!(is_pin(policy("esx://h/?vcenter=vc".into(), "vc")), "each server has its own");
+    assert!(is_pin(policy("esx://h:8443/?vcenter=vc:443".into(), "vc")), "with its port");
     for (uri, host) in [
         ("esx://h:8443/", "h"),
         ("esx://x/", "x"),
