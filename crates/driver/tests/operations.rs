@@ -411,6 +411,64 @@ async fn flags_are_accepted_as_far_as_they_can_be_kept() {
     assert_eq!(refused.code, ErrorCode::InvalidArg);
 }
 
+/// Each operation in each state that it is not for: the code, and that the machine stays as it is. What is looked at before it is
+/// started is not sent at all; the host itself refuses the rest.
+#[tokio::test]
+async fn a_state_that_does_not_fit_is_refused() {
+    use PowerState::{PoweredOff, PoweredOn, Suspended};
+    let scene = Scene::new("").await;
+    let (c, d) = (&scene.connection, &scene.domain);
+    let machine = scene.sim.model().read(|m| m.machine(&d.name)).unwrap();
+    scene.sim.model().change(|m| m.set_tools_running(&machine, true));
+    let none = NoFlags::empty();
+    let mut tried = 0;
+    for (operation, method, not_for) in [
+        ("suspend", "SuspendVM_Task", &[PoweredOff, Suspended][..]),
+        ("resume", "PowerOnVM_Task", &[PoweredOff, PoweredOn]),
+        ("create", "PowerOnVM_Task", &[PoweredOn, Suspended]),
+        ("destroy", "PowerOffVM_Task", &[PoweredOff]),
+        ("reset", "ResetVM_Task", &[PoweredOff, Suspended]),
+        ("memory", "ReconfigVM_Task", &[PoweredOn, Suspended]),
+        ("rename", "Rename_Task", &[PoweredOn, Suspended]),
+        ("shutdown", "", &[PoweredOff, Suspended]),
+        ("reboot", "", &[PoweredOff, Suspended]),
+        ("undefine", "", &[PoweredOn]),
+    ] {
+        for state in not_for {
+            scene.sim.model().change(|m| m.set_power_state(&machine, *state));
+            scene.sim.reset_journal();
+            let result = match operation {
+                "suspend" => c.domain_suspend(d).await,
+                "resume" => c.domain_resume(d).await,
+                "create" => c.domain_create(d).await.map(drop),
+                "destroy" => c.domain_destroy(d).await,
+                "reset" => c.domain_reset(d, none).await,
+                "memory" => c.domain_set_max_memory(d, 1 << 30).await,
+                "rename" => c.domain_rename(d, "other", none).await,
+                "shutdown" => c.domain_shutdown(d).await,
+                "reboot" => c.domain_reboot(d, virt_api::DomainRebootFlags::empty()).await,
+                _ => c.domain_undefine(d).await,
+            };
+            let error = result.unwrap_err();
+            let case = format!("{operation} while {state:?}: {}", told(&error));
+            assert_eq!(error.code, ErrorCode::OperationInvalid, "{case}");
+            assert_eq!(scene.power(), *state, "{case}");
+            assert!(
+                method.is_empty() || !methods(&scene.sim).iter().any(|m| m == method),
+                "{case}"
+            );
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 18);
+    // And what it is for goes on to work.
+    scene.sim.model().change(|m| m.set_power_state(&machine, PoweredOff));
+    c.domain_create(d).await.unwrap();
+    c.domain_suspend(d).await.unwrap();
+    c.domain_resume(d).await.unwrap();
+    c.domain_destroy(d).await.unwrap();
+}
+
 /// A snapshot that somebody else removes after the look at the tree.
 #[tokio::test]
 async fn a_snapshot_that_has_just_gone_is_no_snapshot() {

@@ -56,7 +56,12 @@ impl Session {
 
     /// libvirt `virDomainGetMaxMemory`, in KiB.
     pub(crate) async fn max_memory(&self, domain: &Domain) -> Result<u64> {
-        Ok(u64::try_from(self.number(domain, MEMORY_MB).await?).unwrap_or(0).saturating_mul(1024))
+        let memory_mb = self.number(domain, MEMORY_MB).await?;
+        let memory_mb = u64::try_from(memory_mb).map_err(|e| {
+            let message = format!("the host says that the domain has {memory_mb} MB of memory");
+            Error::internal(ErrorDomain::Esx, message).with_source(e)
+        })?;
+        Ok(memory_mb.saturating_mul(1024))
     }
 
     /// libvirt `virDomainSetMaxMemory`: rounded up to 4 MiB; a machine that is not off may only grow, and
