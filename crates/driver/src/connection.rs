@@ -368,24 +368,28 @@ impl VCenter {
         let content = self.client.content();
         let failed = |e| vi_error("cannot find the host in its vCenter", e);
         let index = self.client.service("searchIndex", &content.search_index).map_err(failed)?;
-        let addresses = resolve(session.uri.host(), session.uri.connect_timeout()).await;
-        if addresses.is_err() && session.uri.has_proxy() {
-            // Only the proxy knows the name. The vCenter knows the host by its hardware, too.
-            let uuid = session.facts().await?.uuid;
+        match resolve(session.uri.host(), session.uri.connect_timeout()).await {
+            Ok(addresses) => {
+                for ip in addresses {
+                    let call = FindByIp { datacenter: None, ip: ip.to_string(), vm_search: false };
+                    if let Some(host) = self.client.call(index, &call).await.map_err(failed)? {
+                        return Ok(host);
+                    }
+                }
+            }
+            // Perhaps only the proxy knows the name.
+            Err(_) if session.uri.has_proxy() => {}
+            Err(error) => return Err(error),
+        }
+        // Behind a translated address, or one of its other addresses: the vCenter knows it by its hardware, too.
+        let uuid = session.facts().await?.uuid;
+        if !uuid.is_nil() {
             let call = FindByUuid {
                 datacenter: None,
                 uuid: uuid.to_string(),
                 vm_search: false,
                 instance_uuid: None,
             };
-            if !uuid.is_nil()
-                && let Some(host) = self.client.call(index, &call).await.map_err(failed)?
-            {
-                return Ok(host);
-            }
-        }
-        for address in addresses? {
-            let call = FindByIp { datacenter: None, ip: address.to_string(), vm_search: false };
             if let Some(host) = self.client.call(index, &call).await.map_err(failed)? {
                 return Ok(host);
             }

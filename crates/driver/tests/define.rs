@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::{connect, methods, options};
 use esx_driver::Connection;
-use esx_sim::model::{FileContent, Model};
+use esx_sim::model::{Fault, FileContent, Model};
 use esx_sim::{PowerState, Reaction, Running, Simulator};
 use virt_api::{
     Definitions, Domain, DomainCreateFlags, DomainDefineFlags, DomainXmlFlags, Error, ErrorCode,
@@ -321,7 +321,8 @@ async fn a_file_is_exchanged_as_a_whole() {
     assert_eq!((scene.file(VMX), names(&scene)), (old, before));
     // A host that does not let the file be exchanged may let it be written.
     let scene = Scene::new().await;
-    scene.sim.model().change(|m| m.refuse_method("MoveDatastoreFile_Task", None));
+    let refusal = Fault::new("NotSupported", "files are not moved here");
+    scene.sim.model().change(|m| m.refuse_method("MoveDatastoreFile_Task", Some(refusal)));
     let before = names(&scene);
     scene.define(&edited(&scene).await).await.unwrap();
     assert!(scene.has_line("vm-00001", "memSize = \"4096\""), "{}", scene.vmx("vm-00001"));

@@ -110,7 +110,7 @@ async fn a_download_survives_the_end_of_its_session() {
 }
 
 /// `vcenter=` finds or checks the host's manager, logs in there too, and leaves nothing behind if that
-/// does not work (spec `connection.md` 3.3). The simulated vCenter does not know a host at 127.0.0.1.
+/// does not work (spec `connection.md` 3.3). The simulated vCenter does not know a host at 127.0.0.1, but one with this hardware.
 #[tokio::test]
 async fn a_vcenter_that_does_not_fit_leaves_no_session_anywhere() {
     let host = Simulator::builder().start().await.unwrap();
@@ -135,10 +135,17 @@ async fn a_vcenter_that_does_not_fit_leaves_no_session_anywhere() {
     assert!(host.model().change(|m| m.set_managed_by(&system, Some("127.0.0.2"))));
     assert!(open("127.0.0.3").await.contains("managed by the vCenter 127.0.0.2"));
     assert_eq!(vcenter.requests(), 0);
+    let found = format!("{}&vcenter=*", host.uri());
+    let found = esx_driver::open(&found, crate::common::options(host.password())).await.unwrap();
+    assert_eq!(methods(&vcenter), ["RetrieveServiceContent", "Login", "FindByIp", "FindByUuid"]);
+    found.close().await.unwrap();
+    let no_such = esx_sim::model::Fault::new("NotFound", "no such hardware");
+    vcenter.model().change(|m| m.refuse_method("FindByUuid", Some(no_such)));
     for query in ["*", "127.0.0.2"] {
-        assert!(open(query).await.contains("does not know the host"), "{query}");
+        vcenter.reset_journal();
+        assert!(open(query).await.contains("cannot find the host in its vCenter"), "{query}");
         let asked = methods(&vcenter);
-        assert_eq!(asked, ["RetrieveServiceContent", "Login", "FindByIp", "Logout"]);
+        assert_eq!(asked, ["RetrieveServiceContent", "Login", "FindByIp", "FindByUuid", "Logout"]);
     }
     for sim in [&host, &vcenter] {
         assert_eq!(sim.model().read(|m| m.session_count()), 0);
