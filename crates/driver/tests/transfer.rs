@@ -7,7 +7,8 @@ use bytes::Bytes;
 use esx_driver::{Connection, OpenOptions};
 use esx_sim::{FileContent, Preset, Reaction, Running, Simulator};
 use virt_api::{
-    Chunk, ErrorCode, Result, Storage as _, StorageVol, StorageVolTransferFlags as Flags, Stream,
+    Chunk, ErrorCode, ExportOptions, Hypervisor as _, Result, Storage as _, StorageVol,
+    StorageVolTransferFlags as Flags, Stream,
 };
 
 const MIB: u64 = 1 << 20;
@@ -316,15 +317,18 @@ async fn uploads_replace_what_is_there_or_leave_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_only_read_do_not_upload() {
+async fn connections_that_only_look_transfer_nothing() {
     let (sim, _) = host().await;
     let options = OpenOptions { read_only: true, ..options(sim.password()) };
     let connection = esx_driver::open(&sim.uri(), options).await.unwrap();
     let image = volume("vol/image.iso");
     let refused = connection.storage_vol_upload(&image, 0, MIB, NONE).await.err().unwrap();
     assert_eq!(refused.code, ErrorCode::OperationDenied);
-    let stream = connection.storage_vol_download(&image, 0, 10, NONE).await.unwrap();
-    assert_eq!(read(&*stream).await.unwrap().len(), 10);
+    let refused = connection.storage_vol_download(&image, 0, 10, NONE).await.err().unwrap();
+    assert_eq!(refused.code, ErrorCode::OperationDenied);
+    let domain = connection.domain_lookup_by_name("storage01").await.unwrap();
+    let refused = connection.domain_export(&domain, ExportOptions::default()).await.err().unwrap();
+    assert_eq!(refused.code, ErrorCode::OperationDenied);
 }
 
 #[tokio::test(flavor = "multi_thread")]

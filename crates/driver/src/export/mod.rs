@@ -74,6 +74,8 @@ impl Session {
         domain: &Domain,
         options: ExportOptions,
     ) -> Result<Box<dyn DomainExport>> {
+        // As a volume's download.
+        this.check_writable("virtesxDomainExport")?;
         let what = format!("cannot export domain {:?}", domain.name);
         let mut paths = VMX_PATHS.to_vec();
         paths.extend([DEVICES, VERSION]);

@@ -53,6 +53,8 @@ impl Session {
     ) -> Result<Box<dyn Stream>> {
         let known = StorageVolTransferFlags::SPARSE_STREAM;
         check_flags("virStorageVolDownload", flags, known)?;
+        // What disks hold is more than a look at the host, for libvirt too.
+        self.check_writable("virStorageVolDownload")?;
         let what = format!("cannot download volume {:?}", volume.name);
         let holes = flags.contains(StorageVolTransferFlags::SPARSE_STREAM);
         let data = match self.content_of("virStorageVolDownload", volume, &what).await? {
