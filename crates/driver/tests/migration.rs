@@ -284,3 +284,20 @@ async fn features_are_libvirt_s() {
     sim.model().change(|m| m.deny_property(&host, "capability"));
     assert!(!connection.connect_supports_feature(Feature::MigrationV1).await.unwrap());
 }
+
+/// A vCenter has a name as often as it likes: the machine has arrived all the same.
+#[tokio::test]
+async fn another_of_that_name_is_no_obstacle() {
+    let scene = Scene::new(ESX2, "").await;
+    let other = scene.source.domain_lookup_by_name("twin-b").await.unwrap();
+    let options = MigrateOptions::default();
+    domain_migrate(&other, &scene.source, &scene.destination, &options).await.unwrap();
+    scene.sim.model().change(|m| {
+        let machine = m.machine("twin-b").unwrap();
+        m.rename(&machine, "web01");
+    });
+    let moved = scene.migrate(Flags::LIVE).await.unwrap();
+    assert_eq!((&moved.name, moved.uuid), (&scene.domain.name, scene.domain.uuid));
+    let several = scene.destination.domain_lookup_by_name("web01").await.unwrap_err();
+    assert_eq!(several.code, ErrorCode::MultipleDomains);
+}

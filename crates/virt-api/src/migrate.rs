@@ -57,5 +57,11 @@ pub async fn domain_migrate(
     })?;
     source.domain_migrate_perform(domain, &prepared.cookie, &uri, flags, name, bandwidth).await?;
     let name = name.unwrap_or(&domain.name);
-    destination.domain_migrate_finish(name, &prepared.cookie, &uri, flags).await
+    match destination.domain_migrate_finish(name, &prepared.cookie, &uri, flags).await {
+        // The protocol goes by names. What has arrived is known by its UUID, too.
+        Err(error) if error.code == ErrorCode::MultipleDomains => {
+            destination.domain_lookup_by_uuid(domain.uuid).await
+        }
+        finished => finished,
+    }
 }
