@@ -32,7 +32,10 @@ impl Hypervisor for Fake {
 
     /// After a wait, with what it starts meanwhile.
     async fn connect_get_hostname(&self) -> Result<String> {
-        let started = tokio::spawn(async { thread().unwrap_or_default() }).await.unwrap();
+        let started = tokio::spawn(async { thread().unwrap_or_default() });
+        // It may have ended already: this waits in any case.
+        tokio::task::yield_now().await;
+        let started = started.await.unwrap();
         Ok(format!("{started} {}", thread().unwrap_or_default()))
     }
 }
