@@ -10,6 +10,7 @@ use crate::{peers::Peers, process, workspace};
 /// Documents that do not fit the schema; `docs/vmx.md` says why.
 const DEVIATIONS: &[&str] = &[
     "file-backslash-unknown (default)",
+    "file-drive-letter-slashes (default)",
     "file-unc (default)",
     "ws15-shared (default)",
     "ws15-shared (exact)",
